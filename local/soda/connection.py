@@ -1,0 +1,128 @@
+"""Connections to a database file, with the part of python-oracledb's connection that SODA needs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+from urllib.parse import parse_qs, unquote
+
+import oracledb
+from oracledb import errors as driver
+
+from .catalog import Catalog
+from .database import DatabaseImpl
+from .errors import dpy, ora
+from .session import Session
+
+SCHEME = "sqlite:"
+BUSY_TIMEOUT = 5.0  # seconds that a write waits for another process's transaction
+
+
+@dataclass(frozen=True)
+class Target:
+    """Which file a DSN names, and whether it may be created."""
+
+    path: Path
+    create: bool
+
+
+def parse_dsn(dsn: str) -> Target:
+    """The file of `sqlite:/abs/file.db`, `sqlite:relative.db` or a plain path; `?mode=rw` never creates
+    it."""
+    path, _, options = dsn.removeprefix(SCHEME).partition("?") if dsn.startswith(SCHEME) else (dsn, "", "")
+    given = parse_qs(options, keep_blank_values=True)
+    mode = given.pop("mode", ["rwc"])[-1]
+    if given or mode not in ("rw", "rwc") or not path:
+        raise ora(12154, f"{dsn!r}: write sqlite:/path/to/file.db, with ?mode=rw if it must be there already")
+    return Target(Path(unquote(path) if dsn.startswith(SCHEME) else path), mode == "rwc")
+
+
+class Connection:
+    """A connection; one thread at a time may use it. Closing one of a pool gives it back, rolled back."""
+
+    def __init__(self, catalog: Catalog, give_back: Callable[[Catalog], None] | None = None) -> None:
+        self._catalog: Catalog | None = catalog
+        self._give_back = give_back
+
+    @property
+    def catalog(self) -> Catalog:
+        """The collections; DPY-1001 once the connection is closed."""
+        if self._catalog is None:
+            raise dpy(driver.ERR_NOT_CONNECTED)
+        return self._catalog
+
+    @property
+    def session(self) -> Session:
+        """The SQLite connection; DPY-1001 once this connection is closed."""
+        return self.catalog.session
+
+    @property
+    def autocommit(self) -> bool:
+        """Whether every operation commits."""
+        return self.session.autocommit
+
+    @autocommit.setter
+    def autocommit(self, value: bool) -> None:
+        self.session.autocommit = bool(value)
+
+    def getSodaDatabase(self) -> oracledb.SodaDatabase:  # noqa: N802 - the driver's name
+        """The SODA interface of this connection."""
+        make: Any = oracledb.SodaDatabase._from_impl  # noqa: SLF001 - the driver offers no other way
+        database: oracledb.SodaDatabase = make(self, DatabaseImpl(self))
+        return database
+
+    def commit(self) -> None:
+        """Makes the changes durable."""
+        self.session.commit()
+
+    def rollback(self) -> None:
+        """Undoes the changes since the last commit."""
+        self.session.rollback()
+        self.catalog.forget()
+
+    def ping(self) -> None:
+        """Asks the database for a sign of life; raises where there is none."""
+        self.session.check_file()
+        self.session.query("SELECT count(*) FROM sqlite_master")
+
+    def is_healthy(self) -> bool:
+        """Whether the connection can be used; asks the file system, and not the database."""
+        try:
+            self.session.check_file()
+        except oracledb.Error:
+            return False
+        return True
+
+    def close(self) -> None:
+        """Rolls back and closes; or gives the connection back to its pool."""
+        catalog, self._catalog = self.catalog, None
+        if self._give_back is None:
+            catalog.session.close()
+        else:
+            self._give_back(catalog)
+
+    def __enter__(self) -> Self:
+        self.session.check_file()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._catalog is not None:
+            self.close()
+
+
+def open_catalog(target: Target, timeout: float) -> Catalog:
+    """Opens the file; its errors are those of `oracledb.connect`."""
+    return Catalog(Session(target.path, create=target.create, timeout=timeout))
+
+
+def connect(path: str | Path, *, timeout: float = BUSY_TIMEOUT) -> Connection:
+    """Opens the database file at `path` (or of a `sqlite:` DSN) and creates it where it is missing.
+
+    A write waits `timeout` seconds for another process's transaction, then ORA-00054 is raised.
+    """
+    return Connection(open_catalog(parse_dsn(str(path)), timeout))

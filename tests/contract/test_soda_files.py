@@ -1,0 +1,307 @@
+"""The file behind the local SODA: several processes, crashes, time-outs, files that go and come back; and the
+pool."""
+
+from __future__ import annotations
+
+import signal
+import sqlite3
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import oracledb
+import pytest
+
+import local.soda
+
+ROOT = Path(__file__).resolve().parents[2]
+
+COUNT_UP = """
+import sys, local.soda
+connection = local.soda.connect(sys.argv[1]); connection.autocommit = True
+counter = connection.getSodaDatabase().openCollection("counter")
+left = int(sys.argv[2])
+while left:
+    document = counter.find().filter({"name": "c"}).getOne()
+    content = document.getContent()
+    content["n"] += 1
+    left -= counter.find().key(document.key).version(document.version).replaceOne(content)
+"""
+
+WRITE_FOREVER = """
+import sys, local.soda
+connection = local.soda.connect(sys.argv[1])
+collection = connection.getSodaDatabase().openCollection("c")
+for batch in range(10**6):
+    collection.insertMany([{"batch": batch, "n": n, "pad": "x" * 2000} for n in range(10)])
+    connection.commit()
+    print(batch, flush=True)
+"""
+
+
+def code(error: pytest.ExceptionInfo[oracledb.Error]) -> str:
+    return error.value.args[0].full_code
+
+
+def start(script: str, *arguments: object, **options) -> subprocess.Popen:
+    return subprocess.Popen([sys.executable, "-c", script, *map(str, arguments)], cwd=ROOT, **options)
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "soda.db"
+
+
+def opened(path, name="c", **options):
+    connection = local.soda.connect(path, **options)
+    connection.autocommit = True
+    return connection, connection.getSodaDatabase().createCollection(name)
+
+
+def test_no_update_is_lost_between_processes(path):
+    connection, counter = opened(path, "counter")
+    counter.createIndex({"name": "by_name", "fields": [{"path": "name"}]})
+    counter.insertOne({"name": "c", "n": 0})
+    processes = [start(COUNT_UP, path, 50) for _ in range(4)]
+    assert [process.wait(60) for process in processes] == [0] * 4
+    assert counter.find().getOne().getContent()["n"] == 200
+    connection.close()
+
+
+def test_one_of_two_connections_wins_a_version(path):
+    one, mine = opened(path)
+    two, theirs = opened(path)
+    key, version = (document := mine.insertOneAndGet({"n": 0})).key, document.version
+    results = [
+        collection.find().key(key).version(version).replaceOne({"n": 1}) for collection in (theirs, mine)
+    ]
+    assert results == [True, False]
+    one.close()
+    two.close()
+
+
+def test_killed_writer_leaves_whole_transactions(path):
+    connection, collection = opened(path)
+    for _ in range(3):
+        writer = start(WRITE_FOREVER, path, stdout=subprocess.PIPE, text=True)
+        for _ in range(5):
+            last = int(writer.stdout.readline())
+        writer.send_signal(signal.SIGKILL)
+        writer.wait()
+        last = max([last, *map(int, writer.stdout.read().split("\n")[:-1])])
+        writer.stdout.close()
+        assert collection.find().filter({"batch": {"$lte": last}}).count() == 10 * (last + 1)
+        assert collection.find().count() % 10 == 0
+        collection.truncate()
+    connection.close()
+    with sqlite3.connect(path) as raw:
+        raw.create_function("soda_field", 3, lambda *_: None, deterministic=True)
+        assert raw.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+
+
+def test_write_that_waits_too_long_for_another_transaction_says_so(path):
+    one, mine = opened(path)
+    two, theirs = opened(path, timeout=0.2)
+    one.autocommit = False
+    mine.insertOne({"a": 1})
+    began = time.monotonic()
+    with pytest.raises(oracledb.OperationalError) as error:
+        theirs.insertOne({"a": 2})
+    assert code(error) == "ORA-00054"
+    assert 0.15 < time.monotonic() - began < 2
+    assert theirs.find().count() == 0
+    one.commit()
+    theirs.insertOne({"a": 2})
+    assert theirs.find().count() == 2
+    one.close()
+    two.close()
+
+
+def test_lock_keeps_other_writers_out_until_the_transaction_ends(path):
+    one, mine = opened(path)
+    two, theirs = opened(path, timeout=0.1)
+    mine.insertOne({"a": 1})
+    one.autocommit = False
+    (document,) = mine.find().lock().getDocuments()
+    with pytest.raises(oracledb.OperationalError):
+        theirs.find().key(document.key).replaceOne({"a": 2})
+    one.rollback()
+    assert theirs.find().key(document.key).replaceOne({"a": 2})
+    one.close()
+    two.close()
+
+
+def test_uncommitted_changes_are_seen_by_their_connection_only(path):
+    one, mine = opened(path)
+    two, theirs = opened(path)
+    one.autocommit = False
+    mine.insertOne({"a": 1})
+    assert (mine.find().count(), theirs.find().count()) == (1, 0)
+    one.commit()
+    assert theirs.find().count() == 1
+    one.close()
+    two.close()
+
+
+def test_cursor_that_is_left_open_holds_nothing(path):
+    one, mine = opened(path)
+    mine.insertMany([{"n": n} for n in range(10)])
+    cursor = mine.find().getCursor()
+    next(cursor)
+    two, theirs = opened(path, timeout=0.2)
+    theirs.truncate()
+    assert len(list(cursor)) == 9
+    one.close()
+    two.close()
+
+
+def test_many_processes_may_open_a_new_file_at_once(path):
+    script = (
+        "import sys, local.soda; connection = local.soda.connect(sys.argv[1]);"
+        "connection.getSodaDatabase().createCollection('c').insertOne({})"
+    )
+    processes = [start(script, path) for _ in range(4)]
+    assert [process.wait(60) for process in processes] == [0] * 4
+
+
+# ---- the pool, and files that go ----
+
+
+@pytest.fixture
+def pool(path):
+    pool = local.soda.create_pool(f"sqlite:{path}", max=2, busy_timeout=0.2)
+    yield pool
+    pool.close(force=True)
+
+
+def test_connection_goes_back_to_its_pool_rolled_back(pool):
+    with pool.acquire() as connection:
+        collection = connection.getSodaDatabase().createCollection("c")
+        collection.insertOne({"a": 1})
+    assert (pool.opened, pool.busy) == (1, 0)
+    with pytest.raises(oracledb.InterfaceError) as error:
+        collection.find().count()
+    assert code(error) == "DPY-1001"
+    with pool.acquire() as connection:
+        assert connection.autocommit is False
+        assert connection.getSodaDatabase().openCollection("c").find().count() == 0
+
+
+def test_pool_hands_out_no_more_connections_than_it_may(path):
+    pool = local.soda.create_pool(
+        f"sqlite:{path}", max=1, getmode=oracledb.POOL_GETMODE_TIMEDWAIT, wait_timeout=50
+    )
+    held = pool.acquire()
+    with pytest.raises(oracledb.DatabaseError) as error:
+        pool.acquire()
+    assert code(error) == "DPY-4005"
+    threading.Timer(0.02, held.close).start()
+    pool.acquire().close()
+    with pytest.raises(oracledb.InterfaceError) as error:
+        held.close()
+    assert code(error) == "DPY-1001"
+    pool.close()
+    with pytest.raises(oracledb.InterfaceError) as error:
+        pool.acquire()
+    assert code(error) == "DPY-1002"
+
+
+def test_pool_with_busy_connections_closes_only_when_forced(pool):
+    connection = pool.acquire()
+    with pytest.raises(oracledb.InterfaceError) as error:
+        pool.close()
+    assert code(error) == "DPY-1005"
+    connection.close()
+
+
+def test_pool_is_used_by_many_threads(pool):
+    with pool.acquire() as connection:
+        connection.getSodaDatabase().createCollection("c")
+    failures = []
+
+    def work():
+        try:
+            for _ in range(10):
+                with pool.acquire() as connection:
+                    connection.autocommit = True
+                    connection.getSodaDatabase().openCollection("c").insertOne({"a": 1})
+        except oracledb.Error as error:
+            failures.append(error)
+
+    threads = [threading.Thread(target=work) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert failures == []
+    with pool.acquire() as connection:
+        assert connection.getSodaDatabase().openCollection("c").find().count() == 60
+
+
+def _move(path, to):
+    for suffix in ("", "-wal", "-shm"):
+        if Path(f"{path}{suffix}").exists():
+            Path(f"{path}{suffix}").rename(f"{to}{suffix}")
+
+
+def test_file_that_is_away_is_an_error_and_one_that_is_back_is_not(path):
+    pool = local.soda.create_pool(f"sqlite:{path}?mode=rwc")
+    with pool.acquire() as connection:
+        connection.autocommit = True
+        connection.getSodaDatabase().createCollection("c").insertOne({"a": 1})
+    pool.close()
+    pool = local.soda.create_pool(f"sqlite:{path}?mode=rw")
+    _move(path, f"{path}.away")
+    for _ in range(2):
+        with pytest.raises(oracledb.OperationalError) as error:
+            pool.acquire()
+        assert error.value.args[0].isrecoverable
+        assert not path.exists()
+    _move(f"{path}.away", path)
+    with pool.acquire() as connection:
+        assert connection.getSodaDatabase().openCollection("c").find().count() == 1
+    assert (pool.opened, pool.busy) == (1, 0)
+    pool.close()
+
+
+def test_write_to_a_file_that_was_replaced_is_an_error(path, tmp_path):
+    connection, collection = opened(path)
+    other, _ = opened(tmp_path / "other.db")
+    other.close()
+    _move(path, tmp_path / "old.db")
+    _move(tmp_path / "other.db", path)
+    assert not connection.is_healthy()
+    for use in (connection.ping, lambda: collection.insertOne({"a": 1})):
+        with pytest.raises(oracledb.OperationalError):
+            use()
+    connection.close()
+
+
+@pytest.mark.parametrize(
+    "dsn", ["sqlite:{0}/missing.db?mode=rw", "sqlite:{0}/no/folder/x.db", "sqlite:{0}/text.db", "sqlite:{0}"]
+)
+def test_what_is_no_database_file_is_an_operational_error(tmp_path, dsn):
+    (tmp_path / "text.db").write_text("this is not a database " * 100)
+    with pytest.raises(oracledb.OperationalError):
+        local.soda.create_pool(dsn.format(tmp_path))
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["text.db"]
+
+
+@pytest.mark.parametrize("dsn", ["sqlite:", "sqlite:x.db?mode=ro", "sqlite:x.db?cache=shared"])
+def test_dsn_that_is_not_understood_is_refused(dsn):
+    with pytest.raises(oracledb.DatabaseError) as error:
+        local.soda.create_pool(dsn)
+    assert code(error) == "ORA-12154"
+
+
+def test_damaged_file_is_an_operational_error(path):
+    connection, collection = opened(path)
+    collection.insertMany([{"pad": "x" * 1000} for _ in range(200)])
+    connection.close()
+    with path.open("r+b") as file:
+        file.seek(8192)
+        file.write(b"\xa5" * (path.stat().st_size - 8192))
+    with local.soda.connect(path) as connection, pytest.raises(oracledb.OperationalError):
+        connection.getSodaDatabase().openCollection("c").find().getDocuments()
