@@ -1,0 +1,45 @@
+"""process-data: delivers what is due (`POST /process`), replays failures (`/process/retry`), and reports."""
+
+import functools
+from typing import Any
+
+from shared import edge, replies
+from shared.composition import parts
+from shared.delivery import Delivery
+from shared.errors import NotFound
+from shared.leases import LeaseTable
+from shared.orders import process_order, retry_order
+from shared.report import report
+
+
+async def handler(ctx: Any, data: Any = None) -> Any:
+    """Answer one invocation; the FDK calls this."""
+    return await edge.answered_async(ctx, data, _handle)
+
+
+async def _handle(request: edge.Request) -> replies.Reply:
+    delivery = _delivery()
+    match request.tail_after("process"):
+        case [] if request.method == "GET":
+            return replies.ok(await delivery.blocking(report, delivery.records))
+        case []:
+            request.expect_method("POST", "GET")
+            request.expect_json()
+            direct = request.path is None
+            order = process_order(request.body, delivery.settings, request.deadline, direct=direct)
+        case ["retry"]:
+            request.expect_method("POST")
+            request.expect_json()
+            order = retry_order(request.body, delivery.settings, request.deadline)
+        case _:
+            raise NotFound("There is no such route; there are /process and /process/retry.")
+    if order.dry_run:
+        return replies.ok({"matchingMessages": await delivery.count(order)})
+    return replies.ok((await delivery.run(order)).answer())
+
+
+@functools.cache
+def _delivery() -> Delivery:
+    made = parts()
+    leases = LeaseTable(made.database, made.settings.collection, made.settings.lease, made.settings.fan_out)
+    return Delivery(made.settings, made.records, made.vault, leases)

@@ -1,0 +1,34 @@
+"""store-data: keeps the records that sources send, and tells their state."""
+
+import functools
+from typing import Any
+
+from shared import edge, replies
+from shared.composition import parts
+from shared.errors import NotFound
+from shared.ingest import Ingest
+
+
+def handler(ctx: Any, data: Any = None) -> Any:
+    """Answer one invocation; the FDK calls this."""
+    return edge.answered(ctx, data, _handle)
+
+
+def _handle(request: edge.Request) -> replies.Reply:
+    match request.tail_after("store"):
+        case []:
+            request.expect_method("POST")
+            request.expect_json()
+            token = request.headers.get("authorization", "").strip() or None
+            return replies.ok(_ingest().store(request.body, token), 202)
+        case [identity]:
+            request.expect_method("GET")
+            return replies.ok(_ingest().state(identity))
+        case _:
+            raise NotFound("There is no such route; records are at /store/{id}.")
+
+
+@functools.cache
+def _ingest() -> Ingest:
+    made = parts()
+    return Ingest(made.settings, made.records, made.vault)

@@ -1,0 +1,222 @@
+"""The records in SODA: insert, find what a call may handle, write outcomes, count; with their indexes."""
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Any
+
+from shared import jsontext
+from shared.database import CollectionSpec, Database
+from shared.record import MACHINERY, Document, timestamp
+
+DUE = "due"
+FAILED = "failed"
+REPLAY = "replay"
+
+_FETCH = 32  # documents per round trip of a cursor: bounds what is in memory beyond the page
+_PAGE_BYTES = 16 * 1024 * 1024
+_MOST_VALUES = 100  # of codes or streams in a report
+_LOWEST = "-1"  # sorts before every time and id
+
+
+@dataclass(frozen=True)
+class Stored:
+    """A document as read from the database, with what a fenced write of it needs."""
+
+    key: str
+    version: str
+    document: Document
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Which records a call may handle, in the order of one indexed member of the machinery.
+
+    `after` and `before` bound that member, exclusively; `conditions` are QBE on others.
+    """
+
+    order: str
+    after: str = _LOWEST
+    before: str | None = None
+    conditions: Mapping[str, Any] = field(default_factory=dict)
+
+    def behind(self, document: Document) -> "Selection":
+        """Return what is left of this selection behind `document`."""
+        return replace(self, after=str(document[MACHINERY][self.order]))
+
+    def covers(self, document: Document) -> bool:
+        """Tell whether a failed record that holds back others is due in this selection."""
+        place = document[MACHINERY].get(self.order)
+        return self.order == DUE and place is not None and self.before is not None and place < self.before
+
+
+def due(moment: datetime) -> Selection:
+    """Select what is due at `moment`, what has waited longest first."""
+    return Selection(DUE, before=timestamp(moment))
+
+
+class Records:
+    """The collection of records."""
+
+    def __init__(self, database: Database, name: str):
+        self._database = database
+        self._spec = CollectionSpec(name, _indexes(name))
+
+    def insert(self, documents: Sequence[Document]) -> None:
+        """Store new records: all, or none where it raises."""
+        contents = [jsontext.dump(document) for document in documents]
+        with self._database.collection(self._spec) as collection:
+            if len(contents) == 1:
+                collection.insertOne(contents[0])
+            else:
+                collection.insertMany(contents)
+
+    def get(self, identity: str) -> Document | None:
+        """Return the record with this id."""
+        with self._database.collection(self._spec) as collection:
+            found = collection.find().filter({"id": identity}).getOne()
+            return None if found is None else _stored(found).document
+
+    def page(
+        self,
+        selection: Selection,
+        limit: int,
+        *,
+        partitions: Collection[int] | None = None,
+        without_lanes: Collection[str] = (),
+        without_targets: Collection[str] = (),
+    ) -> list[Stored]:
+        """Return the next records of a selection, at most `limit` of them and a bounded number of bytes.
+
+        `partitions` are the ones to look in, where not all; lanes and targets to pass over are skipped in
+        the index, whatever number of records stands in them.
+        """
+        conditions = dict(selection.conditions) | {_member(selection.order): _between(selection)}
+        if partitions is not None:
+            conditions[_member("partition")] = {"$in": sorted(partitions)}
+        if without_lanes:
+            conditions[_member("lane")] = {"$nin": sorted(without_lanes)}
+        if without_targets:
+            conditions[_member("target")] = {"$nin": sorted(without_targets)}
+        query = {"$query": conditions, "$orderby": [_ascending(selection.order)]}
+        with self._database.collection(self._spec) as collection:
+            cursor = (
+                collection.find().filter(query).limit(limit).fetchArraySize(min(limit, _FETCH)).getCursor()
+            )
+            return list(_up_to_bytes(cursor))
+
+    def holding_back(self, lanes: Collection[str]) -> list[Stored]:
+        """Return the failed records that hold back later ones in these lanes."""
+        if not lanes:
+            return []
+        with self._database.collection(self._spec) as collection:
+            found = collection.find().filter({_member("blocks"): {"$in": sorted(lanes)}}).getDocuments()
+            return [_stored(document) for document in found]
+
+    def write(self, outcomes: Sequence[tuple[Stored, Document]]) -> list[bool]:
+        """Replace documents in one transaction; False for each that was changed since it was read."""
+        contents = [jsontext.dump(after) for _, after in outcomes]
+        with self._database.collection(self._spec, together=True) as collection:
+            return [
+                collection.find().key(before.key).version(before.version).replaceOne(content)
+                for (before, _), content in zip(outcomes, contents, strict=True)
+            ]
+
+    def count(self, selection: Selection | None = None) -> int:
+        """Count the records of a selection, or all."""
+        with self._database.collection(self._spec) as collection:
+            operation = collection.find()
+            if selection is not None:
+                bounds = {_member(selection.order): _between(selection)}
+                operation = operation.filter(dict(selection.conditions) | bounds)
+            return int(operation.count())
+
+    def failures_by(self, path: str) -> dict[str, int]:
+        """Count failed records by an indexed text member: two queries for each value that occurs."""
+        counts: dict[str, int] = {}
+        lowest = "!"  # sorts before every code and stream
+        order = [{"path": path, "datatype": "varchar2", "order": "asc"}]
+        with self._database.collection(self._spec) as collection:
+            while len(counts) < _MOST_VALUES:
+                query = {"$query": {path: {"$gt": lowest}}, "$orderby": order}
+                found = collection.find().filter(query).limit(1).getDocuments()
+                if not found:
+                    break
+                content = found[0].getContent()
+                lowest = str(content[MACHINERY]["code"] if path.startswith(MACHINERY) else content[path])
+                counts[lowest] = int(collection.find().filter({path: lowest}).count())
+        return counts
+
+
+def _member(name: str) -> str:
+    return f"{MACHINERY}.{name}"
+
+
+def _between(selection: Selection) -> dict[str, str]:
+    bounds = {"$gt": selection.after}
+    return bounds if selection.before is None else bounds | {"$lt": selection.before}
+
+
+def _ascending(name: str) -> dict[str, Any]:
+    return {"path": _member(name), "datatype": "varchar2", "order": "asc", "maxLength": _LENGTHS[name]}
+
+
+def _up_to_bytes(cursor: Any) -> Iterator[Stored]:
+    total = 0
+    try:
+        for document in cursor:
+            stored = _stored(document)
+            yield stored
+            total += int(stored.document[MACHINERY]["size"])
+            if total > _PAGE_BYTES:
+                break
+    finally:
+        cursor.close()
+
+
+def _stored(document: Any) -> Stored:
+    content = document.getContent()
+    content.pop("_id", None)  # native collections put the key into the content
+    return Stored(document.key, document.version, content)
+
+
+_LENGTHS = {
+    DUE: 64,  # a time and an id: 27 + 1 + 36 characters
+    FAILED: 36,
+    REPLAY: 36,
+    "blocks": 16,
+    "lane": 16,
+    "target": 270,  # a DNS name of 253 characters, or an address, and a port
+    "code": 20,
+}
+
+
+def _indexes(name: str) -> tuple[dict[str, Any], ...]:
+    """Return the index specifications. An index whose fields a record lacks has no entry for it."""
+    return (
+        _index(f"{name}_id", _text("id", 36), unique=True),
+        _index(
+            f"{name}_due",
+            _machine_text(DUE),
+            {"path": _member("partition"), "datatype": "number"},
+            _machine_text("lane"),
+            _machine_text("target"),
+        ),
+        _index(f"{name}_replay", _machine_text(REPLAY)),
+        _index(f"{name}_failed", _machine_text(FAILED)),
+        _index(f"{name}_blocks", _machine_text("blocks")),
+        _index(f"{name}_stream", _text("error_stream", 256), _machine_text(FAILED)),
+        _index(f"{name}_code", _machine_text("code"), _machine_text(FAILED)),
+    )
+
+
+def _index(name: str, *fields_: dict[str, Any], unique: bool = False) -> dict[str, Any]:
+    return {"name": name, "unique": unique, "fields": list(fields_)}
+
+
+def _machine_text(name: str) -> dict[str, Any]:
+    return _text(_member(name), _LENGTHS[name])
+
+
+def _text(path: str, length: int) -> dict[str, Any]:
+    return {"path": path, "datatype": "varchar2", "maxLength": length, "order": "asc"}

@@ -1,0 +1,31 @@
+"""The use cases, put together from the settings; made on the first call and kept by the process.
+
+Where that fails the caller gets the error, and the next call tries again.
+"""
+
+import functools
+import os
+
+from shared.collection import Records
+from shared.database import Database
+from shared.oci_clients import OciClients
+from shared.settings import Settings
+from shared.vault import TokenVault, read_secret
+
+
+class Parts:
+    """What both functions are made of."""
+
+    def __init__(self, settings: Settings):
+        clients = OciClients(settings.oci_service_endpoint)
+        password = functools.partial(read_secret, clients, settings.database_password_secret_ocid)
+        self.settings = settings
+        self.database = Database(settings.database_dsn, settings.database_user, password)
+        self.records = Records(self.database, settings.collection)
+        self.vault = TokenVault(clients, settings)
+
+
+@functools.cache
+def parts() -> Parts:
+    """Return the parts, made from the function's configuration, which the platform gives as environment."""
+    return Parts(Settings.from_config(os.environ))

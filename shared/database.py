@@ -1,0 +1,154 @@
+"""Connections to the database: a lazy pool of the driver that the DSN names; only here are its errors known.
+
+An Oracle DSN goes to python-oracledb in Thick mode, which SODA needs; a DSN with the scheme `sqlite:` goes to
+SODA on SQLite, which offers the same objects.
+"""
+
+import importlib
+import logging
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import oracledb
+
+from shared.errors import DependencyDown, Misconfigured
+
+log = logging.getLogger(__name__)
+
+_POOL_SIZE = 4
+_ACQUIRE_TIMEOUT_MS = 10_000
+_CALL_TIMEOUT_MS = 30_000  # a round trip that takes longer means that the database is gone
+_PING_AFTER_SECONDS = 5  # idle connections are pinged before use; a paused container's may be dead
+_ALREADY_THERE = ("ORA-00955", "ORA-40733")  # somebody else created the table or index in the same moment
+_TAKEN = "ORA-00001"
+_NO_INSTANT_CLIENT = "DPI-1047"
+
+
+class Taken(Exception):
+    """A unique index already holds this value."""
+
+
+@dataclass(frozen=True)
+class CollectionSpec:
+    """A SODA collection and the indexes it must have (SODA index specifications)."""
+
+    name: str
+    indexes: tuple[dict[str, Any], ...]
+
+
+class Database:
+    """A pool of a few connections, opened on first use and usable from several threads."""
+
+    def __init__(self, dsn: str, user: str, password: Callable[[], str]):
+        self._dsn = dsn
+        self._user = user
+        self._password = password
+        self._pool: Any = None
+        self._prepared: set[str] = set()
+        self._lock = threading.Lock()
+
+    @contextmanager
+    def collection(self, spec: CollectionSpec, *, together: bool = False) -> Iterator[Any]:
+        """Give the collection, created with its indexes where it is missing.
+
+        Each operation is committed by itself, or all of them `together` at the end. Raises DependencyDown
+        where the database can't be reached or doesn't answer, Taken where a unique index refused a document.
+        """
+        try:
+            with self._opened_pool().acquire() as connection:
+                connection.autocommit = True
+                collection = self._opened(connection, spec)
+                connection.autocommit = not together
+                yield collection
+                connection.commit()
+        except oracledb.Error as error:
+            raise _translated(error) from None
+
+    def close(self) -> None:
+        """Close every connection; the next use opens new ones."""
+        with self._lock:
+            if self._pool is not None:
+                self._pool.close(force=True)
+                self._pool = None
+
+    def _opened_pool(self) -> Any:
+        with self._lock:
+            if self._pool is None:
+                self._pool = self._create_pool()
+            return self._pool
+
+    def _create_pool(self) -> Any:
+        sizes = {"min": 0, "max": _POOL_SIZE, "increment": 1, "wait_timeout": _ACQUIRE_TIMEOUT_MS}
+        if self._dsn.startswith("sqlite:"):
+            return importlib.import_module("local.soda").create_pool(self._dsn, **sizes)
+        _use_thick_mode()
+        return oracledb.create_pool(
+            dsn=self._dsn,
+            user=self._user,
+            password=self._password(),
+            getmode=oracledb.POOL_GETMODE_TIMEDWAIT,
+            ping_interval=_PING_AFTER_SECONDS,
+            session_callback=_bound_calls,
+            **sizes,
+        )
+
+    def _opened(self, connection: Any, spec: CollectionSpec) -> Any:
+        soda = connection.getSodaDatabase()
+        collection = soda.openCollection(spec.name)
+        if collection is None or spec.name not in self._prepared:
+            collection = _created(soda, spec)
+            self._prepared.add(spec.name)
+        return collection
+
+
+def _created(soda: Any, spec: CollectionSpec) -> Any:
+    collection = _unless_there(soda.createCollection, spec.name) or soda.openCollection(spec.name)
+    there = {index["name"].upper() for index in collection.listIndexes()}
+    for index in spec.indexes:
+        if index["name"].upper() not in there:
+            _unless_there(collection.createIndex, index)
+    return collection
+
+
+def _unless_there(create: Callable[[Any], Any], what: Any) -> Any:
+    try:
+        return create(what)
+    except oracledb.Error as error:
+        if _code(error) not in _ALREADY_THERE:
+            raise
+        return None
+
+
+def _use_thick_mode() -> None:
+    try:
+        oracledb.init_oracle_client()
+    except oracledb.Error as error:
+        if _code(error) != _NO_INSTANT_CLIENT:
+            raise
+        raise Misconfigured(
+            "Oracle Instant Client is missing from this machine or image, and SODA needs it: install it where"
+            " the system's linker finds it (ldconfig), or use the project's container image."
+        ) from None
+
+
+def _bound_calls(connection: Any, _tag: str) -> None:
+    connection.call_timeout = _CALL_TIMEOUT_MS
+
+
+def _code(error: Exception) -> str:
+    detail = error.args[0] if error.args else None
+    return str(getattr(detail, "full_code", "") or "")
+
+
+def _translated(error: Exception) -> Exception:
+    """Turn a driver's error into ours; one that only a defect of this code can cause stays as it is."""
+    code = _code(error)
+    if code == _TAKEN:
+        return Taken()
+    if code.startswith("ORA-40"):  # SODA's own complaints: about a filter, a document, a name
+        return error
+    log.warning("the database is unavailable: %s", code or type(error).__name__)
+    return DependencyDown("The database is unavailable; nothing was changed. Repeat the request later.")

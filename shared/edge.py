@@ -1,0 +1,101 @@
+"""The FDK's side: a function's request as the use cases read it, and their reply as the FDK sends it."""
+
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+from shared import telemetry
+from shared.errors import MethodNotAllowed, NotFound, UnsupportedMediaType
+from shared.replies import Reply, problem
+
+
+@dataclass(frozen=True)
+class Request:
+    """One invocation. `path` is None where the function was invoked directly, without a gateway."""
+
+    method: str
+    path: str | None
+    headers: Mapping[str, str]
+    body: bytes
+    deadline: float  # monotonic seconds
+
+    @classmethod
+    def of(cls, context: Any, data: Any) -> "Request":
+        """Read an invocation from the FDK's context and body."""
+        url = context.RequestURL()
+        headers = {name.lower(): _last(value) for name, value in context.HTTPHeaders().items()}
+        if context.Headers().get("content-type") and "content-type" not in headers:
+            headers["content-type"] = _last(context.Headers()["content-type"])
+        return cls(
+            method=(context.Method() or "POST").upper(),
+            path=None if url is None else unquote(urlsplit(url).path),
+            headers=headers,
+            body=data.read() if data is not None else b"",
+            deadline=time.monotonic() + _seconds_until(context.Deadline()),
+        )
+
+    def tail_after(self, name: str) -> list[str]:
+        """Return the segments of the path behind the last `name`, whatever prefix the deployment has.
+
+        Raises NotFound where the path has no such segment.
+        """
+        segments = [segment for segment in (self.path or f"/{name}").split("/") if segment]
+        if name not in segments:
+            raise NotFound("There is no such route.")
+        return segments[len(segments) - segments[::-1].index(name) :]
+
+    def expect_method(self, *allowed: str) -> None:
+        """Raise MethodNotAllowed where the request has another method."""
+        if self.method not in allowed:
+            raise MethodNotAllowed(self.method, allowed)
+
+    def expect_json(self) -> None:
+        """Raise UnsupportedMediaType where a body is declared as something other than JSON."""
+        essence = self.headers.get("content-type", "").partition(";")[0].strip().lower()
+        if self.path is None or not self.body.strip() or not essence:
+            return
+        if essence != "application/json" and not essence.endswith("+json"):
+            raise UnsupportedMediaType(f"Content-Type is {essence[:100]!r}; send application/json.")
+
+
+def _to_fdk(context: Any, reply: Reply) -> Any:
+    """Return the FDK's response for a reply."""
+    from fdk.response import Response
+
+    return Response(context, reply.body, dict(reply.headers), reply.status)
+
+
+def _seconds_until(date: str) -> float:
+    return (datetime.fromisoformat(date) - datetime.now(UTC)).total_seconds()
+
+
+def _last(value: Any) -> str:
+    """Return a header's value; of a repeated header the last."""
+    return str(value[-1] if isinstance(value, list) else value)
+
+
+def answered(context: Any, data: Any, handle: Callable[[Request], Reply]) -> Any:
+    """Answer an invocation: nothing escapes to the platform, whose answer would quote it."""
+    try:
+        reply = handle(_begun(context, data))
+    except Exception as error:  # noqa: BLE001 - the edge of the process
+        reply = problem(error)
+    return _to_fdk(context, reply)
+
+
+async def answered_async(context: Any, data: Any, handle: Callable[[Request], Awaitable[Reply]]) -> Any:
+    """Answer an invocation as `answered` does, from a coroutine."""
+    try:
+        reply = await handle(_begun(context, data))
+    except Exception as error:  # noqa: BLE001 - the edge of the process
+        reply = problem(error)
+    return _to_fdk(context, reply)
+
+
+def _begun(context: Any, data: Any) -> Request:
+    telemetry.configure()
+    telemetry.call_id.set(str(context.CallID() or ""))
+    return Request.of(context, data)

@@ -1,0 +1,216 @@
+"""What a caller may send to `/store`: every rule of one record, and all broken rules named at once."""
+
+import re
+import unicodedata
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from shared import jsontext
+from shared.allowlist import TargetUrl, parse_url
+from shared.errors import Fault, Invalid
+from shared.record import SYSTEM_MEMBERS
+
+OPERATIONS = ("POST", "PUT", "PATCH", "DELETE")
+_WITH_PAYLOAD = OPERATIONS[:3]
+_MEMBERS = frozenset(
+    (
+        "vaultSecretName",
+        "targetRestApi",
+        "targetRestApiOperation",
+        "targetRestApiPayload",
+        "targetRestApiHeaders",
+    )
+)
+_SECRET_NAME = re.compile(r"[A-Za-z0-9_.-]{1,200}")
+_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,256}")  # a token, RFC 9110, section 5.6.2
+_FORBIDDEN_HEADERS = frozenset(
+    (
+        # hop by hop: RFC 9110, section 7.6.1, with those that older software still treats so
+        *("connection", "keep-alive", "proxy-authenticate", "proxy-authorization", "proxy-connection"),
+        *("te", "trailer", "transfer-encoding", "upgrade"),
+        *("expect",),  # asks the next hop to answer before the body is sent (RFC 9110, section 10.1.1)
+        *("host", "content-length", "authorization", "cookie", "idempotency-key"),  # written by the system
+    )
+)
+_MOST_RECORDS = 1000
+_MOST_HEADERS = 64
+_HEADERS_SIZE = 8 * 1024  # all names and values; what common servers accept
+_LONGEST_KEY = 256
+
+TargetCheck = Callable[[TargetUrl], str | None]
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What one request asks to keep: its records' members, and whether it was an array."""
+
+    records: list[dict[str, Any]]
+    is_array: bool
+
+    def secret_names(self) -> list[str]:
+        """Return the names under which tokens are kept, each once, in order."""
+        return list(
+            dict.fromkeys(record["vaultSecretName"] for record in self.records if "vaultSecretName" in record)
+        )
+
+
+def parse(body: bytes, *, has_token: bool, target_refusal: TargetCheck) -> Batch:
+    """Read the records in `body`, in either form, one or an array.
+
+    `target_refusal` says why a well-formed URL may not be a target. Raises NotJson, or Invalid with one
+    fault, at its JSON Pointer, for every rule that is broken.
+    """
+    value = jsontext.parse(body)
+    is_array = isinstance(value, list)
+    items = value if is_array else [value]
+    faults = list(_length_faults(items)) if is_array else []
+    records = []
+    for index, item in enumerate(items if not faults else []):
+        reader = _Reader(f"/{index}" if is_array else "", has_token, target_refusal)
+        records.append(reader.read(item))
+        faults += reader.faults
+    if faults:
+        raise Invalid(f"{len(faults)} rule(s) broken; nothing was stored.", faults)
+    return Batch(records, is_array)
+
+
+def _length_faults(items: list[Any]) -> Iterator[Fault]:
+    if not items:
+        yield Fault("", "holds no record; send at least one")
+    if len(items) > _MOST_RECORDS:
+        yield Fault("", f"holds {len(items)} records; send at most {_MOST_RECORDS} at a time")
+
+
+class _Reader:
+    """Reads one record, and notes every fault with the pointer at which it stands."""
+
+    def __init__(self, pointer: str, has_token: bool, target_refusal: TargetCheck):
+        self.faults: list[Fault] = []
+        self._pointer = pointer
+        self._has_token = has_token
+        self._target_refusal = target_refusal
+
+    def read(self, item: Any) -> dict[str, Any]:
+        if not isinstance(item, dict):
+            self._fault("", "must be an object: a record")
+            return {}
+        outer, message, at = self._taken_apart(item)
+        for name in sorted((outer.keys() | message.keys()) & SYSTEM_MEMBERS):
+            self._fault(f"{at if name in message else ''}/{name}", "is written by the system; leave it away")
+        self._check_key(outer)
+        self._check_secret(message, at)
+        self._check_target(message, at)
+        self._check_operation(message, at)
+        if "targetRestApiHeaders" in message:
+            self._check_headers(message["targetRestApiHeaders"], f"{at}/targetRestApiHeaders")
+        return outer | message
+
+    def _taken_apart(self, item: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any], str]:
+        """Return what stands beside the message, the message, and the message's pointer."""
+        if "streamMessage" not in item:
+            message = {name: value for name, value in item.items() if name != "streamKey"}
+            return {"streamKey": item["streamKey"]} if "streamKey" in item else {}, message, ""
+        outer = {name: value for name, value in item.items() if name != "streamMessage"}
+        message = item["streamMessage"]
+        if not isinstance(message, dict):
+            self._fault("/streamMessage", "must be an object")
+            message = {}
+        for name in sorted(outer.keys() & (_MEMBERS | message.keys())):
+            self._fault(f"/{_escaped(name)}", "stands beside streamMessage; put it inside, once")
+        if "streamKey" in message:
+            self._fault("/streamMessage/streamKey", "stands inside streamMessage; put it beside, once")
+        return outer, message, "/streamMessage"
+
+    def _check_key(self, outer: dict[str, Any]) -> None:
+        key = outer.get("streamKey", "")
+        if not isinstance(key, str) or len(key) > _LONGEST_KEY:
+            self._fault("/streamKey", f"must be a string of at most {_LONGEST_KEY} characters")
+
+    def _check_secret(self, message: dict[str, Any], at: str) -> None:
+        pointer = f"{at}/vaultSecretName"
+        if "vaultSecretName" not in message:
+            if self._has_token:
+                self._fault(pointer, "is missing: the Authorization header's token needs a name")
+            return
+        name = message["vaultSecretName"]
+        if not (isinstance(name, str) and _SECRET_NAME.fullmatch(name)):
+            self._fault(pointer, "must be 1 to 200 letters, digits, hyphens, underscores or dots")
+        elif not self._has_token:
+            self._fault(pointer, "names a token; pass that token in the Authorization header")
+
+    def _check_target(self, message: dict[str, Any], at: str) -> None:
+        pointer = f"{at}/targetRestApi"
+        if "targetRestApi" not in message:
+            self._fault(pointer, "is missing: the absolute https URL to send to")
+            return
+        try:
+            refusal = self._target_refusal(parse_url(message["targetRestApi"]))
+        except ValueError as error:
+            refusal = str(error)
+        if refusal:
+            self._fault(pointer, refusal)
+
+    def _check_operation(self, message: dict[str, Any], at: str) -> None:
+        operation = message.get("targetRestApiOperation")
+        if operation not in OPERATIONS:
+            self._fault(f"{at}/targetRestApiOperation", f"must be one of {', '.join(OPERATIONS)}")
+        elif operation in _WITH_PAYLOAD and "targetRestApiPayload" not in message:
+            self._fault(f"{at}/targetRestApiPayload", f"is missing: {operation} sends one")
+
+    def _check_headers(self, headers: Any, pointer: str) -> None:
+        try:
+            pairs = header_pairs(headers)
+        except ValueError as error:
+            self._fault(pointer, str(error))
+            return
+        seen: set[str] = set()
+        for place, name, value in pairs:
+            detail = _header_fault(name, value) or (
+                "stands twice; send it once" if name.lower() in seen else ""
+            )
+            if detail:
+                self._fault(f"{pointer}/{place}", detail)
+            seen.add(name.lower())
+        length = sum(len(name) + len(value) for _, name, value in pairs)
+        if len(pairs) > _MOST_HEADERS or length > _HEADERS_SIZE:
+            self._fault(
+                pointer, f"must be at most {_MOST_HEADERS} headers of {_HEADERS_SIZE} characters in all"
+            )
+
+    def _fault(self, pointer: str, detail: str) -> None:
+        self.faults.append(Fault(f"{self._pointer}{pointer}", detail))
+
+
+def header_pairs(headers: Any) -> list[tuple[str, str, str]]:
+    """Return (place, name, value) of each header, from either form; ValueError where it has neither."""
+    if isinstance(headers, dict):
+        items = [(_escaped(name), name, value) for name, value in headers.items()]
+    elif isinstance(headers, list):
+        items = [(str(index), *_pair(entry)) for index, entry in enumerate(headers)]
+    else:
+        raise ValueError('must be a list of {"key": ..., "value": ...} or an object')  # noqa: TRY004 - a caller's fault, not a programmer's
+    if not all(isinstance(name, str) and isinstance(value, str) for _, name, value in items):
+        raise ValueError("must hold strings as names and values")
+    return items
+
+
+def _pair(entry: Any) -> tuple[Any, Any]:
+    if not isinstance(entry, dict) or entry.keys() != {"key", "value"}:
+        raise ValueError('must hold entries of {"key": ..., "value": ...} and nothing else')
+    return entry["key"], entry["value"]
+
+
+def _header_fault(name: str, value: str) -> str:
+    if not _HEADER_NAME.fullmatch(name):
+        return "has a name that is no header name"
+    if name.lower() in _FORBIDDEN_HEADERS or name.lower().startswith("fn-"):
+        return "is a header that a record can't set"
+    if any(unicodedata.category(character) == "Cc" for character in value):
+        return "has a control character in its value"
+    return ""
+
+
+def _escaped(name: str) -> str:
+    """Escape a member's name for a JSON Pointer (RFC 6901, section 3)."""
+    return name.replace("~", "~0").replace("/", "~1")

@@ -1,0 +1,96 @@
+"""JSON text to Python values and back, exactly: no number passes through a double.
+
+`simplejson` is used because the standard library can read a number as `Decimal` but cannot write one.
+"""
+
+import re
+from decimal import Context, Decimal, Inexact, InvalidOperation, Overflow, Subnormal
+from typing import Any
+
+import simplejson
+
+from shared.errors import Fault, Invalid, NotJson
+
+# Oracle's NUMBER keeps 38 digits for sure, and magnitudes from 1e-130 to below 1e126.
+# [SQL Language Reference, "NUMBER Data Type"]
+_NUMBER = Context(
+    prec=38, Emin=-130, Emax=125, traps=[Inexact, InvalidOperation, Overflow, Subnormal], clamp=0
+)
+_SHORT_INTEGER = 38
+_NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
+
+
+def parse(body: bytes) -> Any:
+    """Return the JSON value in `body` (UTF-8, RFC 8259), numbers as `int` or `Decimal`.
+
+    >>> parse(b'{"amount": 0.10}')
+    {'amount': Decimal('0.10')}
+
+    Raises NotJson where the text is not JSON, names a member twice, holds half of a surrogate pair or nests
+    too deep; Invalid where it holds a number or a character that the database cannot keep exactly.
+    """
+    try:
+        text = body.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise NotJson(f"The body is not UTF-8 (byte {error.start}); send JSON encoded as UTF-8.") from None
+    try:
+        value = simplejson.loads(
+            text,
+            object_pairs_hook=_object,
+            parse_float=_number,
+            parse_int=_integer,
+            parse_constant=_constant,
+            allow_nan=True,
+        )
+    except simplejson.JSONDecodeError as error:
+        what = error.msg.replace(" %r", "").removesuffix(" at").lower()
+        raise NotJson(f"The body is not JSON: {what} at line {error.lineno}, column {error.colno}.") from None
+    except RecursionError:
+        raise NotJson("The body nests too deep; flatten it.") from None
+    if "\\u" in text:
+        _refuse_unstorable(value)
+    return value
+
+
+def dump(value: Any) -> bytes:
+    """Return `value` as compact UTF-8 JSON; numbers as they were, text unescaped."""
+    text: str = simplejson.dumps(
+        value, use_decimal=True, ensure_ascii=False, separators=(",", ":"), allow_nan=False
+    )
+    return text.encode("utf-8")
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    members = dict(pairs)
+    if len(members) != len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise NotJson(f"The member {twice[:100]!r} stands twice in one object; send it once.")
+    return members
+
+
+def _integer(text: str) -> int | Decimal:
+    return int(text) if len(text) <= _SHORT_INTEGER else _number(text)
+
+
+def _number(text: str) -> Decimal:
+    try:
+        return _NUMBER.create_decimal(text)
+    except (Inexact, InvalidOperation, Overflow, Subnormal):
+        detail = f"The number {text[:50]} can't be kept exactly (38 digits, 1e-130 to 1e126); send a string."
+        raise Invalid(detail, [Fault("", detail)]) from None
+
+
+def _constant(name: str) -> Any:
+    raise NotJson(f"{name} is not JSON; send null or a string instead.")
+
+
+def _refuse_unstorable(value: Any) -> None:
+    """Refuse what only an escape can bring in: half of a surrogate pair, and NUL."""
+    try:
+        written = dump(value)
+    except UnicodeEncodeError:
+        raise NotJson("The body holds half of a surrogate pair, which is no character; remove it.") from None
+    if _NUL.search(written):
+        detail = "The body holds a NUL character, which the database cannot keep; remove it."
+        raise Invalid(detail, [Fault("", detail)])

@@ -1,0 +1,84 @@
+"""Clients of the OCI services, made on first use; only here are the SDK and its errors known.
+
+The `oci` package is imported when the first client is made: it costs a cold start more than all the rest.
+"""
+
+import logging
+import threading
+from typing import Any
+
+from shared.errors import DependencyDown
+
+log = logging.getLogger(__name__)
+
+_TIMEOUT = (3.0, 10.0)  # seconds to connect, seconds to read
+_TRIES_AGAIN = 2  # on a 429 or a 5xx, before the caller is told to repeat
+
+
+class Refused(Exception):
+    """A service answered with a 4xx: `status` says which."""
+
+    def __init__(self, status: int):
+        super().__init__(status)
+        self.status = status
+
+
+class OciClients:
+    """One client per service and process, signing as the function's resource principal."""
+
+    def __init__(self, endpoint: str):
+        """`endpoint` is the base URL of all services, or empty for the region's own."""
+        self._endpoint = endpoint
+        self._clients: dict[str, Any] = {}
+        self._lock = threading.Lock()
+
+    def call(self, service: str, client: str, operation: str, *arguments: Any, **options: Any) -> Any:
+        """Call an operation (`"secrets", "SecretsClient", "get_secret_bundle", ocid`) and return its data.
+
+        Raises Refused where the service says no (a 4xx), DependencyDown where it can't be reached or fails.
+        """
+        target = self._client(service, client)
+        from oci.exceptions import ClientError, RequestException, ServiceError
+
+        try:
+            return getattr(target, operation)(*arguments, **options).data
+        except ServiceError as error:
+            log.warning("OCI %s.%s answered %s %s", service, operation, error.status, error.code)
+            if 400 <= error.status < 500 and error.status not in (401, 429):
+                raise Refused(error.status) from None
+        except (RequestException, ClientError) as error:
+            log.warning("OCI %s.%s failed: %s", service, operation, type(error).__name__)
+        raise DependencyDown(f"The OCI service {service} is unavailable; nothing was changed. Repeat later.")
+
+    def _client(self, service: str, name: str) -> Any:
+        with self._lock:
+            if service not in self._clients:
+                self._clients[service] = self._made(service, name)
+            return self._clients[service]
+
+    def _made(self, service: str, name: str) -> Any:
+        import importlib
+
+        import oci
+
+        signer = oci.auth.signers.get_resource_principals_signer()
+        endpoint = {"service_endpoint": self._endpoint} if self._endpoint else {}
+        return getattr(importlib.import_module(f"oci.{service}"), name)(
+            {"region": signer.region},
+            signer=signer,
+            timeout=_TIMEOUT,
+            retry_strategy=oci.retry.RetryStrategyBuilder(
+                max_attempts_check=True,
+                max_attempts=1 + _TRIES_AGAIN,
+                total_elapsed_time_check=True,
+                total_elapsed_time_seconds=_TIMEOUT[1],
+                retry_base_sleep_time_seconds=0.1,
+                retry_max_wait_between_calls_seconds=1,
+                service_error_check=True,
+                service_error_retry_on_any_5xx=True,
+                service_error_retry_config={429: []},
+            ).get_retry_strategy(),
+            # the default one would go on refusing for half a minute after the service is back
+            circuit_breaker_strategy=oci.circuit_breaker.NoCircuitBreakerStrategy(),
+            **endpoint,
+        )

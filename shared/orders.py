@@ -1,0 +1,173 @@
+"""What a call to `/process` or `/process/retry` asks for: its body, checked, as an Order."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from shared import jsontext
+from shared.collection import FAILED, REPLAY, Selection, due
+from shared.errors import Fault, Invalid, NotJson
+from shared.record import timestamp
+from shared.retry import RetryPolicy
+from shared.settings import Settings, error_mapping, status_codes
+
+_RETRY_MEMBERS = (
+    *("noOfMessagesToProcess", "readAfterOffset", "retryCodes", "retryLimit", "errormapping"),
+    *("streamOCIDToRetry", "from", "to", "targetRestApi", "streamKey", "force", "dryRun"),
+)
+
+
+@dataclass(frozen=True)
+class Order:
+    """What one call shall do: which records, how many, under which rules, until when (monotonic seconds)."""
+
+    selection: Selection
+    limit: int
+    policy: RetryPolicy
+    deadline: float
+    dry_run: bool = False
+
+
+def process_order(body: bytes, settings: Settings, deadline: float, *, direct: bool = False) -> Order:
+    """Read the body of `/process`: none, `{}`, or a bound on the number of records.
+
+    Invoked directly, the body may be anything, such as the message of an alarm that serves as a clock.
+    """
+    reader = _Reader(_members(body, lenient=direct))
+    limit = reader.limit(settings)
+    reader.finish()
+    return Order(due(datetime.now(UTC)), limit, RetryPolicy.of(settings), deadline)
+
+
+def retry_order(body: bytes, settings: Settings, deadline: float) -> Order:
+    """Read the body of `/process/retry`: which failed records to replay, and under which rules."""
+    reader = _Reader(_members(body))
+    reader.refuse_unknown(_RETRY_MEMBERS)
+    limit = reader.limit(settings)
+    selection = _retry_selection(reader, settings)
+    streams = reader.read("errormapping", error_mapping)
+    dry_run = reader.read("dryRun", _boolean) or False
+    reader.finish()
+    return Order(selection, limit, RetryPolicy.of(settings, streams), deadline, dry_run)
+
+
+def _retry_selection(reader: "_Reader", settings: Settings) -> Selection:
+    """Select failed records by id. Dead ones are among them only where the caller names codes, or forces."""
+    codes = reader.read("retryCodes", status_codes)
+    limit = reader.read("retryLimit", _count) or settings.retry_limit
+    force = reader.read("force", _boolean) or False
+    conditions: list[dict[str, Any]] = []
+    if not force:
+        conditions.append({"datasync.code": {"$in": sorted(codes or settings.retry_codes)}})
+        conditions.append({"datasync.attempts": {"$lt": limit}})
+        is_due = {"datasync.due": {"$lt": timestamp(datetime.now(UTC))}}
+        conditions.append({"$or": [is_due, {"dead": True}]} if codes else is_due)
+    for name, path, operator in (
+        ("streamOCIDToRetry", "error_stream", "$eq"),
+        ("streamKey", "streamKey", "$eq"),
+        ("targetRestApi", "targetRestApi", "$startsWith"),
+    ):
+        text = reader.read(name, _text)
+        if text is not None:
+            conditions.append({path: {operator: text}})
+    for name, operator in (("from", "$gte"), ("to", "$lt")):
+        moment = reader.read(name, _moment)
+        if moment is not None:
+            conditions.append({"createdDate": {operator: timestamp(moment)}})
+    after = reader.read("readAfterOffset", _offset) or "-1"
+    return Selection(
+        FAILED if codes or force else REPLAY, after, conditions={"$and": conditions} if conditions else {}
+    )
+
+
+class _Reader:
+    """Reads members of a body, and notes every fault with its pointer."""
+
+    def __init__(self, members: Mapping[str, Any]):
+        self._members = members
+        self._faults: list[Fault] = []
+
+    def read(self, name: str, parse: Callable[[Any], Any]) -> Any:
+        """Return a member as `parse` reads it; None where it is absent or null, or wrong."""
+        value = self._members.get(name)
+        if value is None:
+            return None
+        try:
+            return parse(value)
+        except ValueError as error:
+            self._faults.append(Fault(f"/{name}", str(error)))
+            return None
+
+    def limit(self, settings: Settings) -> int:
+        """Return how many records the call may handle."""
+        wanted: int | None = self.read("noOfMessagesToProcess", _count)
+        if wanted is None:
+            return settings.messages_per_call
+        most = settings.messages_per_call_max
+        if wanted > most:
+            self._faults.append(Fault("/noOfMessagesToProcess", f"must be at most {most}"))
+        return wanted
+
+    def refuse_unknown(self, known: tuple[str, ...]) -> None:
+        """Note every member that means nothing: a mistyped filter would replay too much."""
+        for name in sorted(self._members.keys() - set(known)):
+            pointer = name.replace("~", "~0").replace("/", "~1")
+            self._faults.append(Fault(f"/{pointer}", f"is unknown; the members are {', '.join(known)}"))
+
+    def finish(self) -> None:
+        """Raise Invalid where anything was wrong."""
+        if self._faults:
+            raise Invalid(f"{len(self._faults)} rule(s) broken; nothing was done.", self._faults)
+
+
+def _members(body: bytes, *, lenient: bool = False) -> Mapping[str, Any]:
+    try:
+        value = jsontext.parse(body) if body.strip() else {}
+    except (NotJson, Invalid):
+        if not lenient:
+            raise
+        value = {}
+    if not isinstance(value, dict):
+        if not lenient:
+            raise Invalid("1 rule(s) broken; nothing was done.", [Fault("", "must be an object")])
+        value = {}
+    if lenient and "noOfMessagesToProcess" not in value:
+        return {}
+    return value
+
+
+def _count(value: Any) -> int:
+    whole = int(value) if isinstance(value, str) and value.isascii() and value.isdigit() else value
+    if isinstance(whole, bool) or not isinstance(whole, int) or whole < 1:
+        raise ValueError("must be a whole number from 1")
+    return whole
+
+
+def _boolean(value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise ValueError("must be true or false")  # noqa: TRY004 - a caller's fault, not a programmer's
+    return value
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str) or not value:
+        raise ValueError("must be a string that is not empty")
+    return value
+
+
+def _offset(value: Any) -> str:
+    text = str(value) if value == -1 and not isinstance(value, bool) else value
+    if not isinstance(text, str) or len(text) > 64 or not text.isascii():
+        raise ValueError("must be a lastReadOffset that an earlier answer gave, or -1")
+    return text
+
+
+def _moment(value: Any) -> datetime:
+    try:
+        moment = datetime.fromisoformat(value) if isinstance(value, str) else None
+    except ValueError:
+        moment = None
+    if moment is None or moment.tzinfo is None:
+        raise ValueError("must be a time with its zone, such as 2026-11-23T21:00:00Z (RFC 3339)")
+    return moment

@@ -1,0 +1,186 @@
+"""The record: its identity, its states, and what of it may be shown.
+
+A record is a JSON document. What a caller stored stands at its top level, beside its state (`status`,
+`status_code`, …); what only the machinery needs stands under the member `datasync`:
+
+| member of `datasync` | while | meaning |
+|---|---|---|
+| `attempts` | always | deliveries tried |
+| `size` | always | bytes of the stored record as JSON, about |
+| `due` | unfinished | `<time> <id>`: not before this time; sorts by time, then by age |
+| `partition`, `lane`, `target` | unfinished | where leases, order and bounds apply |
+| `failed`, `code` | failed | its id and its code as text: an index of failures, dead ones included |
+| `replay` | failed, not dead | its id: an index of failures that are still worth a try |
+| `blocks` | failed, not dead, with a key | its lane: an index of what holds back later records of a key |
+
+A finished record has none of the indexed members, so it stands in none of these indexes and costs their
+queries nothing.
+"""
+
+import hashlib
+import os
+import threading
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from shared.allowlist import parse_url
+
+Document = dict[str, Any]
+
+NOT_PROCESSED = "not_processed"
+SUCCESS = "success"
+FAILED = "failed"
+
+MACHINERY = "datasync"
+NO_LANE = "-"  # not empty: to Oracle an empty string is NULL, and NULL matches nothing
+PARTITIONS = (
+    64  # fixed: stored records carry their number; four times the most workers that FAN_OUT makes sense for
+)
+
+SYSTEM_MEMBERS = frozenset(
+    (
+        "_id",
+        "id",
+        "createdDate",
+        "status",
+        "status_code",
+        "failure_reason",
+        "error_stream",
+        "retry_attempts",
+        "lastAttemptDate",
+        "nextAttemptDate",
+        "dead",
+        MACHINERY,
+    )
+)
+_HIDDEN_MEMBERS = frozenset(("_id", MACHINERY, "targetRestApiPayload", "targetRestApiHeaders"))
+_LONGEST_REASON = 2000
+
+
+@dataclass(frozen=True)
+class Failure:
+    """What is written on a record after a failed attempt; `next_attempt` is None where it is dead."""
+
+    code: int | str
+    reason: str
+    error_stream: str
+    next_attempt: datetime | None
+
+
+class _Clock:
+    """Nanoseconds since 1970 that never repeat within a process, so that ids sort as they were made."""
+
+    def __init__(self) -> None:
+        self._last = 0
+        self._lock = threading.Lock()
+
+    def tick(self) -> int:
+        with self._lock:
+            self._last = max(time.time_ns(), self._last + 256)  # 256 ns: one step of the 12 bits in `new_id`
+            return self._last
+
+
+_clock = _Clock()
+
+
+def new_id() -> tuple[str, datetime]:
+    """Return a UUIDv7 and the time in it: 48 bits of milliseconds, 12 bits of their fraction, 62 random bits.
+
+    RFC 9562, sections 5.7 and 6.2 (method 3: the fraction makes ids of one millisecond sort).
+    """
+    nanoseconds = _clock.tick()
+    milliseconds, rest = divmod(nanoseconds, 1_000_000)
+    bits = milliseconds << 80 | 0x7 << 76 | (rest * 4096 // 1_000_000) << 64
+    bits |= 0b10 << 62 | int.from_bytes(os.urandom(8), "big") >> 2
+    text = f"{bits:032x}"
+    identity = f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+    return identity, datetime.fromtimestamp(0, UTC) + timedelta(microseconds=nanoseconds // 1000)
+
+
+def timestamp(moment: datetime) -> str:
+    """Write a time as every time in a record is written: UTC, microseconds, `Z` (RFC 3339); sorts as text."""
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def stored(members: Mapping[str, Any], size: int) -> Document:
+    """Return the document that keeps a new record: the caller's members, identity, state and machinery."""
+    identity, created = new_id()
+    date = timestamp(created)
+    document = {"id": identity, "createdDate": date, "status": NOT_PROCESSED, **members}
+    document[MACHINERY] = {"attempts": 0, "size": size, **_queued(document, date)}
+    return document
+
+
+def succeeded(document: Document, code: int, moment: datetime) -> Document:
+    """Return `document` as it stands after a delivery that the target accepted."""
+    after = _attempted(document, moment, SUCCESS, code)
+    after[MACHINERY] = _counted(document)
+    return after
+
+
+def failed(document: Document, failure: Failure, moment: datetime) -> Document:
+    """Return `document` as it stands after a failed attempt: due again later, or dead."""
+    after = _attempted(document, moment, FAILED, failure.code)
+    after["failure_reason"] = failure.reason[:_LONGEST_REASON]
+    after["error_stream"] = failure.error_stream
+    machinery = _counted(document) | {"failed": document["id"], "code": str(failure.code)}
+    if failure.next_attempt is None:
+        after["dead"] = True
+    else:
+        after["nextAttemptDate"] = timestamp(failure.next_attempt)
+        machinery |= _queued(document, after["nextAttemptDate"]) | {"replay": document["id"]}
+        if machinery["lane"] != NO_LANE:
+            machinery["blocks"] = machinery["lane"]
+    after[MACHINERY] = machinery
+    return after
+
+
+def attempts(document: Document) -> int:
+    """Return how often delivery of this record was tried."""
+    return int(document[MACHINERY]["attempts"])
+
+
+def lane(document: Document) -> str:
+    """Return the lane in which a record waits its turn: a digest of its key, or NO_LANE without one."""
+    key = document.get("streamKey")
+    return hashlib.sha256(key.encode()).hexdigest()[:16] if key else NO_LANE
+
+
+def partition(document: Document) -> int:
+    """Return the partition of a record: all records of one key share one."""
+    spread = document.get("streamKey") or document["id"]
+    return int.from_bytes(hashlib.sha256(spread.encode()).digest()[:4], "big") % PARTITIONS
+
+
+def target(document: Document) -> str:
+    """Return the target's `host:port`, under which its deliveries are bounded."""
+    return parse_url(document["targetRestApi"]).origin
+
+
+def shown(document: Document) -> Document:
+    """Return what a caller may read of a record: its state, without token, payload and headers."""
+    return {name: value for name, value in document.items() if name not in _HIDDEN_MEMBERS}
+
+
+def _queued(document: Document, date: str) -> dict[str, Any]:
+    return {
+        "due": f"{date} {document['id']}",
+        "partition": partition(document),
+        "lane": lane(document),
+        "target": target(document),
+    }
+
+
+def _counted(document: Document) -> dict[str, Any]:
+    return {"attempts": attempts(document) + 1, "size": document[MACHINERY]["size"]}
+
+
+def _attempted(document: Document, moment: datetime, status: str, code: int | str) -> Document:
+    gone = ("failure_reason", "error_stream", "nextAttemptDate", "dead", MACHINERY)
+    after = {name: value for name, value in document.items() if name not in gone}
+    after |= {"status": status, "status_code": code, "lastAttemptDate": timestamp(moment)}
+    after["retry_attempts"] = attempts(document)
+    return after

@@ -1,0 +1,212 @@
+"""HTTP requests to targets: one session per call, bounded in time, to vetted addresses, without redirects."""
+
+import asyncio
+import socket
+import ssl
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from http import HTTPStatus
+from ipaddress import ip_address
+
+import aiohttp
+from aiohttp.abc import AbstractResolver, ResolveResult
+from yarl import URL
+
+from shared import allowlist, jsontext
+from shared.inbound import header_pairs
+from shared.record import Document
+from shared.retry import retry_after_seconds
+from shared.settings import OTHER_FAILURES, Settings
+
+PRODUCT = "oci-data-sync/0.1"
+
+_READ_BYTES = 64 * 1024  # of an answer: enough to use the connection again; the rest is not waited for
+_PHRASES = {int(status): status.phrase for status in HTTPStatus}  # ours: the target's own words are not kept
+_KEEP_ALIVE_SECONDS = 4.0  # less than common servers', so that they seldom close under a request
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a target answered: its code, or OTHER_FAILURES with the reason why none came."""
+
+    code: int | str
+    reason: str = ""
+    retry_after: float | None = None
+    connected: bool = True
+
+    @property
+    def accepted(self) -> bool:
+        """Tell whether the target took the record."""
+        return isinstance(self.code, int) and 200 <= self.code < 300
+
+
+class RefusedAddress(OSError):
+    """A name led to an address that is neither public nor listed by the operator."""
+
+
+class Sender:
+    """Sends records; used as an asynchronous context manager, for one call."""
+
+    def __init__(self, settings: Settings):
+        self._settings = settings
+        self._session: aiohttp.ClientSession | None = None
+
+    async def __aenter__(self) -> "Sender":
+        connector = aiohttp.TCPConnector(
+            limit=0,  # bounded by the delivery, per target and in all, before a time-out runs
+            resolver=_VettedResolver(self._settings.allowed_networks),
+            ssl=ssl.create_default_context(),
+            keepalive_timeout=_KEEP_ALIVE_SECONDS,
+        )
+        self._session = aiohttp.ClientSession(
+            connector=connector,
+            cookie_jar=aiohttp.DummyCookieJar(),
+            auto_decompress=False,
+            trust_env=False,
+            headers={"User-Agent": PRODUCT},
+            read_bufsize=_READ_BYTES,
+        )
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        if self._session is not None:
+            await self._session.close()
+
+    async def send(self, document: Document, token: str | None, seconds: float) -> Answer:
+        """Send one record within `seconds`; every outcome is an Answer, none an exception.
+
+        The URL is checked again: what the operator allows may have changed, and nothing is trusted because
+        it stands in the database.
+        """
+        try:
+            url = allowlist.parse_url(document["targetRestApi"])
+            refusal = allowlist.refusal(url, self._settings.allowed_targets, self._settings.allowed_networks)
+        except ValueError as error:
+            refusal = f"the URL {error}"
+        if refusal:
+            return Answer(OTHER_FAILURES, f"not sent: {refusal}")
+        try:
+            return await self._sent(document, token, seconds)
+        except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
+            return _unanswered(error, seconds)
+
+    async def _sent(self, document: Document, token: str | None, seconds: float) -> Answer:
+        assert self._session is not None  # noqa: S101 - entered: the type checker can't know
+        timeout = aiohttp.ClientTimeout(
+            total=seconds,
+            sock_connect=self._settings.target_connect_timeout,
+            sock_read=self._settings.target_read_timeout,
+        )
+        async with self._session.request(
+            document["targetRestApiOperation"],
+            URL(document["targetRestApi"], encoded=True),
+            data=body(document),
+            headers=headers(document, token),
+            timeout=timeout,
+            allow_redirects=False,
+            skip_auto_headers=("Content-Type",),
+        ) as response:
+            answer = _answered(response)
+            await _drained(response)
+            return answer
+
+
+def headers(document: Document, token: str | None) -> list[tuple[str, str]]:
+    """Return the headers to send: the record's own, the token, and what the system adds."""
+    pairs = [(name, value) for _, name, value in header_pairs(document.get("targetRestApiHeaders", []))]
+    own = {name.lower(): value for name, value in pairs}
+    pairs = [(name, value) for name, value in pairs if name.lower() != "user-agent"]
+    pairs.append(("User-Agent", f"{own['user-agent']} {PRODUCT}" if "user-agent" in own else PRODUCT))
+    if "targetRestApiPayload" in document and "content-type" not in own:
+        pairs.append(("Content-Type", "application/json"))
+    if token is not None:
+        pairs.append(("Authorization", token))
+    pairs.append(("Idempotency-Key", document["id"]))
+    return pairs
+
+
+def body(document: Document) -> bytes | None:
+    """Return the payload as it goes out: JSON, or a string's text where Content-Type isn't JSON's."""
+    if "targetRestApiPayload" not in document:
+        return None
+    payload = document["targetRestApiPayload"]
+    if isinstance(payload, str) and not _is_json(document):
+        return payload.encode()
+    return jsontext.dump(payload)
+
+
+def _is_json(document: Document) -> bool:
+    for _, name, value in header_pairs(document.get("targetRestApiHeaders", [])):
+        if name.lower() == "content-type":
+            essence = value.partition(";")[0].strip().lower()
+            return essence == "application/json" or essence.endswith("+json")
+    return True
+
+
+def _answered(response: aiohttp.ClientResponse) -> Answer:
+    code = response.status
+    if 200 <= code < 300:
+        return Answer(code)
+    reason = f"the target answered {code} {_PHRASES.get(code, '')}".rstrip()
+    if 300 <= code < 400:
+        reason += "; redirects are not followed"
+    delay = retry_after_seconds(response.headers.get("Retry-After"), datetime.now(UTC))
+    return Answer(code, reason, delay)
+
+
+async def _drained(response: aiohttp.ClientResponse) -> None:
+    """Read a short answer to its end, so that its connection serves again; leave a long one."""
+    try:
+        await response.content.readexactly(_READ_BYTES)
+    except asyncio.IncompleteReadError:
+        return
+    except (aiohttp.ClientError, TimeoutError, OSError):
+        pass  # the status was read: what happens to the rest changes no outcome
+    response.close()
+
+
+class _VettedResolver(AbstractResolver):
+    """Resolves a name, and refuses it where one of its addresses may not be connected to."""
+
+    def __init__(self, networks: tuple[allowlist.Network, ...]):
+        self._networks = networks
+        self._resolver = aiohttp.ThreadedResolver()
+
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
+    ) -> list[ResolveResult]:
+        results = await self._resolver.resolve(host, port, family)
+        for result in results:
+            if not allowlist.is_allowed_address(ip_address(result["host"]), self._networks):
+                raise RefusedAddress(f"{host} leads to an address that is not public")
+        return results
+
+    async def close(self) -> None:
+        await self._resolver.close()
+
+
+def _unanswered(error: Exception, seconds: float) -> Answer:
+    """Say why no answer came, in words that hold nothing of the request or the target's bytes."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, RefusedAddress):
+            return Answer(OTHER_FAILURES, "not sent: the host leads to an address that is not public")
+        cause = cause.__cause__ or cause.__context__
+    for kind, reason, connected in _REASONS:
+        if isinstance(error, kind):
+            return Answer(OTHER_FAILURES, reason.format(seconds=seconds), connected=connected)
+    return Answer(OTHER_FAILURES, f"no answer: {type(error).__name__}")
+
+
+_Reason = tuple[type[Exception] | tuple[type[Exception], ...], str, bool]
+_REASONS: tuple[_Reason, ...] = (
+    (aiohttp.ConnectionTimeoutError, "no connection to the target within the connect time-out", False),
+    (TimeoutError, "no answer from the target within {seconds:.3g} s", True),
+    (aiohttp.ClientConnectorCertificateError, "the target's certificate is not valid for its host", False),
+    (aiohttp.ClientSSLError, "no TLS connection to the target could be agreed", False),
+    (aiohttp.ClientConnectorDNSError, "the target's host name could not be resolved", False),
+    (aiohttp.ClientConnectorError, "the target refused the connection or could not be reached", False),
+    (aiohttp.ServerDisconnectedError, "the target closed the connection without an answer", True),
+    ((ConnectionResetError, aiohttp.ClientOSError), "the target reset the connection", True),
+    ((aiohttp.ClientResponseError, aiohttp.ClientPayloadError), "the target's answer is not HTTP", True),
+)

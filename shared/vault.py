@@ -1,0 +1,135 @@
+"""Callers' tokens in OCI Vault: kept under a name by whoever holds them, read back for delivery, cached."""
+
+import base64
+import hmac
+import time
+from collections.abc import Callable
+
+from shared.errors import Conflict, DependencyDown
+from shared.oci_clients import OciClients, Refused
+from shared.settings import Settings
+
+_CACHED_SECONDS = 300.0
+_MISSING_SECONDS = 15.0  # how long a name that isn't there is not asked for again
+_WAIT_FOR_ACTIVE = (
+    0.1,
+    0.2,
+    0.4,
+    0.8,
+    1.6,
+)  # seconds between looks at a secret that somebody else creates now
+
+
+def read_secret(clients: OciClients, ocid: str) -> str:
+    """Return the text of the operator's own secret with this OCID."""
+    try:
+        bundle = clients.call("secrets", "SecretsClient", "get_secret_bundle", ocid)
+    except Refused as error:
+        raise DependencyDown(
+            f"Vault refused ({error.status}) a system secret; the operator checks its OCID and the policies."
+        ) from None
+    return _text(bundle)
+
+
+class TokenVault:
+    """The tokens of one vault, under the configured prefix and never outside it."""
+
+    def __init__(self, clients: OciClients, settings: Settings, clock: Callable[[], float] = time.monotonic):
+        self._clients = clients
+        self._settings = settings
+        self._clock = clock
+        self._cache: dict[str, tuple[str | None, float]] = {}
+
+    def token(self, name: str) -> str | None:
+        """Return the token kept under `name`, from the cache where it is fresh; None where there is none."""
+        cached = self._fresh(name)
+        return cached[0] if cached else self._read(name)
+
+    def claim(self, name: str, token: str) -> None:
+        """Keep `token` under a new name, or prove by it the right to use a name that is taken.
+
+        Raises Conflict where the name holds another token, DependencyDown where Vault can't say.
+        """
+        cached = self._fresh(name)
+        if cached and _same(cached[0], token):
+            return
+        kept = self._read(name)
+        if kept is None:
+            kept = self._create(name, token)
+        if not _same(kept, token):
+            raise Conflict(
+                f"vaultSecretName {name!r} is in use with another token. Use a new name for a new token; an"
+                " operator can also store a new version of the secret."
+            )
+
+    def _fresh(self, name: str) -> tuple[str | None, float] | None:
+        cached = self._cache.get(name)
+        return cached if cached and self._clock() < cached[1] else None
+
+    def _read(self, name: str) -> str | None:
+        value = None
+        try:
+            bundle = self._clients.call(
+                "secrets",
+                "SecretsClient",
+                "get_secret_bundle_by_name",
+                self._settings.secret_prefix + name,
+                self._settings.vault_ocid,
+            )
+            value = _text(bundle)
+        except Refused as error:
+            if error.status != 404:
+                raise DependencyDown(
+                    "Vault refused to read a token; the operator checks its policies."
+                ) from None
+        self._remember(name, value)
+        return value
+
+    def _create(self, name: str, token: str) -> str:
+        from oci.vault.models import Base64SecretContentDetails, CreateSecretDetails
+
+        details = CreateSecretDetails(
+            compartment_id=self._settings.vault_compartment_ocid,
+            vault_id=self._settings.vault_ocid,
+            key_id=self._settings.vault_key_ocid,
+            secret_name=self._settings.secret_prefix + name,
+            secret_content=Base64SecretContentDetails(
+                content=base64.b64encode(token.encode()).decode(), stage="CURRENT"
+            ),
+            freeform_tags={"managed-by": "oci-data-sync"},
+        )
+        try:
+            self._clients.call("vault", "VaultsClient", "create_secret", details)
+        except Refused as error:
+            if error.status != 409:
+                raise DependencyDown(
+                    "Vault refused to keep a token; the operator checks its policies."
+                ) from None
+            return self._created_by_another(name)
+        self._remember(name, token)
+        return token
+
+    def _created_by_another(self, name: str) -> str:
+        for pause in _WAIT_FOR_ACTIVE:
+            value = self._read(name)
+            if value is not None:
+                return value
+            time.sleep(pause)
+        raise DependencyDown(
+            f"The secret of vaultSecretName {name!r} is being created or deleted; repeat later, or use a new"
+            " name."
+        )
+
+    def _remember(self, name: str, value: str | None) -> None:
+        seconds = _MISSING_SECONDS if value is None else _CACHED_SECONDS
+        self._cache[name] = (value, self._clock() + seconds)
+
+
+def _same(kept: str | None, token: str) -> bool:
+    """Compare in constant time, so that the answer's delay says nothing about the token that is kept."""
+    return kept is not None and hmac.compare_digest(kept.encode(), token.encode())
+
+
+def _text(bundle: object) -> str:
+    content: str = bundle.secret_bundle_content.content  # type: ignore[attr-defined]  # the SDK is untyped
+    return base64.b64decode(content).decode()
