@@ -1,14 +1,19 @@
 """The library that both functions ship.
 
-A map, in the order in which imports may point (a module imports only from lines below its own;
-`tests/unit/test_imports.py` holds it):
+A map, in the order in which imports may point: a module imports only from lines below its own, and
+`tests/unit/test_imports.py` holds it.
 
-    ingest, delivery, report      the use cases: keep a record, deliver what is due, count
-    collection, leases            the records and who works on them, in SODA
-    vault, sender                 tokens in OCI Vault; HTTP requests to targets
-    database, oci_clients         the two drivers: oracledb (or what the DSN names) and the oci SDK
-    retry, allowlist, replies     rules and shapes: what failure means, which targets, what a caller reads
-    record                        the record: every inbound shape, its states, its wire form
-    settings, telemetry           what the operator set; what the operator reads
-    jsontext, errors              JSON as text and back; the error tree
+    composition                       puts the parts together from the settings
+    ingest, delivery, report          the use cases: keep a record, deliver what is due, count
+    dispatch                          one call at work: reads pages, sends, has outcomes written
+    orders                            what a call to /process or /process/retry asks for
+    leases, lanes, bounds, outcomes   who works where, order within keys, how much at once, grouped writes
+    collection, vault, sender         records in SODA; tokens in OCI Vault; HTTP requests to targets
+    database, oci_clients             the two drivers: oracledb (or what the DSN names) and the oci SDK
+    edge                              the FDK's request and response
+    inbound, retry, telemetry         what may come in; what a failure means; what an operator reads
+    record, replies                   the record and its states; results and errors as a caller reads them
+    settings                          what the operator set
+    allowlist, jsontext               which targets; JSON as text and back
+    errors                            the error tree
 """

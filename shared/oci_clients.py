@@ -16,11 +16,17 @@ _TRIES_AGAIN = 2  # on a 429 or a 5xx, before the caller is told to repeat
 
 
 class Refused(Exception):
-    """A service answered with a 4xx: `status` says which."""
+    """A service answered with a 4xx."""
 
-    def __init__(self, status: int):
+    def __init__(self, status: int, message: str = ""):
         super().__init__(status)
         self.status = status
+        self._message = message
+
+    @property
+    def is_conflict(self) -> bool:
+        """Tell whether what was to be created is there already; Vault has been seen to say so in a 400."""
+        return self.status == 409 or (self.status == 400 and "already exists" in self._message)
 
 
 class OciClients:
@@ -38,15 +44,15 @@ class OciClients:
         Raises Refused where the service says no (a 4xx), DependencyDown where it can't be reached or fails.
         """
         target = self._client(service, client)
-        from oci.exceptions import ClientError, RequestException, ServiceError
+        from oci.exceptions import ClientError, ConnectTimeout, RequestException, ServiceError
 
         try:
             return getattr(target, operation)(*arguments, **options).data
         except ServiceError as error:
-            log.warning("OCI %s.%s answered %s %s", service, operation, error.status, error.code)
+            log.info("OCI %s.%s answered %s %s", service, operation, error.status, error.code)
             if 400 <= error.status < 500 and error.status not in (401, 429):
-                raise Refused(error.status) from None
-        except (RequestException, ClientError) as error:
+                raise Refused(error.status, str(error.message)) from None
+        except (RequestException, ConnectTimeout, ClientError) as error:
             log.warning("OCI %s.%s failed: %s", service, operation, type(error).__name__)
         raise DependencyDown(f"The OCI service {service} is unavailable; nothing was changed. Repeat later.")
 

@@ -26,7 +26,10 @@ class _JsonLine(logging.Formatter):
 
 
 def configure() -> None:
-    """Send this package's events to standard error, once; other packages' from warnings on, by name only."""
+    """Send this package's events to standard error, once, and of other packages only warnings.
+
+    The FDK opens the root logger for everything, and HTTP clients would then write of every request.
+    """
     root = logging.getLogger("shared")
     if not root.handlers:
         handler = logging.StreamHandler(sys.stderr)
@@ -34,3 +37,4 @@ def configure() -> None:
         root.addHandler(handler)
         root.setLevel(logging.INFO)
         root.propagate = False
+        logging.getLogger().setLevel(logging.WARNING)

@@ -3,6 +3,7 @@
 import base64
 import hmac
 import time
+import uuid
 from collections.abc import Callable
 
 from shared.errors import Conflict, DependencyDown
@@ -11,13 +12,7 @@ from shared.settings import Settings
 
 _CACHED_SECONDS = 300.0
 _MISSING_SECONDS = 15.0  # how long a name that isn't there is not asked for again
-_WAIT_FOR_ACTIVE = (
-    0.1,
-    0.2,
-    0.4,
-    0.8,
-    1.6,
-)  # seconds between looks at a secret that somebody else creates now
+_WAIT_FOR_ACTIVE = (0.1, 0.2, 0.4, 0.8, 1.6)  # seconds between looks at a secret that is being created
 
 
 def read_secret(clients: OciClients, ocid: str) -> str:
@@ -99,9 +94,11 @@ class TokenVault:
             freeform_tags={"managed-by": "oci-data-sync"},
         )
         try:
-            self._clients.call("vault", "VaultsClient", "create_secret", details)
+            self._clients.call(
+                "vault", "VaultsClient", "create_secret", details, opc_retry_token=uuid.uuid4().hex
+            )
         except Refused as error:
-            if error.status != 409:
+            if not error.is_conflict:
                 raise DependencyDown(
                     "Vault refused to keep a token; the operator checks its policies."
                 ) from None

@@ -1,0 +1,129 @@
+"""The whole bundle on this machine: OCI's services, the functions, their gateway and a sample target."""
+
+import socket
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+from aiohttp import web
+
+from local import gateway, identity, target
+from local.functions import Function, FunctionRunner
+from local.oci_services.app import create_app
+from local.oci_services.functions import Invoke, InvokeReply, UnknownFunctionError
+from local.private_files import private_folder
+from shared.settings import Settings
+
+CHECKOUT = Path(__file__).resolve().parents[1]
+HOST = "127.0.0.1"
+_BACKLOG = 1024  # connections waiting to be accepted
+
+
+@dataclass(frozen=True)
+class Stack:
+    """What runs: its URLs, the folder with its state and logs, and the function processes."""
+
+    url: str
+    target_url: str
+    oci_url: str
+    home: Path
+    runner: FunctionRunner
+
+
+@asynccontextmanager
+async def running(
+    home: Path,
+    settings: Mapping[str, str],
+    *,
+    port: int = 0,
+    target_port: int = 0,
+    processes: int = 4,
+) -> AsyncIterator[Stack]:
+    """Run everything within `async with`; port 0 takes a free one, `processes` bounds each function's.
+
+    `settings` go into the functions' configuration, over what this machine gives. State is kept in `home`.
+    Raises OSError where a port is taken.
+    """
+    private_folder(home)
+    async with AsyncExitStack() as opened:
+        target_url = await _serve(opened, target.create_app(), _listener(target_port), abandoning=True)
+        services = _listener(0)
+        oci_url = _url(services)
+        configuration = _configuration(home, oci_url, target_url) | settings
+        runner = FunctionRunner(
+            _functions(configuration, processes), home, environment=identity.environment(home)
+        )
+        await _serve(opened, create_app(home, invoke=_invoke_through(runner)), services)
+        await opened.enter_async_context(runner)
+        url = await opened.enter_async_context(
+            gateway.serve(gateway.load_routes(), runner, host=HOST, port=port)
+        )
+        yield Stack(url, target_url, oci_url, home, runner)
+
+
+def settings_of(environment: Mapping[str, str]) -> dict[str, str]:
+    """Return the settings of the functions that an environment holds."""
+    names = (field.name.upper() for field in fields(Settings))
+    return {name: environment[name] for name in names if name in environment}
+
+
+def _configuration(home: Path, oci_url: str, target_url: str) -> dict[str, str]:
+    return {
+        "DATABASE_DSN": f"sqlite:{home / 'datasync.db'}",
+        "OCI_SERVICE_ENDPOINT": oci_url,
+        "VAULT_OCID": identity.VAULT_OCID,
+        "VAULT_KEY_OCID": identity.KEY_OCID,
+        "VAULT_COMPARTMENT_OCID": identity.COMPARTMENT_OCID,
+        "ALLOWED_TARGETS": target_url,
+        "ALLOWED_NETWORKS": "127.0.0.0/8",
+    }
+
+
+def _functions(configuration: Mapping[str, str], processes: int) -> tuple[Function, ...]:
+    return tuple(
+        Function(
+            name=name,
+            folder=CHECKOUT / "functions" / name,
+            function_id=ocid,
+            config=configuration,
+            timeout=seconds,
+            max_processes=processes,
+        )
+        for name, ocid, seconds in (
+            ("store-data", identity.STORE_DATA_FUNCTION_OCID, 30.0),
+            ("process-data", identity.PROCESS_DATA_FUNCTION_OCID, 300.0),
+        )
+    )
+
+
+def _invoke_through(runner: FunctionRunner) -> Invoke:
+    """Return what the Functions service calls: the same processes that the gateway calls."""
+
+    async def invoke(ocid: str, body: bytes, headers: Mapping[str, str], detached: bool) -> InvokeReply:
+        kind = headers.get("Content-Type", "application/json")
+        reply = await runner.invoke(ocid, body, headers.items(), kind, detached=detached)
+        if reply.status == 404:
+            raise UnknownFunctionError(ocid)
+        return InvokeReply(reply.status, dict(reply.headers), reply.body)
+
+    return invoke
+
+
+def _listener(port: int) -> socket.socket:
+    return socket.create_server((HOST, port), backlog=_BACKLOG)
+
+
+def _url(listener: socket.socket) -> str:
+    return f"http://{HOST}:{listener.getsockname()[1]}"
+
+
+async def _serve(
+    opened: AsyncExitStack, app: web.Application, listener: socket.socket, *, abandoning: bool = False
+) -> str:
+    """Serve an application until `opened` closes; one that is `abandoning` stops work whose caller has left."""
+    server = web.AppRunner(app, access_log=None, handler_cancellation=abandoning, shutdown_timeout=1.0)
+    await server.setup()
+    opened.push_async_callback(server.cleanup)
+    await web.SockSite(server, listener, backlog=_BACKLOG).start()
+    return _url(listener)
