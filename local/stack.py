@@ -1,7 +1,7 @@
 """The whole bundle on this machine: OCI's services, the functions, their gateway and a sample target."""
 
 import socket
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -36,21 +36,23 @@ async def running(
     home: Path,
     settings: Mapping[str, str],
     *,
+    also_allowed: Sequence[str] = (),
     port: int = 0,
     target_port: int = 0,
     processes: int = 4,
 ) -> AsyncIterator[Stack]:
     """Run everything within `async with`; port 0 takes a free one, `processes` bounds each function's.
 
-    `settings` go into the functions' configuration, over what this machine gives. State is kept in `home`.
+    `settings` go into the functions' configuration, over what this machine gives: that the sample target may
+    be sent to, and what is `also_allowed`. State is kept in `home`.
     Raises OSError where a port is taken.
     """
     private_folder(home)
     async with AsyncExitStack() as opened:
-        target_url = await _serve(opened, target.create_app(), _listener(target_port), abandoning=True)
-        services = _listener(0)
+        target_url = await _serve(opened, target.create_app(), listener(target_port), abandoning=True)
+        services = listener(0)
         oci_url = _url(services)
-        configuration = _configuration(home, oci_url, target_url) | settings
+        configuration = _configuration(home, oci_url, [target_url, *also_allowed]) | dict(settings)
         runner = FunctionRunner(
             _functions(configuration, processes), home, environment=identity.environment(home)
         )
@@ -68,14 +70,14 @@ def settings_of(environment: Mapping[str, str]) -> dict[str, str]:
     return {name: environment[name] for name in names if name in environment}
 
 
-def _configuration(home: Path, oci_url: str, target_url: str) -> dict[str, str]:
+def _configuration(home: Path, oci_url: str, targets: Sequence[str]) -> dict[str, str]:
     return {
         "DATABASE_DSN": f"sqlite:{home / 'datasync.db'}",
         "OCI_SERVICE_ENDPOINT": oci_url,
         "VAULT_OCID": identity.VAULT_OCID,
         "VAULT_KEY_OCID": identity.KEY_OCID,
         "VAULT_COMPARTMENT_OCID": identity.COMPARTMENT_OCID,
-        "ALLOWED_TARGETS": target_url,
+        "ALLOWED_TARGETS": ",".join(targets),
         "ALLOWED_NETWORKS": "127.0.0.0/8",
     }
 
@@ -110,20 +112,21 @@ def _invoke_through(runner: FunctionRunner) -> Invoke:
     return invoke
 
 
-def _listener(port: int) -> socket.socket:
+def listener(port: int) -> socket.socket:
+    """Return a socket that listens on this machine only; port 0 takes a free one."""
     return socket.create_server((HOST, port), backlog=_BACKLOG)
 
 
-def _url(listener: socket.socket) -> str:
-    return f"http://{HOST}:{listener.getsockname()[1]}"
+def _url(listening: socket.socket) -> str:
+    return f"http://{HOST}:{listening.getsockname()[1]}"
 
 
 async def _serve(
-    opened: AsyncExitStack, app: web.Application, listener: socket.socket, *, abandoning: bool = False
+    opened: AsyncExitStack, app: web.Application, listening: socket.socket, *, abandoning: bool = False
 ) -> str:
-    """Serve an application until `opened` closes; one that is `abandoning` stops work whose caller has left."""
+    """Serve an application until `opened` closes; `abandoning`: it drops work whose caller left."""
     server = web.AppRunner(app, access_log=None, handler_cancellation=abandoning, shutdown_timeout=1.0)
     await server.setup()
     opened.push_async_callback(server.cleanup)
-    await web.SockSite(server, listener, backlog=_BACKLOG).start()
-    return _url(listener)
+    await web.SockSite(server, listening, backlog=_BACKLOG).start()
+    return _url(listening)
