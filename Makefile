@@ -1,0 +1,52 @@
+# `make help` lists the targets; each sets up what it needs.
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/ready-$(shell cat requirements-dev.txt | cksum | cut -d ' ' -f 1)
+PIN := CUSTOM_COMPILE_COMMAND="make pins" $(BIN)/pip-compile --quiet --strip-extras --allow-unsafe \
+       --no-emit-index-url --no-emit-find-links --no-emit-trusted-host
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo run test check format pins clean
+
+help: ## Explain the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(READY) ## Make the virtual environment with the pinned packages (Python 3.11 or newer)
+
+$(READY): requirements-dev.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "Python 3.11 or newer is needed; name one with PYTHON=..." >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	@rm -f $(VENV)/ready-*
+	@touch $@
+
+demo: setup ## Run everything on this machine, send sample records through, show what became of them
+	@$(BIN)/python -m local demo
+
+run: setup ## Serve everything on this machine until stopped (PORT, DATASYNC_HOME, any setting)
+	@exec $(BIN)/python -m local run
+
+test: setup ## Run every test
+	$(BIN)/python -m pytest
+
+check: setup ## Check format, lint, types and the direction of imports
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	@for function in functions/*/func.py; do $(BIN)/mypy $$function || exit 1; done
+	$(BIN)/python -m pytest --quiet tests/unit/test_imports.py
+
+format: setup ## Format the code and mend what lint can mend
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+pins: setup ## Pin the newest versions of what pyproject.toml names
+	$(PIN) --upgrade --output-file requirements.txt pyproject.toml
+	$(PIN) --upgrade --extra dev --constraint requirements.txt --output-file requirements-dev.txt pyproject.toml
+
+clean: ## Remove what was built, installed and kept on this machine
+	rm -rf $(VENV) .datasync build .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
