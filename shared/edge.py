@@ -11,6 +11,8 @@ from shared import telemetry
 from shared.errors import MethodNotAllowed, NotFound, UnsupportedMediaType
 from shared.replies import Reply, problem
 
+_UNDECLARED = "application/octet-stream"  # what API Gateway says for a caller that says nothing
+
 
 @dataclass(frozen=True)
 class Request:
@@ -55,7 +57,7 @@ class Request:
     def expect_json(self) -> None:
         """Raise UnsupportedMediaType where a body is declared as something other than JSON."""
         essence = self.headers.get("content-type", "").partition(";")[0].strip().lower()
-        if self.path is None or not self.body.strip() or not essence:
+        if self.path is None or not self.body.strip() or essence in ("", _UNDECLARED):
             return
         if essence != "application/json" and not essence.endswith("+json"):
             raise UnsupportedMediaType(f"Content-Type is {essence[:100]!r}; send application/json.")

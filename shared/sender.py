@@ -40,6 +40,10 @@ class Answer:
         return isinstance(self.code, int) and 200 <= self.code < 300
 
 
+class ConnectionLost(aiohttp.ClientError):
+    """The connection ended after the request had been begun, and before an answer."""
+
+
 class RefusedAddress(OSError):
     """A name led to an address that is neither public nor listed by the operator."""
 
@@ -63,6 +67,7 @@ class Sender:
             cookie_jar=aiohttp.DummyCookieJar(),
             auto_decompress=False,
             trust_env=False,
+            middlewares=(_only_once,),
             headers={"User-Agent": PRODUCT},
             read_bufsize=_READ_BYTES,
         )
@@ -109,6 +114,18 @@ class Sender:
             answer = _answered(response)
             await _drained(response)
             return answer
+
+
+async def _only_once(
+    request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
+) -> aiohttp.ClientResponse:
+    """Keep aiohttp from repeating a PUT or DELETE by itself: the target may have acted on the first."""
+    try:
+        return await handler(request)
+    except aiohttp.ClientConnectorError:
+        raise
+    except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as error:
+        raise ConnectionLost from error
 
 
 def headers(document: Document, token: str | None) -> list[tuple[str, str]]:
@@ -206,7 +223,6 @@ _REASONS: tuple[_Reason, ...] = (
     (aiohttp.ClientSSLError, "no TLS connection to the target could be agreed", False),
     (aiohttp.ClientConnectorDNSError, "the target's host name could not be resolved", False),
     (aiohttp.ClientConnectorError, "the target refused the connection or could not be reached", False),
-    (aiohttp.ServerDisconnectedError, "the target closed the connection without an answer", True),
-    ((ConnectionResetError, aiohttp.ClientOSError), "the target reset the connection", True),
+    (ConnectionLost, "the connection to the target was lost before an answer came", True),
     ((aiohttp.ClientResponseError, aiohttp.ClientPayloadError), "the target's answer is not HTTP", True),
 )

@@ -166,9 +166,12 @@ async def _read(content: aiohttp.StreamReader) -> bytes:
     return bytes(body)
 
 
+_PASSED_ON = ("PATH", "HOME", "LANG", "TMPDIR", "SSL_CERT_FILE")
+
+
 def _environment(function: Function, common: Mapping[str, str], folder: Path) -> dict[str, str]:
     """What a container would see: a bare system, the configuration, and the platform's own last."""
-    system = {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "TMPDIR") if name in os.environ}
+    system = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
     return {
         **system,
         "PYTHONPATH": str(CHECKOUT),

@@ -1,0 +1,220 @@
+"""The whole bundle as a process of its own (`python -m local run`), and what a test does with it."""
+
+import base64
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import requests
+
+import local.soda
+
+ROOT = Path(__file__).resolve().parents[2]
+COLLECTION = "datasync_collection"
+TOKEN = "Bearer s3cr3t-Tok3n/of+the=target"
+READY_SECONDS = 20
+
+# Short, so that what hangs or dies is over soon; everything is due again at once after a failure.
+SETTINGS = {
+    "TARGET_CONNECT_TIMEOUT": "500ms",
+    "TARGET_READ_TIMEOUT": "1s",
+    "LEASE": "3s",
+    "RETRY_BACKOFF": "0s..0s",
+    "RETRY_LIMIT": "3",
+}
+
+
+@dataclass
+class Bundle:
+    """A running bundle."""
+
+    server: subprocess.Popen[str]
+    home: Path
+    url: str
+    target_url: str
+    oci_url: str
+
+    # What callers do
+
+    def record(self, path: str = "/ok", **members: Any) -> dict[str, Any]:
+        """A valid record in the enveloped form, to be sent to the sample target."""
+        key = members.pop("streamKey", None)
+        message = {
+            "targetRestApi": path if "://" in path else self.target_url + path,
+            "targetRestApiOperation": "POST",
+            "targetRestApiPayload": {"orderid": "18jan"},
+        } | members
+        return {"streamMessage": message} | ({} if key is None else {"streamKey": key})
+
+    def call(
+        self, method: str, path: str, body: Any = None, *, data: bytes | None = None, **headers: str
+    ) -> requests.Response:
+        """One request to the gateway; header names are written with underscores."""
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        return requests.request(method, self.url + path, json=body, data=data, headers=named, timeout=60)
+
+    def store(self, body: Any, token: str | None = None) -> Any:
+        """Store what must be accepted; the answer."""
+        response = self.call("POST", "/store", body, **({"Authorization": token} if token else {}))
+        assert response.status_code == 202, response.text
+        return response.json()
+
+    def stored(self, path: str = "/ok", token: str | None = None, **members: Any) -> str:
+        """Store one record; its id."""
+        answer: dict[str, str] = self.store(self.record(path, **members), token)
+        return answer["id"]
+
+    def process(self, route: str = "/process", **members: Any) -> dict[str, Any]:
+        """Call `/process` or another route of it; the answer."""
+        response = self.call("POST", route, members)
+        assert response.status_code == 200, response.text
+        answer: dict[str, Any] = response.json()
+        return answer
+
+    def retry(self, **members: Any) -> dict[str, Any]:
+        """Call `/process/retry`; `from_` stands for `from`."""
+        return self.process("/process/retry", **{name.rstrip("_"): value for name, value in members.items()})
+
+    def state(self, identity: str) -> dict[str, Any]:
+        """What `GET /store/{id}` says."""
+        response = self.call("GET", f"/store/{identity}")
+        assert response.status_code == 200, response.text
+        state: dict[str, Any] = response.json()
+        return state
+
+    # What stands at the other end
+
+    def received(self, prefix: str = "") -> list[dict[str, Any]]:
+        """What the target received on paths that begin with `prefix`, oldest first."""
+        answer = requests.get(f"{self.target_url}/_received", {"prefix": prefix}, timeout=30).json()
+        requests_: list[dict[str, Any]] = answer["requests"]
+        for request in requests_:
+            request["body"] = base64.b64decode(request["bodyBase64"])
+            request["header"] = {name.lower(): value for name, value in request["headers"]}
+        return requests_
+
+    def fault(self, where: str, **how: Any) -> None:
+        """Let calls to an OCI service fail."""
+        response = requests.post(f"{self.oci_url}/_local/faults", json={"where": where, **how}, timeout=10)
+        assert response.status_code == 201, response.text
+
+    def oci_calls(self) -> dict[str, int]:
+        """How often each operation of the OCI services was called."""
+        counts: dict[str, int] = requests.get(f"{self.oci_url}/_local/calls", timeout=10).json()
+        return counts
+
+    def clear_oci(self) -> None:
+        """End all faults, and count calls from zero."""
+        requests.delete(f"{self.oci_url}/_local/faults", timeout=10)
+        requests.delete(f"{self.oci_url}/_local/calls", timeout=10)
+
+    # What lies below
+
+    @property
+    def database(self) -> Path:
+        return self.home / "datasync.db"
+
+    def documents(self, name: str = COLLECTION) -> list[dict[str, Any]]:
+        """Every document of a collection, as the database has it."""
+        with local.soda.connect(self.database) as connection:
+            collection = connection.getSodaDatabase().openCollection(name)
+            return [] if collection is None else [one.getContent() for one in collection.find().getCursor()]
+
+    def logs(self) -> str:
+        """What the functions wrote."""
+        return "".join(log.read_text() for log in self.home.glob("logs/*.log"))
+
+    def pids(self, function: str) -> list[int]:
+        """The processes of a function."""
+        found = []
+        for folder in Path("/proc").glob("[0-9]*"):
+            try:
+                parent = int((folder / "stat").read_text().rpartition(")")[2].split()[1])
+                command = (folder / "cmdline").read_text()
+            except OSError:  # it ended meanwhile
+                continue
+            if parent == self.server.pid and f"functions/{function}/" in command:
+                found.append(int(folder.name))
+        return found
+
+    def reset(self) -> None:
+        """Forget all records, what the target received, and every fault."""
+        with local.soda.connect(self.database) as connection:
+            connection.autocommit = True
+            soda = connection.getSodaDatabase()
+            for name in soda.getCollectionNames():
+                soda.openCollection(name).truncate()
+        requests.delete(f"{self.target_url}/_received", timeout=10)
+        self.clear_oci()
+
+    def kill(self) -> None:
+        """End everything at once, as a machine that loses power does."""
+        children = [*self.pids("store-data"), *self.pids("process-data")]
+        for pid in (self.server.pid, *children):
+            try:
+                os.kill(pid, signal.SIGKILL)
+            except ProcessLookupError:
+                continue
+        self.server.wait(10)
+
+
+@contextmanager
+def running(home: Path, **settings: str) -> Iterator[Bundle]:
+    """Run a bundle on free ports, with `settings` over those for tests."""
+    environment = {"PORT": "0", "DATASYNC_HOME": str(home), **SETTINGS, **settings}
+    with subprocess.Popen(
+        [sys.executable, "-m", "local", "run"],
+        cwd=ROOT,
+        env=os.environ | environment,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        try:
+            url, target_url, oci_url = _urls(process)
+            yield Bundle(process, home, url, target_url, oci_url)
+        finally:
+            process.terminate()
+            try:
+                process.wait(10)
+            except subprocess.TimeoutExpired:
+                process.kill()
+
+
+def _urls(process: subprocess.Popen[str]) -> list[str]:
+    assert process.stdout is not None
+    found: list[str] = []
+    while len(found) < 3:
+        line = process.stdout.readline()
+        assert line, "the bundle did not start"
+        found += re.findall(r"http://\S+", line)[:1]
+    return found
+
+
+@contextmanager
+def target(*arguments: str) -> Iterator[str]:
+    """Run a sample target as a process of its own, which outlives a bundle; gives its URL."""
+    command = [sys.executable, "-m", "local.target", "--port", "0", *arguments]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout is not None
+            url: str = json.loads(process.stdout.readline())["url"]
+            yield url
+        finally:
+            process.terminate()
+
+
+def eventually(condition: Any, seconds: float = 10.0) -> None:
+    """Wait until a condition holds, or fail."""
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "it did not come to hold in time"
+        time.sleep(0.02)

@@ -1,0 +1,178 @@
+"""Targets that hang, reset, lie or talk too much: each costs its own record an attempt, and nobody else."""
+
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+import requests
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+import local.soda
+from shared import jsontext
+from tests.end_to_end import bundle as bundles
+from tests.end_to_end.bundle import Bundle
+
+
+@pytest.mark.parametrize(
+    ("path", "reason"),
+    [
+        ("/hang", "no answer from the target within"),
+        ("/reset", "the connection to the target was lost"),
+        ("/slow/5000", "no answer from the target within"),
+    ],
+)
+def test_a_target_that_does_not_answer_fails_its_own_record_only(
+    bundle: Bundle, path: str, reason: str
+) -> None:
+    bad, good = bundle.stored(path), bundle.stored("/ok")
+    started = time.monotonic()
+    answer = bundle.process()
+    assert time.monotonic() - started < 4  # the time-outs are 0.5 s and 1 s
+    assert (answer["processedmessages"], answer["failedMessages"]) == (1, 1)
+    assert bundle.state(good)["status"] == "success"
+    state = bundle.state(bad)
+    assert (state["status_code"], state["error_stream"]) == ("unexpectedError", "recoverable")
+    assert state["failure_reason"].startswith(reason)
+
+
+@pytest.mark.parametrize("operation", ["POST", "PUT", "PATCH", "DELETE"])
+def test_a_lost_connection_is_not_answered_by_sending_again(bundle: Bundle, operation: str) -> None:
+    """An HTTP client may repeat what it holds to be idempotent; the target has acted on the first perhaps."""
+    bundle.stored("/reset", targetRestApiOperation=operation)
+    assert bundle.process()["failedMessages"] == 1
+    assert len(bundle.received("/reset")) == 1
+
+
+@pytest.mark.parametrize("path", ["/big/2000000", "/drip/50"])
+def test_an_answer_without_end_is_not_waited_for(bundle: Bundle, path: str) -> None:
+    kept = bundle.stored(path)
+    assert bundle.process()["processedmessages"] == 1
+    assert bundle.state(kept)["status_code"] == 200
+
+
+def test_an_answer_s_body_is_never_kept(bundle: Bundle) -> None:
+    """The target echoes what it got, payload and headers included, with a failure."""
+    kept = bundle.stored("/echo/500", targetRestApiPayload={"private": "payload-words"})
+    bundle.process()
+    assert bundle.state(kept)["failure_reason"] == "the target answered 500 Internal Server Error"
+    assert "payload-words" not in bundle.logs()
+
+
+def test_a_target_that_speaks_no_http_is_a_failure_in_words(home: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        address = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        listener.settimeout(20)
+        with bundles.running(home, ALLOWED_TARGETS=address) as bundle:
+            kept = bundle.stored(f"{address}/x")
+
+            def talk() -> None:
+                connection, _ = listener.accept()
+                with connection:
+                    connection.recv(65536)
+                    connection.sendall(b"220 mail.example.com ESMTP\r\n")
+
+            thread = threading.Thread(target=talk)
+            thread.start()
+            bundle.process()
+            thread.join(20)
+            assert bundle.state(kept)["failure_reason"] == "the target's answer is not HTTP"
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A certificate for 127.0.0.1 that no authority vouches for, with its key."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
+    now = datetime.now(UTC)
+    made = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(1)
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    path = tmp_path_factory.mktemp("tls") / "target.pem"
+    path.write_bytes(
+        made.public_bytes(serialization.Encoding.PEM)
+        + key.private_bytes(
+            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+        )
+    )
+    return path
+
+
+@pytest.fixture(scope="module")
+def tls_port(certificate: Path) -> Iterator[str]:
+    with bundles.target("--certificate", str(certificate)) as url:
+        yield url.rpartition(":")[2]
+
+
+def test_a_certificate_that_nobody_vouches_for_is_refused(
+    home: Path, tls_port: str, certificate: Path
+) -> None:
+    address = f"https://localhost:{tls_port}"
+    with bundles.running(home, ALLOWED_TARGETS=f"localhost:{tls_port}") as bundle:
+        kept = bundle.stored(f"{address}/ok")
+        assert bundle.process()["failedMessages"] == 1
+        assert bundle.state(kept)["failure_reason"] == "the target's certificate is not valid for its host"
+    assert requests.get(f"{address}/_received", verify=str(certificate), timeout=10).json()["count"] == 0
+
+
+def test_a_certificate_is_verified_against_the_host_s_name(
+    home: Path, tls_port: str, certificate: Path
+) -> None:
+    """The same certificate, now trusted: for localhost it holds, for 127.0.0.1 it doesn't."""
+    allowed = f"localhost:{tls_port},127.0.0.1:{tls_port}"
+    with bundles.running(home, ALLOWED_TARGETS=allowed, SSL_CERT_FILE=str(certificate)) as bundle:
+        right = bundle.stored(f"https://localhost:{tls_port}/ok/right")
+        wrong = bundle.stored(f"https://127.0.0.1:{tls_port}/ok/wrong")
+        bundle.process()
+        assert bundle.state(right)["status"] == "success"
+        assert bundle.state(wrong)["failure_reason"] == "the target's certificate is not valid for its host"
+
+
+def test_a_host_that_does_not_resolve_is_a_failure_in_words(home: Path) -> None:
+    with bundles.running(home, ALLOWED_TARGETS="nowhere.invalid") as bundle:
+        kept = bundle.stored("https://nowhere.invalid/x")
+        bundle.process()
+        assert bundle.state(kept)["failure_reason"] == "the target's host name could not be resolved"
+
+
+def test_a_name_that_leads_to_an_address_inside_is_not_connected_to(home: Path) -> None:
+    """`localhost` is allowed by name here, and its address by nothing."""
+    with (
+        bundles.target() as url,
+        bundles.running(
+            home, ALLOWED_TARGETS="http://localhost:" + url.rpartition(":")[2], ALLOWED_NETWORKS="10.0.0.0/8"
+        ) as bundle,
+    ):
+        kept = bundle.stored(f"http://localhost:{url.rpartition(':')[2]}/ok")
+        bundle.process()
+        state = bundle.state(kept)
+        assert state["failure_reason"] == "not sent: the host leads to an address that is not public"
+        assert requests.get(f"{url}/_received", timeout=10).json()["count"] == 0
+
+
+def test_a_record_that_got_behind_the_api_is_checked_again_when_sending(bundle: Bundle) -> None:
+    """The operator may have taken a host off the list since, and nothing is trusted for being inside."""
+    kept = bundle.stored()
+    with local.soda.connect(bundle.database) as connection:
+        connection.autocommit = True
+        collection = connection.getSodaDatabase().openCollection(bundles.COLLECTION)
+        found = collection.find().filter({"id": kept}).getOne()
+        content = found.getContent() | {"targetRestApi": "http://169.254.169.254/opc/v2/instance"}
+        del content["_id"]
+        collection.find().key(found.key).replaceOne(jsontext.dump(content))
+    bundle.process()
+    assert "not among the allowed targets" in bundle.state(kept)["failure_reason"]
