@@ -113,13 +113,13 @@ async def _show(home: Path, console: Console) -> None:
         states = [await _answer(gateway, "GET", f"/store/{sample.id}") for sample in everything]
         console.print(_table(everything, states))
         received = await _received(running.target_url)
-    problems = [
+    complaints = [
         problem
         for sample, state in zip(everything, states, strict=True)
-        for problem in _problems(sample, state, received)
+        for problem in problems(sample, state, received)
     ]
-    if problems:
-        raise DemoError("\n".join(problems))
+    if complaints:
+        raise DemoError("\n".join(complaints))
 
 
 async def _store(gateway: aiohttp.ClientSession, samples: list[Sample], target_url: str) -> None:
@@ -197,20 +197,20 @@ def _table(samples: list[Sample], states: list[dict[str, Any]]) -> Table:
     return table
 
 
-def _problems(sample: Sample, state: dict[str, Any], received: list[dict[str, Any]]) -> list[str]:
+def problems(sample: Sample, state: dict[str, Any], received: list[dict[str, Any]]) -> list[str]:
     """Say what is not as it should be: the record's end, or what the target got."""
-    problems = []
+    complaints = []
     if (state["status"], state.get("status_code")) != sample.expected:
-        problems.append(f"{sample.what}: ended {state['status']} {state.get('status_code')}")
+        complaints.append(f"{sample.what}: ended {state['status']} {state.get('status_code')}")
     if state["status"] == "failed" and not state.get("dead"):
-        problems.append(f"{sample.what}: failed, and is not dead")
+        complaints.append(f"{sample.what}: failed, and is not dead")
     got = [request for request in received if request["idempotencyKey"] == sample.id]
     delivered = [request for request in got if request["status"] == 200]
     if len(delivered) != (1 if sample.expected[0] == "success" else 0):
-        problems.append(f"{sample.what}: the target accepted it {len(delivered)} times")
+        complaints.append(f"{sample.what}: the target accepted it {len(delivered)} times")
     if any(dict(request["headers"]).get("Authorization") != sample.token for request in got):
-        problems.append(f"{sample.what}: the target got another token than the source gave")
-    return problems
+        complaints.append(f"{sample.what}: the target got another token than the source gave")
+    return complaints
 
 
 def _closed_port() -> int:

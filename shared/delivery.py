@@ -42,11 +42,16 @@ class Delivery:
             return Summary(last=order.selection.after)
         renewal = asyncio.create_task(self._keep_renewed(lease))
         try:
-            return await Dispatch(self.settings, self.records, self.vault, order, lease, self.blocking).run()
+            dispatch = Dispatch(self.settings, self.records, self.vault, order, lease, self.blocking)
+            summary = await dispatch.run()
         finally:
             renewal.cancel()
             await asyncio.gather(renewal, return_exceptions=True)
             await self._release(lease)
+        if not (summary.end or summary.handled):
+            # What is left is others' to deliver: whoever calls until the end shall not call in a rush.
+            await asyncio.sleep(random.uniform(*_LOOK_AGAIN_SECONDS))
+        return summary
 
     async def count(self, order: Order) -> int:
         """Count what an order would handle, and change nothing."""

@@ -49,6 +49,11 @@ class Summary:
     last: str = "-1"
     end: bool = False
 
+    @property
+    def handled(self) -> int:
+        """How many records were sent or put off."""
+        return self.succeeded + self.failed + self.skipped
+
     def answer(self) -> dict[str, Any]:
         """Return the answer of `/process` and `/process/retry`."""
         return {

@@ -1,0 +1,54 @@
+"""However many invocations run at once, the target gets each record once."""
+
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+import requests
+
+from tests.end_to_end import bundle as bundles
+
+RECORDS, PROCESSES = 2000, 4
+
+
+@pytest.mark.parametrize("fan_out", ["1", "4"])
+def test_2000_records_and_four_processes_at_once(home: Path, fan_out: str) -> None:
+    """Every fifth record fails once; every tenth has one of ten keys, in whose order it is delivered."""
+    with bundles.target() as url, bundles.running(home, ALLOWED_TARGETS=url, FAN_OUT=fan_out) as bundle:
+        ids: list[str] = []
+        for start in range(0, RECORDS, 500):
+            records = [
+                bundle.record(
+                    f"{url}/flaky/1/{number}" if number % 5 == 0 else f"{url}/slow/10/{number}",
+                    streamKey=f"key-{number % 100}" if number % 10 == 1 else "",
+                )
+                for number in range(start, start + 500)
+            ]
+            ids += [one["id"] for one in bundle.store(records)["records"]]
+
+        def call_until_nothing_is_left() -> int:
+            delivered = 0
+            for _ in range(200):
+                answer = bundle.process(noOfMessagesToProcess=300)
+                delivered += answer["processedmessages"]
+                if answer["endOfStream"]:
+                    return delivered
+            raise AssertionError("it did not end")
+
+        with ThreadPoolExecutor(PROCESSES) as pool:
+            calls = [pool.submit(call_until_nothing_is_left) for _ in range(PROCESSES)]
+            assert sum(call.result() for call in calls) == RECORDS
+        assert len(bundle.pids("process-data")) == PROCESSES
+        received = requests.get(f"{url}/_received", timeout=60).json()["requests"]
+        assert requests.get(f"{url}/_duplicates", timeout=60).json()["keys"] == {}
+        accepted = Counter(one["idempotencyKey"] for one in received if one["status"] == 200)
+        assert accepted == Counter(ids)
+        by_key: dict[int, list[str]] = {}
+        for number, identity in enumerate(ids):
+            if number % 10 == 1:
+                by_key.setdefault(number % 100, []).append(identity)
+        order = [one["idempotencyKey"] for one in received]
+        for keyed in by_key.values():
+            assert [one for one in order if one in set(keyed)] == keyed
+        assert {one["status"] for one in bundle.documents()} == {"success"}
