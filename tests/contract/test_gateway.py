@@ -60,6 +60,7 @@ def test_the_routes_that_terraform_deploys_can_be_read():
     assert routes == {
         ("/store", ("POST",)): "store-data",
         ("/store/[^/]+", ("GET",)): "store-data",
+        ("/process", ("GET",)): "process-data",
         ("/process", ("POST",)): "process-data",
         ("/process/retry", ("POST",)): "process-data",
     }
