@@ -21,6 +21,7 @@ from shared.settings import OTHER_FAILURES, Settings
 PRODUCT = "oci-data-sync/0.1"
 
 _READ_BYTES = 64 * 1024  # of an answer: enough to use the connection again; the rest is not waited for
+_READ_SECONDS = 0.25  # nor for longer: a new connection is cheaper
 _PHRASES = {int(status): status.phrase for status in HTTPStatus}  # ours: the target's own words are not kept
 _KEEP_ALIVE_SECONDS = 4.0  # less than common servers', so that they seldom close under a request
 
@@ -172,9 +173,10 @@ def _answered(response: aiohttp.ClientResponse) -> Answer:
 
 
 async def _drained(response: aiohttp.ClientResponse) -> None:
-    """Read a short answer to its end, so that its connection serves again; leave a long one."""
+    """Read a short answer to its end, so that its connection serves again; leave a long or slow one."""
     try:
-        await response.content.readexactly(_READ_BYTES)
+        async with asyncio.timeout(_READ_SECONDS):
+            await response.content.readexactly(_READ_BYTES)
     except asyncio.IncompleteReadError:
         return
     except (aiohttp.ClientError, TimeoutError, OSError):
