@@ -72,13 +72,14 @@ def test_a_lock_of_a_moment_is_waited_for(bundle: Bundle) -> None:
         assert call.result().status_code == 202
 
 
-def test_an_outcome_is_written_when_the_database_comes_back_in_time(bundle: Bundle) -> None:
+@pytest.mark.parametrize("outage", [locked, gone])
+def test_an_outcome_is_written_when_the_database_comes_back_in_time(bundle: Bundle, outage: object) -> None:
     """The target has answered: the worker keeps its lease and writes as soon as it can."""
     kept = bundle.stored("/slow/500")
     with ThreadPoolExecutor(1) as pool:
         call = pool.submit(bundle.process)
         eventually(bundle.received)
-        with locked(bundle.database):
+        with outage(bundle.database):  # type: ignore[operator]
             time.sleep(1)
         assert call.result()["processedmessages"] == 1
     assert bundle.state(kept)["status"] == "success"
