@@ -5,9 +5,11 @@ A map, in the order in which imports may point: a module imports only from lines
 
     composition                       puts the parts together from the settings
     ingest, delivery, report          the use cases: keep a record, deliver what is due, count
-    dispatch                          one call at work: reads pages, sends, has outcomes written
+    dispatch                          one call at work: reads pages, has them delivered in order, sums up
+    courier                           one record's delivery: token, place, request, outcome
     orders                            what a call to /process or /process/retry asks for
-    leases, lanes, bounds, outcomes   who works where, order within keys, how much at once, grouped writes
+    leases, fan_out                   who works where; how others are started to share a backlog
+    intake, lanes, bounds, outcomes   what is read next, order within keys, how much at once, grouped writes
     collection, vault, sender         records in SODA; tokens in OCI Vault; HTTP requests to targets
     database, oci_clients             the two drivers: oracledb (or what the DSN names) and the oci SDK
     edge                              the FDK's request and response

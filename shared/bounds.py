@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import defaultdict
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
 
 from shared.sender import Answer
@@ -16,14 +16,22 @@ class PutOff(Exception):
 
 
 class Bounds:
-    """The places for requests, and the circuit of each target."""
+    """The places for requests, and the circuit of each target.
 
-    def __init__(self, settings: Settings):
+    A circuit that an earlier call left open lets one record through, the probe, and the others wait for what
+    becomes of it.
+    """
+
+    def __init__(self, settings: Settings, suspects: Collection[str] = ()):
+        """`suspects` are the targets whose circuits were open at the end of an earlier call."""
         self._all = asyncio.Semaphore(settings.concurrency)
         self._per_target: dict[str, asyncio.Semaphore] = defaultdict(
             lambda: asyncio.Semaphore(settings.concurrency_per_target)
         )
         self._failures: dict[str, int] = defaultdict(int)
+        self._suspects = set(suspects)
+        self._probes: dict[str, asyncio.Future[None]] = {}
+        self.connected: set[str] = set()
 
     @asynccontextmanager
     async def place(self, target: str) -> AsyncIterator[None]:
@@ -31,18 +39,41 @@ class Bounds:
 
         The target's own bound comes first: who waits for a slow target holds no place of the others.
         """
+        if target in self._suspects:
+            probe = self._probes.get(target)
+            if probe is None:
+                async with self._probe(target), self._all:
+                    yield
+                return
+            await asyncio.shield(probe)
         async with self._per_target[target], self._all:
-            if self._is_open(target):
+            if self.is_open(target):
                 raise PutOff
             yield
 
     def note(self, target: str, answer: Answer) -> None:
         """Count failures to connect in a row."""
-        self._failures[target] = 0 if answer.connected else self._failures[target] + 1
+        if answer.connected:
+            self._failures[target] = 0
+            self.connected.add(target)
+        else:
+            self._failures[target] += 1
 
     def open_circuits(self) -> list[str]:
         """Return the targets that get nothing more in this call."""
-        return [target for target in self._failures if self._is_open(target)]
+        return [target for target in self._failures if self.is_open(target)]
 
-    def _is_open(self, target: str) -> bool:
+    def is_open(self, target: str) -> bool:
+        """Tell whether a target gets nothing more in this call."""
         return self._failures[target] >= _CONNECTION_FAILURES
+
+    @asynccontextmanager
+    async def _probe(self, target: str) -> AsyncIterator[None]:
+        probe = self._probes[target] = asyncio.get_running_loop().create_future()
+        try:
+            yield
+        finally:
+            self._suspects.discard(target)
+            if target not in self.connected:
+                self._failures[target] = _CONNECTION_FAILURES
+            probe.set_result(None)

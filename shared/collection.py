@@ -16,6 +16,7 @@ REPLAY = "replay"
 _FETCH = 32  # documents per round trip of a cursor: bounds what is in memory beyond the page
 _PAGE_BYTES = 16 * 1024 * 1024
 _MOST_VALUES = 100  # of codes or streams in a report
+_SAMPLE = 256  # of records that wait in some lanes
 _LOWEST = "-1"  # sorts before every time and id
 
 
@@ -32,13 +33,19 @@ class Stored:
 class Selection:
     """Which records a call may handle, in the order of one indexed member of the machinery.
 
-    `after` and `before` bound that member, exclusively; `conditions` are QBE on others.
+    `after` and `before` bound that member, exclusively; `partitions` are the ones to look in, where not all.
+    Lanes and targets to pass over are skipped in the index, whatever number of records stands in them.
+    `conditions` are QBE on other members.
     """
 
     order: str
     after: str = _LOWEST
     before: str | None = None
     conditions: Mapping[str, Any] = field(default_factory=dict)
+    partitions: frozenset[int] | None = None
+    target: str | None = None
+    without_lanes: Sequence[str] = ()
+    without_targets: Sequence[str] = ()
 
     def behind(self, document: Document) -> "Selection":
         """Return what is left of this selection behind `document`."""
@@ -48,6 +55,22 @@ class Selection:
         """Tell whether a failed record that holds back others is due in this selection."""
         place = document[MACHINERY].get(self.order)
         return self.order == DUE and place is not None and self.before is not None and place < self.before
+
+    def conditions_at(self) -> dict[str, Any]:
+        """Return the whole as a QBE filter."""
+        bounds = {"$gt": self.after}
+        if self.before is not None:
+            bounds["$lt"] = self.before
+        found = {**self.conditions, _member(self.order): bounds}
+        if self.partitions is not None:
+            found[_member("partition")] = {"$in": sorted(self.partitions)}
+        if self.without_lanes:
+            found[_member("lane")] = {"$nin": list(self.without_lanes)}
+        if self.target is not None:
+            found[_member("target")] = self.target
+        elif self.without_targets:
+            found[_member("target")] = {"$nin": list(self.without_targets)}
+        return found
 
 
 def due(moment: datetime) -> Selection:
@@ -77,33 +100,18 @@ class Records:
             found = collection.find().filter({"id": identity}).getOne()
             return None if found is None else _stored(found).document
 
-    def page(
-        self,
-        selection: Selection,
-        limit: int,
-        *,
-        partitions: Collection[int] | None = None,
-        without_lanes: Collection[str] = (),
-        without_targets: Collection[str] = (),
-    ) -> list[Stored]:
-        """Return the next records of a selection, at most `limit` of them and a bounded number of bytes.
-
-        `partitions` are the ones to look in, where not all; lanes and targets to pass over are skipped in
-        the index, whatever number of records stands in them.
-        """
-        conditions = dict(selection.conditions) | {_member(selection.order): _between(selection)}
-        if partitions is not None:
-            conditions[_member("partition")] = {"$in": sorted(partitions)}
-        if without_lanes:
-            conditions[_member("lane")] = {"$nin": sorted(without_lanes)}
-        if without_targets:
-            conditions[_member("target")] = {"$nin": sorted(without_targets)}
-        query = {"$query": conditions, "$orderby": [_ascending(selection.order)]}
+    def page(self, selection: Selection, limit: int) -> list[Stored]:
+        """Return the next records of a selection, at most `limit` of them and a bounded number of bytes."""
+        query = {"$query": selection.conditions_at(), "$orderby": [_ascending(selection.order)]}
         with self._database.collection(self._spec) as collection:
-            cursor = (
-                collection.find().filter(query).limit(limit).fetchArraySize(min(limit, _FETCH)).getCursor()
-            )
-            return list(_up_to_bytes(cursor))
+            found = collection.find().filter(query).limit(limit).fetchArraySize(min(limit, _FETCH))
+            return list(_up_to_bytes(found.getCursor()))
+
+    def reaches(self, selection: Selection, number: int) -> bool:
+        """Tell whether a selection holds more than `number` records."""
+        query = {"$query": selection.conditions_at(), "$orderby": [_ascending(selection.order)]}
+        with self._database.collection(self._spec) as collection:
+            return bool(collection.find().filter(query).skip(number).limit(1).getDocuments())
 
     def holding_back(self, lanes: Collection[str]) -> list[Stored]:
         """Return the failed records that hold back later ones in these lanes."""
@@ -111,6 +119,33 @@ class Records:
             return []
         with self._database.collection(self._spec) as collection:
             found = collection.find().filter({_member("blocks"): {"$in": sorted(lanes)}}).getDocuments()
+            return [_stored(document) for document in found]
+
+    def first_waiting(self, lanes: Collection[str], targets: Mapping[str, Any]) -> list[Document]:
+        """Return unfinished records of these lanes, oldest first, among them the oldest of each lane.
+
+        `targets` is a condition on their targets.
+        """
+        firsts: list[Document] = []
+        open_lanes = set(lanes)
+        order = [{"path": "id", "datatype": "varchar2", "order": "asc", "maxLength": 36}]
+        with self._database.collection(self._spec) as collection:
+            while open_lanes:
+                conditions = {_member("keyed"): {"$in": sorted(open_lanes)}, _member("target"): targets}
+                query = {"$query": conditions, "$orderby": order}
+                found = collection.find().filter(query).limit(_SAMPLE).getDocuments()
+                documents = [_stored(document).document for document in found]
+                firsts += documents
+                met = {document[MACHINERY]["keyed"] for document in documents}
+                open_lanes = open_lanes - met if len(documents) == _SAMPLE else set()
+        return firsts
+
+    def with_ids(self, identities: Collection[str]) -> list[Stored]:
+        """Return the records with these ids."""
+        if not identities:
+            return []
+        with self._database.collection(self._spec) as collection:
+            found = collection.find().filter({"id": {"$in": sorted(identities)}}).getDocuments()
             return [_stored(document) for document in found]
 
     def write(self, outcomes: Sequence[tuple[Stored, Document]]) -> list[bool]:
@@ -127,8 +162,7 @@ class Records:
         with self._database.collection(self._spec) as collection:
             operation = collection.find()
             if selection is not None:
-                bounds = {_member(selection.order): _between(selection)}
-                operation = operation.filter(dict(selection.conditions) | bounds)
+                operation = operation.filter(selection.conditions_at())
             return int(operation.count())
 
     def failures_by(self, path: str) -> dict[str, int]:
@@ -150,11 +184,6 @@ class Records:
 
 def _member(name: str) -> str:
     return f"{MACHINERY}.{name}"
-
-
-def _between(selection: Selection) -> dict[str, str]:
-    bounds = {"$gt": selection.after}
-    return bounds if selection.before is None else bounds | {"$lt": selection.before}
 
 
 def _ascending(name: str) -> dict[str, Any]:
@@ -185,6 +214,7 @@ _LENGTHS = {
     FAILED: 36,
     REPLAY: 36,
     "blocks": 16,
+    "keyed": 16,
     "lane": 16,
     "target": 270,  # a DNS name of 253 characters, or an address, and a port
     "code": 20,
@@ -205,6 +235,7 @@ def _indexes(name: str) -> tuple[dict[str, Any], ...]:
         _index(f"{name}_replay", _machine_text(REPLAY)),
         _index(f"{name}_failed", _machine_text(FAILED)),
         _index(f"{name}_blocks", _machine_text("blocks")),
+        _index(f"{name}_keyed", _machine_text("keyed"), _text("id", 36), _machine_text("target")),
         _index(f"{name}_stream", _text("error_stream", 256), _machine_text(FAILED)),
         _index(f"{name}_code", _machine_text("code"), _machine_text(FAILED)),
     )

@@ -17,12 +17,12 @@ class Parts:
     """What both functions are made of."""
 
     def __init__(self, settings: Settings):
-        clients = OciClients(settings.oci_service_endpoint)
-        password = functools.partial(read_secret, clients, settings.database_password_secret_ocid)
+        self.clients = OciClients(settings.oci_service_endpoint)
+        password = functools.partial(read_secret, self.clients, settings.database_password_secret_ocid)
         self.settings = settings
         self.database = Database(settings.database_dsn, settings.database_user, password)
         self.records = Records(self.database, settings.collection)
-        self.vault = TokenVault(clients, settings)
+        self.vault = TokenVault(self.clients, settings)
 
 
 @functools.cache

@@ -1,20 +1,30 @@
-"""The use case of process-data: hold a lease, let one call deliver what its order asks for."""
+"""The use case of process-data: hold a lease, let a call deliver what its order asks for, share a backlog."""
 
 import asyncio
 import logging
 import random
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from typing import Any, TypeVar
 
-from shared.collection import Records
-from shared.dispatch import AFTER_LAST_ANSWER, Dispatch, Summary
+from shared import record
+from shared.collection import DUE, Records
+from shared.courier import AFTER_LAST_ANSWER, Courier
+from shared.dispatch import Dispatch, Summary
 from shared.errors import DependencyDown
-from shared.leases import Lease, LeaseTable
+from shared.fan_out import FanOut
+from shared.intake import PAGE
+from shared.leases import Attempts, Lease, LeaseTable, Standing
 from shared.orders import Order
-from shared.settings import Settings
+from shared.outcomes import OutcomeWriter
+from shared.record import Document
+from shared.retry import RetryPolicy
+from shared.sender import Sender
+from shared.settings import OTHER_FAILURES, Settings
 from shared.vault import TokenVault
 
 log = logging.getLogger(__name__)
@@ -22,7 +32,7 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 _THREADS = 4  # one per connection of the database's pool
-_LOOK_AGAIN_SECONDS = (0.2, 0.5)  # at the lease table, while others own everything
+_LOOK_AGAIN_SECONDS = (0.2, 0.5)  # at the lease table, while others own what is due
 
 
 @dataclass
@@ -33,25 +43,23 @@ class Delivery:
     records: Records
     vault: TokenVault
     leases: LeaseTable
+    fan_out: FanOut
     threads: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(_THREADS))
 
     async def run(self, order: Order) -> Summary:
-        """Carry out one call. Raises DependencyDown where database or Vault kept it from doing anything."""
-        lease = await self._leased(order.deadline)
-        if lease is None:
-            return Summary(last=order.selection.after)
-        renewal = asyncio.create_task(self._keep_renewed(lease))
-        try:
-            dispatch = Dispatch(self.settings, self.records, self.vault, order, lease, self.blocking)
-            summary = await dispatch.run()
-        finally:
-            renewal.cancel()
-            await asyncio.gather(renewal, return_exceptions=True)
-            await self._release(lease)
-        if not (summary.end or summary.handled):
-            # What is left is others' to deliver: whoever calls until the end shall not call in a rush.
-            await asyncio.sleep(random.uniform(*_LOOK_AGAIN_SECONDS))
-        return summary
+        """Carry out one call. Raises DependencyDown where database or Vault kept it from doing anything.
+
+        A call that has delivered its partitions goes on with those that others have left meanwhile.
+        """
+        total = Summary(last=order.selection.after)
+        while True:
+            lease, total.end = await self._leased(order)
+            if lease is None:
+                return total
+            part = await self._deliver(replace(order, limit=order.limit - total.handled), lease)
+            total = total.plus(part)
+            if part.end or part.skipped or not part.handled or not self._may_go_on(order, total):
+                return total
 
     async def count(self, order: Order) -> int:
         """Count what an order would handle, and change nothing."""
@@ -62,33 +70,112 @@ class Delivery:
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self.threads, lambda: call(*arguments, **options))
 
-    async def _leased(self, deadline: float) -> Lease | None:
-        """Lease partitions; where others own all of them, watch until one leaves, dies or all prove alive."""
+    def _may_go_on(self, order: Order, total: Summary) -> bool:
+        """Tell whether a call may lease once more; a walk may not, since its offsets would go back."""
+        needs = self.settings.longest_delivery + 2 * AFTER_LAST_ANSWER
+        in_time = time.monotonic() + needs < order.deadline
+        return in_time and order.selection.order == DUE and total.handled < order.limit
+
+    async def _leased(self, order: Order) -> tuple[Lease | None, bool]:
+        """Lease partitions that hold something of the order; without a lease, tell whether nothing is left.
+
+        Where others own all that is due, watch until one leaves or dies, or all prove alive.
+        """
         first_beats: dict[str, int] = {}
         while True:
-            standing = await self.blocking(self.leases.acquire)
-            if standing.lease is not None:
-                return standing.lease
+            if not await self.blocking(self.records.page, order.selection, 1):
+                return None, True
+            standing = await self.blocking(self.leases.look)
+            lease = await self._taken(order, standing)
+            if lease is not None:
+                return lease, False
             first_beats = {name: first_beats.get(name, beat) for name, beat in standing.beats.items()}
             alive = all(first_beats[name] != beat for name, beat in standing.beats.items())
             pause = random.uniform(*_LOOK_AGAIN_SECONDS)
-            if alive or time.monotonic() + pause > deadline - AFTER_LAST_ANSWER:
-                return None
+            if (alive and standing.beats) or time.monotonic() + pause > order.deadline - AFTER_LAST_ANSWER:
+                return None, False
             await asyncio.sleep(pause)
+
+    async def _taken(self, order: Order, standing: Standing) -> Lease | None:
+        """Take what is free where something of the order is in it."""
+        free = replace(order.selection, partitions=standing.free)
+        if not standing.free:
+            return None
+        if len(standing.free) < record.PARTITIONS and not await self.blocking(self.records.page, free, 1):
+            return None
+        await self._settle(standing.left_in_flight)
+        alone = self.settings.fan_out == 1 or not await self._is_backlog(order)
+        most = record.PARTITIONS if alone else -(-record.PARTITIONS // self.settings.fan_out)
+        lease = await self.blocking(self.leases.take, standing, most)
+        if lease is not None and not alone and not order.fanned_out:
+            await self.blocking(self.fan_out.start, self.settings.fan_out - 1, order.limit)
+        return lease
+
+    async def _is_backlog(self, order: Order) -> bool:
+        if order.fanned_out:
+            return True
+        return await self.blocking(self.records.reaches, order.selection, PAGE)
+
+    async def _settle(self, in_flight: Attempts) -> None:
+        """Count an attempt on each record that a dead worker may have sent and wrote no outcome of.
+
+        Whoever does this too finds the attempts changed, or the version, and counts nothing.
+        """
+        identities = list(in_flight)
+        for start in range(0, len(identities), PAGE):
+            found = await self.blocking(self.records.with_ids, identities[start : start + PAGE])
+            outcomes = [
+                (stored, self._interrupted(stored.document))
+                for stored in found
+                if record.is_unfinished(stored.document)
+                and record.attempts(stored.document) == in_flight[stored.document["id"]]
+            ]
+            if outcomes:
+                log.warning("%d records were in flight when their worker ended", len(outcomes))
+                await self.blocking(self.records.write, outcomes)
+
+    def _interrupted(self, document: Document) -> Document:
+        stream = RetryPolicy.of(self.settings).error_stream(OTHER_FAILURES)
+        return record.interrupted(document, stream, self.settings.retry_limit, datetime.now(UTC))
+
+    async def _deliver(self, order: Order, lease: Lease) -> Summary:
+        writer = OutcomeWriter(
+            lambda outcomes: self.blocking(self.records.write, outcomes),
+            lambda: min(lease.valid_until, order.deadline - AFTER_LAST_ANSWER / 2),
+        )
+        async with Sender(self.settings) as sender, self._renewed(lease):
+            courier = Courier(self.settings, order, lease, self.vault, self.blocking, sender, writer)
+            places = self.settings.concurrency, self.settings.concurrency_per_target
+            dispatch = Dispatch(self.records, self.leases, order, lease, courier, self.blocking, places)
+            try:
+                return await dispatch.run()
+            finally:
+                await writer.close()
+                await self._release(lease, courier)
+
+    @asynccontextmanager
+    async def _renewed(self, lease: Lease) -> AsyncIterator[None]:
+        """Renew a lease now and then, as long as the block lasts."""
+        renewal = asyncio.create_task(self._keep_renewed(lease))
+        try:
+            yield
+        finally:
+            renewal.cancel()
+            await asyncio.gather(renewal, return_exceptions=True)
 
     async def _keep_renewed(self, lease: Lease) -> None:
         while True:
             await asyncio.sleep(self.settings.renewal_interval)
             try:
                 if not await self.blocking(self.leases.renew, lease):
-                    lease.valid_until = 0.0
                     log.warning("another worker took over this worker's partitions")
                     return
             except DependencyDown:
                 log.warning("the lease could not be renewed; trying again")
 
-    async def _release(self, lease: Lease) -> None:
+    async def _release(self, lease: Lease, courier: Courier) -> None:
         try:
-            await self.blocking(self.leases.release, lease)
+            circuits = courier.bounds.open_circuits(), list(courier.bounds.connected)
+            await self.blocking(self.leases.release, lease, *circuits)
         except DependencyDown:
             log.warning("the lease could not be released; it expires by itself")

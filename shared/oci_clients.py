@@ -35,7 +35,7 @@ class OciClients:
     def __init__(self, endpoint: str):
         """`endpoint` is the base URL of all services, or empty for the region's own."""
         self._endpoint = endpoint
-        self._clients: dict[str, Any] = {}
+        self._clients: dict[tuple[str, str], Any] = {}
         self._lock = threading.Lock()
 
     def call(self, service: str, client: str, operation: str, *arguments: Any, **options: Any) -> Any:
@@ -58,9 +58,9 @@ class OciClients:
 
     def _client(self, service: str, name: str) -> Any:
         with self._lock:
-            if service not in self._clients:
-                self._clients[service] = self._made(service, name)
-            return self._clients[service]
+            if (service, name) not in self._clients:
+                self._clients[service, name] = self._made(service, name)
+            return self._clients[service, name]
 
     def _made(self, service: str, name: str) -> Any:
         import importlib

@@ -27,17 +27,20 @@ class Order:
     policy: RetryPolicy
     deadline: float
     dry_run: bool = False
+    fanned_out: bool = False
 
 
 def process_order(body: bytes, settings: Settings, deadline: float, *, direct: bool = False) -> Order:
     """Read the body of `/process`: none, `{}`, or a bound on the number of records.
 
-    Invoked directly, the body may be anything, such as the message of an alarm that serves as a clock.
+    Invoked directly, the body may be anything, such as the message of an alarm that serves as a clock;
+    `fannedOut` says that another invocation started this one.
     """
     reader = _Reader(_members(body, lenient=direct))
     limit = reader.limit(settings)
+    fanned_out = direct and reader.read("fannedOut", _boolean) is True
     reader.finish()
-    return Order(due(datetime.now(UTC)), limit, RetryPolicy.of(settings), deadline)
+    return Order(due(datetime.now(UTC)), limit, RetryPolicy.of(settings), deadline, fanned_out=fanned_out)
 
 
 def retry_order(body: bytes, settings: Settings, deadline: float) -> Order:

@@ -12,6 +12,8 @@ A record is a JSON document. What a caller stored stands at its top level, besid
 | `failed`, `code` | failed | its id and its code as text: an index of failures, dead ones included |
 | `replay` | failed, not dead | its id: an index of failures that are still worth a try |
 | `blocks` | failed, not dead, with a key | its lane: an index of what holds back later records of a key |
+| `keyed` | unfinished, with a key | its lane: an index of a key's records that wait |
+| `interrupted` | interrupted | attempts in a row after which the process did not live to write an outcome |
 
 A finished record has none of the indexed members, so it stands in none of these indexes and costs their
 queries nothing.
@@ -27,6 +29,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from shared.allowlist import parse_url
+from shared.settings import OTHER_FAILURES
 
 Document = dict[str, Any]
 
@@ -58,6 +61,7 @@ SYSTEM_MEMBERS = frozenset(
 )
 _HIDDEN_MEMBERS = frozenset(("_id", MACHINERY, "targetRestApiPayload", "targetRestApiHeaders"))
 _LONGEST_REASON = 2000
+_MOST_INTERRUPTIONS = 3  # in a row, after which a record is held to kill its worker
 
 
 @dataclass(frozen=True)
@@ -131,11 +135,44 @@ def failed(document: Document, failure: Failure, moment: datetime) -> Document:
         after["dead"] = True
     else:
         after["nextAttemptDate"] = timestamp(failure.next_attempt)
-        machinery |= _queued(document, after["nextAttemptDate"]) | {"replay": document["id"]}
-        if machinery["lane"] != NO_LANE:
-            machinery["blocks"] = machinery["lane"]
+        machinery |= _waiting(document, after["nextAttemptDate"])
     after[MACHINERY] = machinery
     return after
+
+
+def interrupted(document: Document, error_stream: str, most_attempts: int, moment: datetime) -> Document:
+    """Return `document` as it stands after an attempt whose process did not live to write the outcome.
+
+    It is due again at once, in its old place: nobody knows whether the target got it. After three such
+    attempts in a row, or where it has no attempts left, it is dead.
+    """
+    after = _attempted(document, moment, FAILED, OTHER_FAILURES)
+    times = interruptions(document) + 1
+    after["failure_reason"] = f"the process ended during delivery, {times} time(s) in a row"
+    after["error_stream"] = error_stream
+    machinery = _counted(document) | {
+        "interrupted": times,
+        "failed": document["id"],
+        "code": OTHER_FAILURES,
+    }
+    if times >= _MOST_INTERRUPTIONS or attempts(document) + 1 >= most_attempts:
+        after["dead"] = True
+    else:
+        place = document[MACHINERY].get("due", f"{timestamp(moment)} {document['id']}")
+        after["nextAttemptDate"] = place.split(" ")[0]
+        machinery |= _waiting(document, after["nextAttemptDate"])
+    after[MACHINERY] = machinery
+    return after
+
+
+def is_unfinished(document: Document) -> bool:
+    """Tell whether a record waits for a delivery, its first or another."""
+    return "due" in document[MACHINERY]
+
+
+def interruptions(document: Document) -> int:
+    """Return how often in a row a process ended during this record's delivery."""
+    return int(document[MACHINERY].get("interrupted", 0))
 
 
 def attempts(document: Document) -> int:
@@ -166,12 +203,16 @@ def shown(document: Document) -> Document:
 
 
 def _queued(document: Document, date: str) -> dict[str, Any]:
-    return {
-        "due": f"{date} {document['id']}",
-        "partition": partition(document),
-        "lane": lane(document),
-        "target": target(document),
-    }
+    where = {"partition": partition(document), "lane": lane(document), "target": target(document)}
+    if where["lane"] != NO_LANE:
+        where["keyed"] = where["lane"]
+    return {"due": f"{date} {document['id']}", **where}
+
+
+def _waiting(document: Document, date: str) -> dict[str, Any]:
+    """Return the machinery of a failed record that will be tried again."""
+    machinery = _queued(document, date) | {"replay": document["id"]}
+    return machinery | {"blocks": machinery["lane"]} if "keyed" in machinery else machinery
 
 
 def _counted(document: Document) -> dict[str, Any]:

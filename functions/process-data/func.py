@@ -1,12 +1,14 @@
 """process-data: delivers what is due (`POST /process`), replays failures (`/process/retry`), and reports."""
 
 import functools
+import os
 from typing import Any
 
 from shared import edge, replies
 from shared.composition import parts
 from shared.delivery import Delivery
 from shared.errors import NotFound
+from shared.fan_out import FanOut
 from shared.leases import LeaseTable
 from shared.orders import process_order, retry_order
 from shared.report import report
@@ -41,5 +43,6 @@ async def _handle(request: edge.Request) -> replies.Reply:
 @functools.cache
 def _delivery() -> Delivery:
     made = parts()
-    leases = LeaseTable(made.database, made.settings.collection, made.settings.lease, made.settings.fan_out)
-    return Delivery(made.settings, made.records, made.vault, leases)
+    leases = LeaseTable(made.database, made.settings.collection, made.settings.lease)
+    fan_out = FanOut(made.clients, os.environ.get("FN_FN_ID", ""))
+    return Delivery(made.settings, made.records, made.vault, leases, fan_out)

@@ -38,8 +38,18 @@ class Functions:
     def routes(self) -> list[web.RouteDef]:
         """Return the operations, each by its name."""
         # The API's version is part of the path, and newer SDKs send a newer one (20181201, 20260325).
-        path = r"/{version:20\d{6}}/functions/{id}/actions/invoke"
-        return [web.post(path, self.invoke, name="functions.invoke_function")]
+        path = r"/{version:20\d{6}}/functions/{id}"
+        return [
+            web.get(path, self.get, name="functions.get_function"),
+            web.post(f"{path}/actions/invoke", self.invoke, name="functions.invoke_function"),
+        ]
+
+    async def get(self, request: web.Request) -> web.Response:
+        """Answer where a function is invoked: here."""
+        if self._invoke is None:
+            raise not_found("The function")
+        endpoint = str(request.url.origin())
+        return web.json_response({"id": request.match_info["id"], "invokeEndpoint": endpoint})
 
     async def invoke(self, request: web.Request) -> web.Response:
         """Call the function and answer what it answers; `fn-invoke-type: detached` answers 202 at once."""

@@ -1,6 +1,7 @@
 """Every query that the library asks reads an index: what is finished costs it nothing."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -64,8 +65,12 @@ def plans(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 def questions(records: Records) -> Iterator[tuple[str, Callable[[], Any]]]:
     moment = datetime.now(UTC)
     yield "due", lambda: records.page(due(moment), 10)
-    yield "due", lambda: records.page(due(moment), 10, partitions=[1, 2, 3])
-    yield "due", lambda: records.page(due(moment), 10, without_lanes=["a"], without_targets=["b"])
+    yield "due", lambda: records.page(replace(due(moment), partitions=frozenset([1, 2, 3])), 10)
+    passing = replace(due(moment), without_lanes=["a"], without_targets=["b"])
+    yield "due", lambda: records.page(passing, 10)
+    yield "due", lambda: records.page(replace(due(moment), target="erp.example.com:443"), 10)
+    yield "due", lambda: records.reaches(due(moment), 10)
+    yield "keyed", lambda: records.first_waiting([record.lane(MEMBERS)], {"$in": ["a:443"]})
     yield "due", lambda: records.count(due(moment))
     yield "replay", lambda: records.page(Selection(REPLAY), 10)
     yield "replay", lambda: records.count(Selection(REPLAY))
@@ -75,7 +80,7 @@ def questions(records: Records) -> Iterator[tuple[str, Callable[[], Any]]]:
     yield "id", lambda: records.get("nobody")
 
 
-@pytest.mark.parametrize("number", range(10))
+@pytest.mark.parametrize("number", range(13))
 def test_a_query_reads_its_index(records: Records, plans: list[str], number: int) -> None:
     index, ask = list(questions(records))[number]
     ask()
@@ -98,7 +103,11 @@ def test_the_report_scans_nothing_but_to_count_everything(records: Records, plan
 
 
 def test_a_lease_is_found_by_its_index(database: Database, records: Records, plans: list[str]) -> None:
-    leases = LeaseTable(database, "datasync_collection", 60, 1)
-    assert leases.acquire().lease is not None
-    assert plans
-    assert all("SCAN" not in plan for plan in plans), plans
+    leases = LeaseTable(database, "datasync_collection", 60)
+    lease = leases.take(leases.look(), 64)
+    assert lease is not None
+    assert leases.renew(lease, {"an-id": 0})
+    by_name = [plan for plan in plans if "leases_name" in plan]
+    looks = [plan for plan in plans if "SCAN" in plan]  # reads all workers: nothing else is in there
+    assert by_name
+    assert len(by_name) + len(looks) == len(plans)

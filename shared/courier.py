@@ -1,0 +1,144 @@
+"""One record's delivery: its token, a place among the requests, the request, the outcome's write."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+from enum import Enum, auto
+from typing import Any, Protocol
+
+from shared import record
+from shared.bounds import Bounds, PutOff
+from shared.collection import Stored
+from shared.errors import DependencyDown
+from shared.leases import Lease
+from shared.orders import Order
+from shared.outcomes import OutcomeWriter
+from shared.record import Document, Failure
+from shared.sender import Answer, Sender
+from shared.settings import OTHER_FAILURES, Settings
+from shared.vault import TokenVault
+
+log = logging.getLogger(__name__)
+
+AFTER_LAST_ANSWER = 2.0  # seconds kept to write outcomes and to answer before the deadline
+
+
+class Blocking(Protocol):
+    """Runs a blocking call on a thread."""
+
+    def __call__(self, call: Callable[..., Any], *arguments: Any, **options: Any) -> Awaitable[Any]:
+        """Return what the call returns."""
+
+
+class Outcome(Enum):
+    """What a call did with a record."""
+
+    SUCCEEDED = auto()
+    FAILED = auto()
+    DEAD = auto()
+    PUT_OFF = auto()
+    """Due, and not for this call: nothing was written on it."""
+    LEFT = auto()
+    """Time, lease or database ended before its outcome was written: another call takes it."""
+
+
+class Courier:
+    """Delivers the records of one call."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        order: Order,
+        lease: Lease,
+        vault: TokenVault,
+        blocking: Blocking,
+        sender: Sender,
+        writer: OutcomeWriter,
+    ):
+        self._settings = settings
+        self._order = order
+        self._lease = lease
+        self._sender = sender
+        self._writer = writer
+        self._vault = vault
+        self._blocking = blocking
+        self._tokens: dict[str, asyncio.Future[str | None]] = {}
+        self.trouble: DependencyDown | None = None  # what kept a record from being delivered
+        self._vault_is_down = False
+        self.bounds = Bounds(settings, lease.circuits)
+        left = order.deadline - time.monotonic()
+        self._stop_at = order.deadline - min(settings.longest_delivery + AFTER_LAST_ANSWER, left / 2)
+
+    def must_stop(self) -> bool:
+        """Tell whether nothing more may be begun: it could outlast the lease or the deadline."""
+        now = time.monotonic()
+        outlasts = now + self._settings.longest_delivery >= self._lease.valid_until
+        return (self.trouble is not None and not self._vault_is_down) or now > self._stop_at or outlasts
+
+    async def deliver(self, stored: Stored) -> Outcome:
+        """Make one attempt at a record, and write what came of it."""
+        document = stored.document
+        try:
+            answer = await self._attempt(document)
+            return Outcome.LEFT if answer is None else await self._settle(stored, answer)
+        except PutOff:
+            return Outcome.PUT_OFF
+        except DependencyDown as error:
+            self.trouble = error
+            return Outcome.LEFT
+
+    async def _attempt(self, document: Document) -> Answer | None:
+        """Send a record; None where no time is left."""
+        name = document.get("vaultSecretName")
+        token = None if name is None else await self._token(name)
+        if name is not None and token is None:
+            return Answer(OTHER_FAILURES, f"the vault has no readable secret for vaultSecretName {name!r}")
+        target = record.target(document)
+        async with self.bounds.place(target):
+            now = time.monotonic()
+            seconds = min(
+                self._settings.longest_delivery,
+                self._order.deadline - AFTER_LAST_ANSWER - now,
+                self._lease.valid_until - now,
+            )
+            if self.must_stop() or seconds <= 0:
+                return None
+            answer = await self._sender.send(document, token, seconds)
+            self.bounds.note(target, answer)
+            return answer
+
+    async def _settle(self, stored: Stored, answer: Answer) -> Outcome:
+        document, moment = stored.document, datetime.now(UTC)
+        if answer.accepted:
+            outcome, after = Outcome.SUCCEEDED, record.succeeded(document, int(answer.code), moment)
+        else:
+            after = record.failed(document, self._failure(document, answer, moment), moment)
+            outcome = Outcome.DEAD if after.get("dead") else Outcome.FAILED
+        if await self._writer.put(stored, after):
+            return outcome
+        log.warning("record %s was changed by another worker; its outcome here is dropped", document["id"])
+        return Outcome.LEFT
+
+    def _failure(self, document: Document, answer: Answer, moment: datetime) -> Failure:
+        policy = self._order.policy
+        attempts = record.attempts(document) + 1
+        following = policy.next_attempt(answer.code, attempts, moment, answer.retry_after)
+        return Failure(answer.code, answer.reason, policy.error_stream(answer.code), following)
+
+    async def _token(self, name: str) -> str | None:
+        """Return a token, looked up once in a call whatever number of records names it; None: there is none.
+
+        PutOff where Vault can't say: records without a token go on.
+        """
+        if self._vault_is_down:
+            raise PutOff
+        if name not in self._tokens:
+            self._tokens[name] = asyncio.ensure_future(self._blocking(self._vault.token, name))
+        try:
+            return await self._tokens[name]
+        except DependencyDown as error:
+            self.trouble = error
+            self._vault_is_down = True
+            raise PutOff from None
