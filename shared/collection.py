@@ -121,17 +121,23 @@ class Records:
             found = collection.find().filter({_member("blocks"): {"$in": sorted(lanes)}}).getDocuments()
             return [_stored(document) for document in found]
 
-    def first_waiting(self, lanes: Collection[str], targets: Mapping[str, Any]) -> list[Document]:
-        """Return unfinished records of these lanes, oldest first, among them the oldest of each lane.
+    def first_waiting(
+        self, lanes: Collection[str], targets: Mapping[str, Any], before: str
+    ) -> list[Document]:
+        """Return unfinished records of these lanes that are older than the id `before`, oldest first.
 
-        `targets` is a condition on their targets.
+        The oldest of each lane is among them. `targets` is a condition on their targets.
         """
         firsts: list[Document] = []
         open_lanes = set(lanes)
         order = [{"path": "id", "datatype": "varchar2", "order": "asc", "maxLength": 36}]
         with self._database.collection(self._spec) as collection:
             while open_lanes:
-                conditions = {_member("keyed"): {"$in": sorted(open_lanes)}, _member("target"): targets}
+                conditions = {
+                    _member("keyed"): {"$in": sorted(open_lanes)},
+                    "id": {"$lt": before},
+                    _member("target"): targets,
+                }
                 query = {"$query": conditions, "$orderby": order}
                 found = collection.find().filter(query).limit(_SAMPLE).getDocuments()
                 documents = [_stored(document).document for document in found]

@@ -5,7 +5,7 @@ is sent its id stands in the worker's lease, so that whoever takes over knows wh
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -210,7 +210,7 @@ class Dispatch:
         }
         lanes = {record.lane(stored.document) for stored in chosen.values()} - {NO_LANE}
         if lanes:
-            await self._hold_behind_other_streams(lanes, target)
+            await self._hold_behind_other_streams(chosen, lanes, target)
             for stored in await self._blocking(self._records.holding_back, lanes):
                 document = stored.document
                 if document["id"] in chosen or self._lanes.has_seen(document):
@@ -221,15 +221,19 @@ class Dispatch:
                     self._lanes.hold(document)
         return [stored for _, stored in sorted(chosen.items())]
 
-    async def _hold_behind_other_streams(self, lanes: set[str], target: str | None) -> None:
-        """Hold lanes whose earlier records stand in a stream that is read at another pace, or not at all."""
+    async def _hold_behind_other_streams(
+        self, chosen: Mapping[str, Stored], lanes: set[str], target: str | None
+    ) -> None:
+        """Hold records whose predecessors stand in a stream that is read at another pace, or not at all."""
         others = [*self._intake.passed_over, *self._courier.bounds.open_circuits()]
         if not (self._in_order and others):
             return
         elsewhere = {"$in": others} if target is None else {"$ne": target}
-        waiting = await self._blocking(self._records.first_waiting, lanes, elsewhere)
-        for document in waiting:
-            if not self._lanes.has_seen(document):
+        newest = {record.lane(stored.document): identity for identity, stored in sorted(chosen.items())}
+        before = max(newest.values())
+        for document in await self._blocking(self._records.first_waiting, lanes, elsewhere, before):
+            known = document["id"] in chosen or self._lanes.has_seen(document)
+            if not known and document["id"] < newest[record.lane(document)]:
                 self._lanes.hold(document)
 
     async def _summed_up(self, read_all: bool) -> Summary:

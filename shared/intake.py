@@ -58,7 +58,8 @@ class Intake:
         self, wanted: int, without_lanes: Sequence[str], without_targets: Sequence[str]
     ) -> tuple[list[Stored], str | None]:
         """Return a page, and whose stream it is of; none where targets have enough, or nothing is left."""
-        limit = max(1, min(PAGE, wanted))
+        # At most half of what is wanted, so that the oldest records' target does not get all of a small call.
+        limit = min(PAGE, wanted, max(self._enough, (wanted + 1) // 2))
         for target, stream in list(self._own.items()):
             if target in without_targets:
                 stream.ended = True

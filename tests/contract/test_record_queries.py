@@ -70,7 +70,7 @@ def questions(records: Records) -> Iterator[tuple[str, Callable[[], Any]]]:
     yield "due", lambda: records.page(passing, 10)
     yield "due", lambda: records.page(replace(due(moment), target="erp.example.com:443"), 10)
     yield "due", lambda: records.reaches(due(moment), 10)
-    yield "keyed", lambda: records.first_waiting([record.lane(MEMBERS)], {"$in": ["a:443"]})
+    yield "keyed", lambda: records.first_waiting([record.lane(MEMBERS)], {"$in": ["a:443"]}, "02")
     yield "due", lambda: records.count(due(moment))
     yield "replay", lambda: records.page(Selection(REPLAY), 10)
     yield "replay", lambda: records.count(Selection(REPLAY))

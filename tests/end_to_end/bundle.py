@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -168,11 +168,13 @@ class Bundle:
 
 
 @contextmanager
-def running(home: Path, **settings: str) -> Iterator[Bundle]:
+def running(
+    home: Path, *, program: Sequence[str] = ("-m", "local", "run"), **settings: str
+) -> Iterator[Bundle]:
     """Run a bundle on free ports, with `settings` over those for tests."""
     environment = {"PORT": "0", "DATASYNC_HOME": str(home), **SETTINGS, **settings}
     with subprocess.Popen(
-        [sys.executable, "-m", "local", "run"],
+        [sys.executable, *program],
         cwd=ROOT,
         env=os.environ | environment,
         stdout=subprocess.PIPE,

@@ -1,0 +1,27 @@
+"""Serves a bundle as `python -m local run` does, with faults in its process-data functions.
+
+FAULTS is a JSON object of environment variables for the functions; `tests/faults/site/sitecustomize.py` reads
+them as Python starts.
+"""
+
+import asyncio
+import json
+import os
+from pathlib import Path
+
+from local import stack
+
+SITE = Path(__file__).parent / "site"
+
+
+async def main() -> None:
+    faults = json.loads(os.environ["FAULTS"])
+    path = os.pathsep.join([str(SITE), str(stack.CHECKOUT)])
+    settings = stack.settings_of(os.environ) | faults | {"PYTHONPATH": path}
+    async with stack.running(Path(os.environ["DATASYNC_HOME"]), settings) as running:
+        print(running.url, running.target_url, running.oci_url, sep="\n", flush=True)
+        await asyncio.Event().wait()
+
+
+if __name__ == "__main__":
+    asyncio.run(main())

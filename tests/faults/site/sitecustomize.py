@@ -1,0 +1,119 @@
+"""Runs as a function's Python starts: puts in the fault that its environment asks for.
+
+KILL_AT   a step of a page, below, at which the process kills itself, once: KILLED is the file that says so
+POISON    a part of a URL: whoever sends there dies, each time
+CLOCK     seconds that the library's wall clock is wrong
+"""
+
+import datetime as real
+import os
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+
+def die_once() -> None:
+    """Kill this process, unless another one has been killed before."""
+    try:
+        Path(os.environ["KILLED"]).touch(exist_ok=False)
+    except FileExistsError:
+        return
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def before(owner: Any, name: str, countdown: int = 1) -> None:
+    """Die as a method is called the given number of times."""
+    original, left = getattr(owner, name), [countdown]
+
+    def dying(*arguments: Any, **options: Any) -> Any:
+        left[0] -= 1
+        if left[0] == 0:
+            die_once()
+        return original(*arguments, **options)
+
+    setattr(owner, name, dying)
+
+
+def after(owner: Any, name: str) -> None:
+    """Die as a method returns."""
+    original = getattr(owner, name)
+
+    def dying(*arguments: Any, **options: Any) -> Any:
+        result = original(*arguments, **options)
+        die_once()
+        return result
+
+    setattr(owner, name, dying)
+
+
+def amid_requests() -> None:
+    """Die while requests are on their way."""
+    import aiohttp
+
+    original, begun = aiohttp.ClientSession._request, [0]
+
+    async def dying(*arguments: Any, **options: Any) -> Any:
+        begun[0] += 1
+        if begun[0] == 20:
+            import asyncio
+
+            asyncio.get_running_loop().call_later(0.03, die_once)
+        return await original(*arguments, **options)
+
+    aiohttp.ClientSession._request = dying
+
+
+def install_kill(step: str) -> None:
+    import oracledb
+
+    from shared.collection import Records
+    from shared.leases import LeaseTable
+    from shared.outcomes import OutcomeWriter
+
+    steps: dict[str, Callable[[], None]] = {
+        "before the lease": lambda: before(LeaseTable, "take"),
+        "within the lease": lambda: before(LeaseTable, "_change"),
+        "after the lease": lambda: after(LeaseTable, "take"),
+        "after noting what is in flight": lambda: after(LeaseTable, "renew"),
+        "mid-delivery": amid_requests,
+        "between answer and write": lambda: before(OutcomeWriter, "put", 5),
+        "mid-write": lambda: before(oracledb.SodaOperation, "replaceOne", 12),
+        "after the write": lambda: after(Records, "write"),
+        "before the release": lambda: before(LeaseTable, "release"),
+    }
+    steps[step]()
+
+
+def install_poison(part: str) -> None:
+    from shared.sender import Sender
+
+    original = Sender.send
+
+    async def dying(sender: Any, document: Any, *arguments: Any) -> Any:
+        if part in document["targetRestApi"]:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return await original(sender, document, *arguments)
+
+    Sender.send = dying
+
+
+def install_clock(seconds: float) -> None:
+    class Wrong(real.datetime):
+        @classmethod
+        def now(cls, tz: Any = None) -> Any:
+            return super().now(tz) + real.timedelta(seconds=seconds)
+
+    from shared import courier, delivery, leases, orders, sender
+
+    for module in (courier, delivery, leases, orders, sender):
+        module.datetime = Wrong
+
+
+if "process-data" in os.environ.get("FN_FN_NAME", ""):
+    if os.environ.get("KILL_AT"):
+        install_kill(os.environ["KILL_AT"])
+    if os.environ.get("POISON"):
+        install_poison(os.environ["POISON"])
+    if os.environ.get("CLOCK"):
+        install_clock(float(os.environ["CLOCK"]))
