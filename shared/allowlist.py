@@ -13,6 +13,7 @@ _DEFAULT_PORTS = {"https": 443, "http": 80}
 _URL_CHARACTERS = re.compile(r"[!#-;=?-\[\]_a-z~]+")  # RFC 3986, section 2: no space, quote, \ ^ ` { | }
 _LABEL = re.compile(r"[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?")  # RFC 1123, section 2.1; underscores occur
 _NUMERIC_LABEL = re.compile(r"[0-9]+|0x[0-9a-f]*")
+_LITERAL_AUTHORITY = re.compile(r"\[[0-9A-Fa-f:.%]+\](:\d*)?")  # an IPv6 address in its brackets, and a port
 _LONGEST_URL = 2048
 
 # Networks that `is_global` calls public, or did in earlier Python releases, and that are not for us.
@@ -22,6 +23,7 @@ _REFUSED = tuple(
     for network in (
         "100.64.0.0/10",  # shared address space (RFC 6598)
         "192.0.0.0/24",  # IETF protocol assignments (RFC 6890); 192.0.0.192 serves metadata on some clouds
+        "64:ff9b:1::/48",  # local translation to IPv4, whose place in it only the network knows (RFC 8215)
         "192.88.99.0/24",  # 6to4 relay anycast, deprecated (RFC 7526)
         "198.18.0.0/15",  # benchmarking (RFC 2544)
         "2001::/23",  # IETF protocol assignments (RFC 2928)
@@ -30,7 +32,7 @@ _REFUSED = tuple(
         "fec0::/10",  # site-local, deprecated (RFC 3879)
     )
 )
-_NAT64 = (ip_network("64:ff9b::/96"), ip_network("64:ff9b:1::/48"))  # RFC 6052, RFC 8215
+_NAT64 = ip_network("64:ff9b::/96")  # RFC 6052
 _COMPATIBLE = ip_network("::/96")  # RFC 4291, section 2.5.5.1
 
 
@@ -89,6 +91,8 @@ def parse_url(text: object) -> TargetUrl:
 
 def _host_and_port(authority: str, default: int) -> tuple[str, int]:
     try:
+        if "[" in authority and not _LITERAL_AUTHORITY.fullmatch(authority):
+            raise ValueError  # noqa: TRY301 - the same fault as those that urlsplit finds
         parts = urlsplit(f"//{authority}")
         port = parts.port
     except ValueError:
@@ -129,9 +133,9 @@ def parse_allowed(text: str) -> tuple[AllowedTarget, ...]:
 
 def _allowed(entry: str) -> AllowedTarget:
     scheme, separator, authority = entry.lower().rpartition("://")
-    scheme = scheme or "https"
+    scheme = scheme if separator else "https"
     wildcard = authority.startswith("*.")
-    if (separator and scheme not in _DEFAULT_PORTS) or re.search("[/?#@]", authority):
+    if scheme not in _DEFAULT_PORTS or re.search("[/?#@]", authority):
         raise ValueError(f"{entry!r} is no host, host:port, *.domain or http://host entry")
     try:
         host, port = _host_and_port(authority[2:] if wildcard else authority, _DEFAULT_PORTS[scheme])
@@ -177,5 +181,5 @@ def _carried(address: Address) -> IPv4Address | None:
         return address.ipv4_mapped or address.sixtofour
     if address.teredo:
         return address.teredo[1]
-    embeds = any(address in network for network in _NAT64) or (address in _COMPATIBLE and int(address) > 1)
+    embeds = address in _NAT64 or (address in _COMPATIBLE and int(address) > 1)
     return IPv4Address(int(address) & 0xFFFFFFFF) if embeds else None

@@ -17,6 +17,8 @@ _NUMBER = Context(
     prec=38, Emin=-130, Emax=125, traps=[Inexact, InvalidOperation, Overflow, Subnormal], clamp=0
 )
 _SHORT_INTEGER = 38
+_DEEPEST = 100  # levels; what reads and writes JSON elsewhere may recurse
+_TOO_DEEP = f"The body nests deeper than {_DEEPEST} levels; flatten it."
 _NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
 
 
@@ -46,10 +48,26 @@ def parse(body: bytes) -> Any:
         what = error.msg.replace(" %r", "").removesuffix(" at").lower()
         raise NotJson(f"The body is not JSON: {what} at line {error.lineno}, column {error.colno}.") from None
     except RecursionError:
-        raise NotJson("The body nests too deep; flatten it.") from None
+        raise NotJson(_TOO_DEEP) from None
+    if _is_too_deep(value):
+        raise NotJson(_TOO_DEEP)
     if "\\u" in text:
         _refuse_unstorable(value)
     return value
+
+
+def _is_too_deep(value: Any) -> bool:
+    level = [value]
+    for _ in range(_DEEPEST + 1):
+        level = [
+            child
+            for container in level
+            if isinstance(container, dict | list)
+            for child in (container.values() if isinstance(container, dict) else container)
+        ]
+        if not level:
+            return False
+    return True
 
 
 def dump(value: Any) -> bytes:

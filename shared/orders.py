@@ -10,7 +10,7 @@ from shared.collection import FAILED, REPLAY, Selection, due
 from shared.errors import Fault, Invalid, NotJson
 from shared.record import timestamp
 from shared.retry import RetryPolicy
-from shared.settings import Settings, error_mapping, status_codes
+from shared.settings import Settings, count, error_mapping, status_codes
 
 _RETRY_MEMBERS = (
     *("noOfMessagesToProcess", "readAfterOffset", "retryCodes", "retryLimit", "errormapping"),
@@ -77,7 +77,7 @@ def _retry_selection(reader: "_Reader", settings: Settings) -> Selection:
     for name, operator in (("from", "$gte"), ("to", "$lt")):
         moment = reader.read(name, _moment)
         if moment is not None:
-            conditions.append({"createdDate": {operator: timestamp(moment)}})
+            conditions.append({"createdDate": {operator: moment}})
     after = reader.read("readAfterOffset", _offset) or "-1"
     return Selection(
         FAILED if codes or force else REPLAY, after, conditions={"$and": conditions} if conditions else {}
@@ -141,10 +141,11 @@ def _members(body: bytes, *, lenient: bool = False) -> Mapping[str, Any]:
 
 
 def _count(value: Any) -> int:
-    whole = int(value) if isinstance(value, str) and value.isascii() and value.isdigit() else value
-    if isinstance(whole, bool) or not isinstance(whole, int) or whole < 1:
+    if isinstance(value, str):
+        return count(value)
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
         raise ValueError("must be a whole number from 1")
-    return whole
+    return value
 
 
 def _boolean(value: Any) -> bool:
@@ -166,11 +167,11 @@ def _offset(value: Any) -> str:
     return text
 
 
-def _moment(value: Any) -> datetime:
+def _moment(value: Any) -> str:
     try:
         moment = datetime.fromisoformat(value) if isinstance(value, str) else None
-    except ValueError:
-        moment = None
-    if moment is None or moment.tzinfo is None:
-        raise ValueError("must be a time with its zone, such as 2026-11-23T21:00:00Z (RFC 3339)")
-    return moment
+        if moment is not None and moment.tzinfo is not None:
+            return timestamp(moment)
+    except (ValueError, OverflowError):
+        pass
+    raise ValueError("must be a time with its zone, such as 2026-11-23T21:00:00Z (RFC 3339)")

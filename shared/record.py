@@ -106,7 +106,7 @@ def new_id() -> tuple[str, datetime]:
 
 def timestamp(moment: datetime) -> str:
     """Write a time as every time in a record is written: UTC, microseconds, `Z` (RFC 3339); sorts as text."""
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return moment.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
 def stored(members: Mapping[str, Any], size: int) -> Document:

@@ -10,6 +10,7 @@ from shared import allowlist
 from shared.errors import Fault, Misconfigured
 
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
+_LONGEST = 366 * 24 * 3600.0
 _SIZES = {"KiB": 1024, "MiB": 1024 * 1024}
 _SERVICE_LIMIT = 6 * 1024 * 1024  # of a request to a function [OCI Functions, service limits]
 OTHER_FAILURES = "unexpectedError"  # the code of a failure without an HTTP answer
@@ -22,9 +23,9 @@ def duration(text: str) -> float:
     >>> duration("500ms")
     0.5
     """
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)(ms|s|m|h)", text)
-    if match is None:
-        raise ValueError("must be a duration such as 500ms, 30s, 5m or 6h")
+    match = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)(ms|s|m|h)", text)
+    if match is None or float(match[1]) * _UNITS[match[2]] > _LONGEST:
+        raise ValueError("must be a duration such as 500ms, 30s, 5m or 6h, and at most a year")
     return float(match[1]) * _UNITS[match[2]]
 
 
@@ -41,14 +42,14 @@ def duration_range(text: str) -> tuple[float, float]:
 
 def count(text: str) -> int:
     """Read a whole number from 1."""
-    if not re.fullmatch(r"[1-9]\d{0,8}", text):
+    if not re.fullmatch(r"[1-9][0-9]{0,8}", text):
         raise ValueError("must be a whole number from 1")
     return int(text)
 
 
 def size(text: str) -> int:
     """Bytes in `512KiB` or `1MiB`."""
-    match = re.fullmatch(r"([1-9]\d{0,6})(KiB|MiB)", text)
+    match = re.fullmatch(r"([1-9][0-9]{0,6})(KiB|MiB)", text)
     if match is None or int(match[1]) * _SIZES[match[2]] > _SERVICE_LIMIT:
         raise ValueError("must be a size such as 512KiB or 1MiB, and at most 6MiB")
     return int(match[1]) * _SIZES[match[2]]
@@ -64,7 +65,7 @@ def status_codes(value: object) -> frozenset[str]:
 
 def _status_code(item: object) -> str:
     text = str(item).strip()
-    if isinstance(item, bool) or not (text == OTHER_FAILURES or re.fullmatch(r"[1-5]\d\d", text)):
+    if isinstance(item, bool) or not (text == OTHER_FAILURES or re.fullmatch(r"[1-5][0-9][0-9]", text)):
         raise ValueError(f"must hold HTTP status codes or {OTHER_FAILURES}, not {text[:40]!r}")
     return text
 
@@ -83,7 +84,10 @@ def error_mapping(value: object) -> dict[str, str]:
 
 
 def _error_mapping_text(text: str) -> dict[str, str]:
-    return error_mapping(json.loads(text)) if text else {}
+    try:
+        return error_mapping(json.loads(text)) if text else {}
+    except RecursionError:
+        raise ValueError("nests too deep") from None
 
 
 def _text(text: str) -> str:

@@ -107,11 +107,12 @@ class TokenVault:
         return token
 
     def _created_by_another(self, name: str) -> str:
-        for pause in _WAIT_FOR_ACTIVE:
+        for pause in (*_WAIT_FOR_ACTIVE, None):
             value = self._read(name)
             if value is not None:
                 return value
-            time.sleep(pause)
+            if pause is not None:
+                time.sleep(pause)
         raise DependencyDown(
             f"The secret of vaultSecretName {name!r} is being created or deleted; repeat later, or use a new"
             " name."

@@ -1,0 +1,296 @@
+"""A record's identity, its states as they are written, its place among others, and what is shown of it."""
+
+import time
+import uuid
+from concurrent.futures import ThreadPoolExecutor
+from copy import deepcopy
+from datetime import UTC, datetime, timedelta, timezone
+from typing import Any
+
+import pytest
+
+from shared import record
+from shared.record import Document, Failure
+
+MOMENT = datetime(2026, 11, 23, 21, 0, 0, 123456, UTC)
+DATE = "2026-11-23T21:00:00.123456Z"
+LATER = MOMENT + timedelta(minutes=5)
+LATER_DATE = "2026-11-23T21:05:00.123456Z"
+
+MEMBERS: dict[str, Any] = {
+    "streamKey": "key1",
+    "vaultSecretName": "erp-token-7",
+    "targetRestApi": "https://ERP.example.com/latest/orders",
+    "targetRestApiOperation": "POST",
+    "targetRestApiPayload": {"orderid": "18jan"},
+    "targetRestApiHeaders": [{"key": "X-Name", "value": "value"}],
+    "note": "unknown members are kept",
+}
+AGAIN = Failure(503, "the target answered 503", "recoverable", LATER)
+DEAD = Failure(404, "the target answered 404", "unrecoverable", None)
+
+
+def stored(**changes: Any) -> Document:
+    return record.stored(MEMBERS | changes, 321)
+
+
+def machinery(document: Document) -> dict[str, Any]:
+    members: dict[str, Any] = document["datasync"]
+    return members
+
+
+def state(document: Document) -> dict[str, Any]:
+    """What a document has beside the caller's members, its identity and its machinery."""
+    others = {*MEMBERS, "id", "createdDate", "datasync"}
+    return {name: value for name, value in document.items() if name not in others}
+
+
+def test_an_id_is_a_uuid_of_version_7_that_holds_the_time_it_was_made() -> None:
+    before = time.time_ns() // 1_000_000
+    identity, moment = record.new_id()
+    after = time.time_ns() // 1_000_000
+    parsed = uuid.UUID(identity)
+    milliseconds = parsed.int >> 80
+    assert str(parsed) == identity
+    assert (parsed.version, parsed.variant) == (7, uuid.RFC_4122)
+    assert before <= milliseconds <= after + 1
+    assert milliseconds == int((moment - datetime.fromtimestamp(0, UTC)) / timedelta(milliseconds=1))
+
+
+def test_ids_and_dates_sort_as_they_were_made() -> None:
+    made = [record.new_id() for _ in range(5000)]
+    assert made == sorted(made)
+
+
+@pytest.mark.parametrize("step", [0, -1_000_000])
+def test_ids_sort_as_they_were_made_where_the_clock_stands_still_or_goes_back(
+    monkeypatch: pytest.MonkeyPatch, step: int
+) -> None:
+    now = time.time_ns()
+    readings = iter(range(now, now + 3000 * step, step) if step else [now] * 3000)
+    monkeypatch.setattr(time, "time_ns", lambda: next(readings))
+    made = [record.new_id()[0] for _ in range(3000)]
+    assert made == sorted(set(made))
+
+
+def test_ids_are_unique_and_in_order_under_threads() -> None:
+    def make(_: int) -> list[str]:
+        return [record.new_id()[0] for _ in range(2000)]
+
+    with ThreadPoolExecutor(8) as threads:
+        made = list(threads.map(make, range(8)))
+    assert all(ids == sorted(ids) for ids in made)
+    assert len({identity for ids in made for identity in ids}) == 8 * 2000
+
+
+@pytest.mark.parametrize(
+    ("moment", "text"),
+    [
+        (MOMENT, DATE),
+        (datetime(2026, 11, 23, 21, 0, tzinfo=UTC), "2026-11-23T21:00:00.000000Z"),
+        (MOMENT.astimezone(timezone(timedelta(hours=5, minutes=30))), DATE),
+        (datetime(999, 1, 2, tzinfo=UTC), "0999-01-02T00:00:00.000000Z"),  # or it would sort after 2026
+    ],
+)
+def test_a_time_is_written_in_utc_with_microseconds(moment: datetime, text: str) -> None:
+    assert record.timestamp(moment) == text
+
+
+def test_a_new_record_holds_what_the_caller_sent_and_waits() -> None:
+    document = stored()
+    assert document.items() >= MEMBERS.items()
+    assert state(document) == {"status": "not_processed"}
+    assert document["id"] == str(uuid.UUID(document["id"]))
+    assert datetime.fromisoformat(document["createdDate"]).tzinfo is not None
+    assert len(document["createdDate"]) == len(DATE)
+
+
+def test_a_new_record_is_due_at_once_in_its_partition_and_lane() -> None:
+    document = stored()
+    assert machinery(document) == {
+        "attempts": 0,
+        "size": 321,
+        "due": f"{document['createdDate']} {document['id']}",
+        "partition": record.partition(document),
+        "lane": record.lane(document),
+        "keyed": record.lane(document),
+        "target": "erp.example.com:443",
+    }
+
+
+def test_what_a_caller_sent_is_not_changed() -> None:
+    members = deepcopy(MEMBERS)
+    record.stored(members, 321)
+    assert members == MEMBERS
+
+
+def test_a_success_is_written_with_its_code_and_stands_in_no_index() -> None:
+    document = record.succeeded(stored(), 201, MOMENT)
+    assert document.items() >= MEMBERS.items()
+    assert state(document) == {
+        "status": "success",
+        "status_code": 201,
+        "lastAttemptDate": DATE,
+        "retry_attempts": 0,
+    }
+    assert machinery(document) == {"attempts": 1, "size": 321}
+
+
+def test_a_failure_worth_another_try_is_due_again_and_holds_back_its_key() -> None:
+    before = stored()
+    document = record.failed(before, AGAIN, MOMENT)
+    assert document.items() >= MEMBERS.items()
+    assert state(document) == {
+        "status": "failed",
+        "status_code": 503,
+        "failure_reason": "the target answered 503",
+        "error_stream": "recoverable",
+        "lastAttemptDate": DATE,
+        "nextAttemptDate": LATER_DATE,
+        "retry_attempts": 0,
+    }
+    assert machinery(document) == {
+        "attempts": 1,
+        "size": 321,
+        "due": f"{LATER_DATE} {document['id']}",
+        "partition": record.partition(before),
+        "lane": record.lane(before),
+        "keyed": record.lane(before),
+        "target": "erp.example.com:443",
+        "failed": document["id"],
+        "code": "503",
+        "replay": document["id"],
+        "blocks": record.lane(before),
+    }
+
+
+@pytest.mark.parametrize("key", [None, ""])
+def test_a_failure_without_a_key_holds_nothing_back(key: str | None) -> None:
+    members = {name: value for name, value in MEMBERS.items() if name != "streamKey"}
+    before = record.stored(members | ({} if key is None else {"streamKey": key}), 1)
+    document = record.failed(before, AGAIN, MOMENT)
+    assert machinery(document)["lane"] == "-"
+    assert "blocks" not in machinery(document)
+
+
+def test_a_dead_record_is_counted_among_the_failures_and_is_neither_due_nor_in_the_way() -> None:
+    document = record.failed(stored(), DEAD, MOMENT)
+    assert state(document) == {
+        "status": "failed",
+        "status_code": 404,
+        "failure_reason": "the target answered 404",
+        "error_stream": "unrecoverable",
+        "lastAttemptDate": DATE,
+        "retry_attempts": 0,
+        "dead": True,
+    }
+    assert machinery(document) == {"attempts": 1, "size": 321, "failed": document["id"], "code": "404"}
+
+
+def test_a_failure_without_an_http_answer_has_a_word_for_a_code() -> None:
+    document = record.failed(stored(), Failure("unexpectedError", "why", "recoverable", LATER), MOMENT)
+    assert document["status_code"] == "unexpectedError"
+    assert machinery(document)["code"] == "unexpectedError"
+
+
+def test_attempts_and_those_after_the_first_are_counted() -> None:
+    document = stored()
+    assert record.attempts(document) == 0
+    for number in range(1, 4):
+        document = record.failed(document, AGAIN, MOMENT)
+        assert record.attempts(document) == number
+        assert document["retry_attempts"] == number - 1
+    document = record.succeeded(document, 200, MOMENT)
+    assert (record.attempts(document), document["retry_attempts"]) == (4, 3)
+
+
+@pytest.mark.parametrize("failure", [AGAIN, DEAD])
+def test_a_success_leaves_nothing_of_earlier_failures(failure: Failure) -> None:
+    before = record.failed(stored(), failure, MOMENT)
+    document = record.succeeded(before, 200, LATER)
+    assert state(document) == {
+        "status": "success",
+        "status_code": 200,
+        "lastAttemptDate": LATER_DATE,
+        "retry_attempts": 1,
+    }
+    assert machinery(document) == {"attempts": 2, "size": 321}
+    assert document["id"] == before["id"]
+    assert document["createdDate"] == before["createdDate"]
+
+
+def test_a_dead_record_that_fails_again_may_come_back_to_life_and_the_other_way_round() -> None:
+    revived = record.failed(record.failed(stored(), DEAD, MOMENT), AGAIN, LATER)
+    assert "dead" not in revived
+    assert machinery(revived)["replay"] == revived["id"]
+    dead = record.failed(revived, DEAD, LATER)
+    assert "nextAttemptDate" not in dead
+    assert machinery(dead).keys() == {"attempts", "size", "failed", "code"}
+
+
+def test_a_reason_has_at_most_2000_characters() -> None:
+    failure = Failure(503, "x" * 2001, "recoverable", None)
+    assert record.failed(stored(), failure, MOMENT)["failure_reason"] == "x" * 2000
+
+
+@pytest.mark.parametrize("outcome", [AGAIN, DEAD, None])
+def test_the_document_as_it_stood_is_not_changed_by_its_outcome(outcome: Failure | None) -> None:
+    before = record.failed(stored(), AGAIN, MOMENT)
+    kept = deepcopy(before)
+    if outcome is None:
+        record.succeeded(before, 200, LATER)
+    else:
+        record.failed(before, outcome, LATER)
+    assert before == kept
+
+
+@pytest.mark.parametrize(
+    ("key", "partition", "lane"),
+    [("key1", 22, "8174099687a26621"), ("ключ", 50, "1de36a32af798da0"), (" ", 49, "36a9e7f1c95b82ff")],
+)
+def test_a_keys_partition_and_lane_are_the_same_for_ever(key: str, partition: int, lane: str) -> None:
+    for document in (stored(streamKey=key), {"id": "x", "streamKey": key}):
+        assert record.partition(document) == partition
+        assert record.lane(document) == lane
+
+
+@pytest.mark.parametrize("key", [{}, {"streamKey": ""}])
+def test_a_record_without_a_key_is_in_no_lane_and_in_the_partition_of_its_id(key: dict[str, str]) -> None:
+    document = {"id": "019ac2b8-0000-7000-8000-000000000000", **key}
+    assert record.lane(document) == "-"
+    assert record.partition(document) == 28
+    assert record.partition({**document, "id": "019ac2b8-0000-7000-8000-000000000001"}) == 51
+
+
+def test_records_spread_over_all_partitions() -> None:
+    by_key = {record.partition({"id": "x", "streamKey": f"key{number}"}) for number in range(2000)}
+    by_id = {record.partition({"id": record.new_id()[0]}) for _ in range(2000)}
+    assert by_key == by_id == set(range(64))
+
+
+@pytest.mark.parametrize(
+    ("url", "target"),
+    [
+        ("https://ERP.example.com/a", "erp.example.com:443"),
+        ("https://erp.example.com:8443/a?b", "erp.example.com:8443"),
+        ("http://erp.example.com", "erp.example.com:80"),
+    ],
+)
+def test_a_target_is_a_host_and_a_port_whatever_the_path(url: str, target: str) -> None:
+    assert record.target({"targetRestApi": url}) == target
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        stored(),
+        record.succeeded(stored(), 200, MOMENT),
+        record.failed(stored(), AGAIN, MOMENT),
+        record.failed(stored(), DEAD, MOMENT) | {"_id": "01"},
+    ],
+)
+def test_what_is_shown_is_the_state_without_payload_headers_and_machinery(document: Document) -> None:
+    hidden = {"targetRestApiPayload", "targetRestApiHeaders", "datasync", "_id"}
+    assert record.shown(document) == {name: value for name, value in document.items() if name not in hidden}
+    assert {"id", "createdDate", "status", "streamKey", "targetRestApi"} <= record.shown(document).keys()
+    assert not record.shown(document).keys() & hidden
