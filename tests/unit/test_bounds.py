@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
@@ -16,9 +17,9 @@ LOST = Answer("unexpectedError", "the connection was lost")
 ANSWERED = Answer(503, "the target answered 503")
 
 
-def bounds(in_all: int = 128, per_target: int = 32) -> Bounds:
+def bounds(in_all: int = 128, per_target: int = 32, suspects: Sequence[str] = ()) -> Bounds:
     made = Settings("sqlite:", "ocid1.vault", "ocid1.key", "ocid1.compartment")
-    return Bounds(replace(made, concurrency=in_all, concurrency_per_target=per_target))
+    return Bounds(replace(made, concurrency=in_all, concurrency_per_target=per_target), suspects)
 
 
 class Sending:
@@ -153,3 +154,67 @@ async def test_who_is_put_off_leaves_its_place() -> None:
     for _ in range(3):
         assert await is_put_off(bound, ERP)
     assert not await is_put_off(bound, CRM)
+
+
+async def test_a_target_that_did_not_connect_in_an_earlier_call_gets_one_probe() -> None:
+    sending = Sending(bounds(suspects=[ERP]))
+    await sending.start(ERP, ERP, ERP, CRM, CRM)
+    assert sending.in_flight == {ERP: 1, CRM: 2}
+    await sending.end()
+
+
+@pytest.mark.parametrize("answer", [Answer(200), ANSWERED, LOST])
+async def test_a_probe_that_connects_lets_the_others_through(answer: Answer) -> None:
+    bound = bounds(suspects=[ERP])
+    async with bound.place(ERP):
+        others = [asyncio.create_task(is_put_off(bound, ERP)) for _ in range(3)]
+        await settled()
+        assert not any(other.done() for other in others)
+        bound.note(ERP, answer)
+    assert await asyncio.gather(*others) == [False] * 3
+    assert not await is_put_off(bound, ERP)
+    assert bound.open_circuits() == []
+
+
+async def test_a_probe_that_does_not_connect_opens_the_circuit_at_once() -> None:
+    bound = bounds(suspects=[ERP])
+    async with bound.place(ERP):
+        others = [asyncio.create_task(is_put_off(bound, ERP)) for _ in range(3)]
+        await settled()
+        bound.note(ERP, REFUSED)
+    assert await asyncio.gather(*others) == [True] * 3
+    assert await is_put_off(bound, ERP)
+    assert bound.open_circuits() == [ERP]
+
+
+async def test_nobody_waits_for_a_probe_that_was_given_up() -> None:
+    bound = bounds(suspects=[ERP])
+    probe = asyncio.create_task(hold(bound, ERP))
+    await settled()
+    others = [asyncio.create_task(is_put_off(bound, ERP)) for _ in range(3)]
+    await settled()
+    probe.cancel()
+    assert await asyncio.gather(*others) == [True] * 3
+
+
+async def test_who_waits_for_a_probe_may_be_given_up_without_harm_to_the_others() -> None:
+    bound = bounds(suspects=[ERP])
+    async with bound.place(ERP):
+        given_up, other = (asyncio.create_task(is_put_off(bound, ERP)) for _ in range(2))
+        await settled()
+        given_up.cancel()
+        await settled()
+        bound.note(ERP, Answer(200))
+    assert not await other
+
+
+async def test_the_targets_that_connected_are_known() -> None:
+    bound = bounds()
+    for target, answer in ((ERP, REFUSED), (CRM, REFUSED), (CRM, ANSWERED)):
+        bound.note(target, answer)
+    assert bound.connected == {CRM}
+
+
+async def hold(bounds: Bounds, target: str) -> None:
+    async with bounds.place(target):
+        await asyncio.Event().wait()

@@ -163,6 +163,14 @@ def test_invoked_directly_a_number_of_records_still_counts() -> None:
     assert pointers(process, {"noOfMessagesToProcess": 0}, direct=True) == ["/noOfMessagesToProcess"]
 
 
+def test_only_another_invocation_can_say_that_it_started_this_one() -> None:
+    body = {"noOfMessagesToProcess": 7, "fannedOut": True}
+    assert process(body, direct=True).fanned_out
+    assert not process(body).fanned_out
+    assert not process({"noOfMessagesToProcess": 7}, direct=True).fanned_out
+    assert pointers(process, body | {"fannedOut": "yes"}, direct=True) == ["/fannedOut"]
+
+
 def test_process_takes_what_waits_and_what_is_due_again_the_longest_due_first(
     selected: Callable[[Order], list[str]], kept: dict[str, Document]
 ) -> None:

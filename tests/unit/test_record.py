@@ -2,6 +2,7 @@
 
 import time
 import uuid
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from copy import deepcopy
 from datetime import UTC, datetime, timedelta, timezone
@@ -165,12 +166,16 @@ def test_a_failure_worth_another_try_is_due_again_and_holds_back_its_key() -> No
 
 
 @pytest.mark.parametrize("key", [None, ""])
-def test_a_failure_without_a_key_holds_nothing_back(key: str | None) -> None:
+def test_a_record_without_a_key_waits_in_no_lane_and_holds_nothing_back(key: str | None) -> None:
     members = {name: value for name, value in MEMBERS.items() if name != "streamKey"}
     before = record.stored(members | ({} if key is None else {"streamKey": key}), 1)
-    document = record.failed(before, AGAIN, MOMENT)
-    assert machinery(document)["lane"] == "-"
-    assert "blocks" not in machinery(document)
+    for document in (
+        before,
+        record.failed(before, AGAIN, MOMENT),
+        record.interrupted(before, "recoverable", 8, MOMENT),
+    ):
+        assert machinery(document)["lane"] == "-"
+        assert not {"keyed", "blocks"} & machinery(document).keys()
 
 
 def test_a_dead_record_is_counted_among_the_failures_and_is_neither_due_nor_in_the_way() -> None:
@@ -191,6 +196,82 @@ def test_a_failure_without_an_http_answer_has_a_word_for_a_code() -> None:
     document = record.failed(stored(), Failure("unexpectedError", "why", "recoverable", LATER), MOMENT)
     assert document["status_code"] == "unexpectedError"
     assert machinery(document)["code"] == "unexpectedError"
+
+
+def test_an_attempt_that_nobody_saw_the_end_of_counts_and_leaves_the_record_in_its_place() -> None:
+    before = stored()
+    document = record.interrupted(before, "recoverable", 8, MOMENT)
+    assert document.items() >= MEMBERS.items()
+    assert "process ended" in document["failure_reason"]
+    assert state(document) | {"failure_reason": ""} == {
+        "status": "failed",
+        "status_code": "unexpectedError",
+        "failure_reason": "",
+        "error_stream": "recoverable",
+        "lastAttemptDate": DATE,
+        "nextAttemptDate": before["createdDate"],
+        "retry_attempts": 0,
+    }
+    assert machinery(document) == machinery(before) | {
+        "attempts": 1,
+        "interrupted": 1,
+        "failed": document["id"],
+        "code": "unexpectedError",
+        "replay": document["id"],
+        "blocks": record.lane(before),
+    }
+
+
+def test_a_record_that_was_to_be_tried_later_stays_due_at_that_time_when_it_is_interrupted() -> None:
+    before = record.failed(stored(), AGAIN, MOMENT)
+    document = record.interrupted(before, "recoverable", 8, LATER)
+    assert machinery(document)["due"] == machinery(before)["due"]
+    assert document["nextAttemptDate"] == LATER_DATE
+
+
+def test_a_record_that_keeps_killing_its_worker_ends_up_dead() -> None:
+    document = stored()
+    for number in (1, 2):
+        document = record.interrupted(document, "recoverable", 8, MOMENT)
+        assert record.interruptions(document) == number
+        assert record.is_unfinished(document)
+    document = record.interrupted(document, "recoverable", 8, MOMENT)
+    assert document["dead"] is True
+    assert "nextAttemptDate" not in document
+    assert machinery(document).keys() == {"attempts", "size", "interrupted", "failed", "code"}
+    assert record.attempts(document) == 3
+
+
+def test_an_interrupted_record_without_attempts_left_is_dead() -> None:
+    assert "dead" not in record.interrupted(stored(), "recoverable", 2, MOMENT)
+    assert (
+        record.interrupted(record.failed(stored(), AGAIN, MOMENT), "recoverable", 2, MOMENT)["dead"] is True
+    )
+
+
+@pytest.mark.parametrize("failure", [AGAIN, DEAD, None])
+def test_only_interruptions_in_a_row_count(failure: Failure | None) -> None:
+    document = record.interrupted(stored(), "recoverable", 8, MOMENT)
+    document = (
+        record.succeeded(document, 200, MOMENT)
+        if failure is None
+        else record.failed(document, failure, MOMENT)
+    )
+    assert record.interruptions(document) == 0
+    assert record.attempts(document) == 2
+
+
+@pytest.mark.parametrize(
+    ("document", "unfinished"),
+    [
+        (stored(), True),
+        (record.failed(stored(), AGAIN, MOMENT), True),
+        (record.failed(stored(), DEAD, MOMENT), False),
+        (record.succeeded(stored(), 200, MOMENT), False),
+    ],
+)
+def test_a_record_is_unfinished_until_it_succeeded_or_is_dead(document: Document, unfinished: bool) -> None:
+    assert record.is_unfinished(document) == unfinished
 
 
 def test_attempts_and_those_after_the_first_are_counted() -> None:
@@ -233,14 +314,21 @@ def test_a_reason_has_at_most_2000_characters() -> None:
     assert record.failed(stored(), failure, MOMENT)["failure_reason"] == "x" * 2000
 
 
-@pytest.mark.parametrize("outcome", [AGAIN, DEAD, None])
-def test_the_document_as_it_stood_is_not_changed_by_its_outcome(outcome: Failure | None) -> None:
+@pytest.mark.parametrize(
+    "outcome",
+    [
+        lambda document: record.succeeded(document, 200, LATER),
+        lambda document: record.failed(document, AGAIN, LATER),
+        lambda document: record.failed(document, DEAD, LATER),
+        lambda document: record.interrupted(document, "recoverable", 8, LATER),
+    ],
+)
+def test_the_document_as_it_stood_is_not_changed_by_its_outcome(
+    outcome: Callable[[Document], Document],
+) -> None:
     before = record.failed(stored(), AGAIN, MOMENT)
     kept = deepcopy(before)
-    if outcome is None:
-        record.succeeded(before, 200, LATER)
-    else:
-        record.failed(before, outcome, LATER)
+    assert outcome(before) != kept
     assert before == kept
 
 
