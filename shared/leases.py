@@ -145,10 +145,14 @@ class LeaseTable:
             with self._database.collection(self._spec) as collection:
                 operation = collection.find().key(lease.key).version(lease.version)
                 written = operation.replaceOneAndGet(jsontext.dump(self._entry(lease)))
-            lease.valid_until = 0.0 if written is None else started + self._seconds
-            if written is not None:
-                lease.version = written.version
-            return written is not None
+            # Where nothing matched the driver returns a document that is none: without key and version.
+            version = None if written is None else written.version
+            if version is None:
+                lease.valid_until = 0.0
+                return False
+            lease.version = version
+            lease.valid_until = started + self._seconds
+            return True
 
     def keep(self, lease: Lease, partitions: Collection[int]) -> None:
         """Give up all partitions of a lease but these."""

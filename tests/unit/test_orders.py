@@ -66,7 +66,7 @@ def kept() -> dict[str, Document]:
         "waiting": new["waiting"],
         "done": record.succeeded(new["done"], 200, NOW),
         "ripe": failed(new["ripe"], 503),
-        "resting": failed(new["resting"], 503, minutes=1),
+        "resting": failed(new["resting"], 503, minutes=600),
         "team": failed(new["team"], 500, stream="team-a"),
         "tired": failed(new["tired"], 503, attempts=5),
         "spent": failed(new["spent"], 503, stream="unrecoverable", attempts=8, dead=True),
