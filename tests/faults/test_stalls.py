@@ -29,6 +29,22 @@ def delivering(bundle: Bundle) -> int:
     return max(before, key=lambda pid: used(pid) - before[pid])
 
 
+def suspend(bundle: Bundle, pid: int) -> None:
+    """Suspend a process outside its transactions: on SQLite one of them would lock the whole database."""
+    for _ in range(100):
+        os.kill(pid, signal.SIGSTOP)
+        try:
+            with closing(sqlite3.connect(bundle.database, isolation_level=None, timeout=0.2)) as connection:
+                connection.execute("BEGIN IMMEDIATE")
+                connection.rollback()
+        except sqlite3.OperationalError:
+            os.kill(pid, signal.SIGCONT)
+            time.sleep(0.01)
+        else:
+            return
+    raise AssertionError("it is always in a transaction")
+
+
 def test_a_worker_suspended_past_its_lease_sends_nothing_more_when_it_wakes(tmp_path: Path) -> None:
     with bundles.target() as url, running(tmp_path / "home", url, {}) as bundle:
         ids = stored(bundle, url, 500, "/slow/150")
@@ -36,7 +52,7 @@ def test_a_worker_suspended_past_its_lease_sends_nothing_more_when_it_wakes(tmp_
             first = pool.submit(bundle.call, "POST", "/process")
             eventually(lambda: len(received(url)) > 50)
             sleeper = delivering(bundle)
-            os.kill(sleeper, signal.SIGSTOP)
+            suspend(bundle, sleeper)
             asleep = len(received(url))
             second = pool.submit(deliver_all, bundle)
             eventually(lambda: len(received(url)) > asleep + 50, 20)  # the lease is 3 s
