@@ -52,10 +52,8 @@ async def running(
         target_url = await _serve(opened, target.create_app(), listener(target_port), abandoning=True)
         services = listener(0)
         oci_url = _url(services)
-        configuration = _configuration(home, oci_url, [target_url, *also_allowed]) | dict(settings)
-        runner = FunctionRunner(
-            _functions(configuration, processes), home, environment=identity.environment(home)
-        )
+        settled = configuration(home, oci_url, [target_url, *also_allowed]) | dict(settings)
+        runner = FunctionRunner(_functions(settled, processes), home, environment=identity.environment(home))
         await _serve(opened, create_app(home, invoke=_invoke_through(runner)), services)
         await opened.enter_async_context(runner)
         url = await opened.enter_async_context(
@@ -70,7 +68,8 @@ def settings_of(environment: Mapping[str, str]) -> dict[str, str]:
     return {name: environment[name] for name in names if name in environment}
 
 
-def _configuration(home: Path, oci_url: str, targets: Sequence[str]) -> dict[str, str]:
+def configuration(home: Path, oci_url: str, targets: Sequence[str]) -> dict[str, str]:
+    """Return the functions' configuration on this machine."""
     return {
         "DATABASE_DSN": f"sqlite:{home / 'datasync.db'}",
         "OCI_SERVICE_ENDPOINT": oci_url,

@@ -1,5 +1,6 @@
 """Which targets a record may be sent to: hosts the operator lists, on addresses that are public or listed."""
 
+import functools
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -70,6 +71,11 @@ def parse_url(text: object) -> TargetUrl:
     """Take a target's URL apart, by RFC 3986 and nothing looser; ValueError says which rule it breaks."""
     if not isinstance(text, str) or not text:
         raise ValueError("must be a string: the absolute https URL to send to")
+    return _parsed(text)
+
+
+@functools.lru_cache(maxsize=1024)  # records of one source share few URLs, and each is checked twice
+def _parsed(text: str) -> TargetUrl:
     if len(text) > _LONGEST_URL:
         raise ValueError(f"must be at most {_LONGEST_URL} characters")
     if not _URL_CHARACTERS.fullmatch(text, re.IGNORECASE):

@@ -13,7 +13,7 @@ DUE = "due"
 FAILED = "failed"
 REPLAY = "replay"
 
-_FETCH = 32  # documents per round trip of a cursor: bounds what is in memory beyond the page
+_FETCH = 64  # documents per round trip of a cursor: bounds what is in memory beyond the page
 _PAGE_BYTES = 16 * 1024 * 1024
 _MOST_VALUES = 100  # of codes or streams in a report
 _SAMPLE = 256  # of records that wait in some lanes

@@ -105,7 +105,8 @@ class Courier:
             )
             if self.must_stop() or seconds <= 0:
                 return None
-            answer = await self._sender.send(document, token, seconds)
+            with self._writer.expecting():
+                answer = await self._sender.send(document, token, seconds)
             self.bounds.note(target, answer)
             return answer
 

@@ -91,6 +91,7 @@ class Database:
             password=self._password(),
             getmode=oracledb.POOL_GETMODE_TIMEDWAIT,
             ping_interval=_PING_AFTER_SECONDS,
+            soda_metadata_cache=True,  # opening a collection costs no round trip
             session_callback=_bound_calls,
             **sizes,
         )

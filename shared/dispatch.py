@@ -17,7 +17,7 @@ from shared.intake import Intake
 from shared.lanes import Lanes
 from shared.leases import Lease, LeaseTable
 from shared.orders import Order
-from shared.record import MACHINERY, NO_LANE, Document
+from shared.record import NO_LANE, Document
 
 _SUSPECT = 2  # interruptions after which a record is sent with nothing else in flight
 
@@ -157,12 +157,12 @@ class Dispatch:
         predecessor = self._lanes.tail(document)
         task = asyncio.create_task(self._deliver(stored, predecessor))
         self._lanes.follow(document, task)
-        self._intake.begun(_target(document))
+        self._intake.begun(record.target(document))
         self._outstanding[task] = document
         task.add_done_callback(self._done)
 
     def _done(self, task: "asyncio.Task[None]") -> None:
-        self._intake.done(_target(self._outstanding.pop(task)))
+        self._intake.done(record.target(self._outstanding.pop(task)))
         self._progress.set()
         self._defect = self._defect or task.exception()
 
@@ -253,7 +253,3 @@ class Dispatch:
         others = frozenset(range(record.PARTITIONS)) - self._lease.partitions
         selection = replace(self._order.selection, partitions=others)
         return not read_all or bool(others and await self._blocking(self._records.page, selection, 1))
-
-
-def _target(document: Document) -> str:
-    return str(document[MACHINERY].get("target") or record.target(document))

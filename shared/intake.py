@@ -64,7 +64,7 @@ class Intake:
             if target in without_targets:
                 stream.ended = True
             elif not stream.ended and self._waiting[target] <= self._enough:
-                page = await self._page(stream, min(limit, 2 * self._enough), without_lanes, ())
+                page = await self._page(stream, min(limit, 4 * self._enough), without_lanes, ())
                 self._own[target] = self._own.pop(target)  # the next turn is another's
                 if page:
                     return page, target

@@ -2,14 +2,15 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import contextmanager
 
 from shared.collection import Stored
 from shared.errors import DependencyDown
 from shared.record import Document
 
-GROUP_RECORDS = 64
-GROUP_SECONDS = 0.005  # how long an outcome waits for others
+GROUP_RECORDS = 128
+GROUP_SECONDS = 0.02  # how long an outcome waits for others
 _PAUSE_SECONDS = 0.5  # before a write is tried again
 
 Outcome = tuple[Stored, Document]
@@ -29,7 +30,17 @@ class OutcomeWriter:
         self._waiting: list[tuple[Outcome, asyncio.Future[bool]]] = []
         self._arrived = asyncio.Event()
         self._full = asyncio.Event()
+        self._flying = 0
         self._task = asyncio.create_task(self._run())
+
+    @contextmanager
+    def expecting(self) -> Iterator[None]:
+        """Say that a request is on its way: a group is not held open where no other outcome can come."""
+        self._flying += 1
+        try:
+            yield
+        finally:
+            self._flying -= 1
 
     async def put(self, before: Stored, after: Document) -> bool:
         """Write one outcome; return when it is durable: False where somebody else changed the record.
@@ -39,7 +50,7 @@ class OutcomeWriter:
         written: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
         self._waiting.append(((before, after), written))
         self._arrived.set()
-        if len(self._waiting) >= GROUP_RECORDS:
+        if self._is_full():
             self._full.set()
         return await written
 
@@ -57,8 +68,11 @@ class OutcomeWriter:
                 self._arrived.clear()
             await self._settle(group)
 
+    def _is_full(self) -> bool:
+        return len(self._waiting) >= GROUP_RECORDS or not self._flying
+
     async def _gathered(self) -> None:
-        if len(self._waiting) < GROUP_RECORDS:
+        if not self._is_full():
             self._full.clear()
             try:
                 await asyncio.wait_for(self._full.wait(), GROUP_SECONDS)

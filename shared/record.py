@@ -194,7 +194,8 @@ def partition(document: Document) -> int:
 
 def target(document: Document) -> str:
     """Return the target's `host:port`, under which its deliveries are bounded."""
-    return parse_url(document["targetRestApi"]).origin
+    known = document.get(MACHINERY, {}).get("target")
+    return str(known) if known else parse_url(document["targetRestApi"]).origin
 
 
 def shown(document: Document) -> Document:

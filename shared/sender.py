@@ -174,6 +174,8 @@ def _answered(response: aiohttp.ClientResponse) -> Answer:
 
 async def _drained(response: aiohttp.ClientResponse) -> None:
     """Read a short answer to its end, so that its connection serves again; leave a long or slow one."""
+    if response.content.is_eof():
+        return
     try:
         async with asyncio.timeout(_READ_SECONDS):
             await response.content.readexactly(_READ_BYTES)

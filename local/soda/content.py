@@ -11,6 +11,7 @@ import json
 from base64 import b64decode, b64encode
 from collections.abc import Callable
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any
 
 import oracledb
@@ -43,23 +44,21 @@ def parse(data: bytes) -> Any:
     """Content of JSON text in UTF-8, UTF-16LE or UTF-16BE; ORA-40780 where it is not JSON."""
     try:
         text = data.decode(json.detect_encoding(data))
-        return json.loads(
-            text, parse_float=numbers.from_json, parse_int=numbers.from_json, parse_constant=_refuse
-        )
+        return _PARSER.decode(text)
     except (ValueError, RecursionError) as error:
         raise ora(40780, f"the document is not JSON: {error}") from None
 
 
 def encode(value: Any) -> str:
     """The text that is kept for `value` (what `from_python` or `parse` gave)."""
-    return json.dumps(_to_json(value), ensure_ascii=False, separators=(",", ":"))
+    return _ENCODER.encode(_to_json(value))
 
 
 def decode(text: str) -> Any:
     """What `encode` was given."""
     if _TAG in text:
         return json.loads(text, parse_float=Decimal, parse_int=Decimal, object_hook=_untag)
-    return json.loads(text, parse_float=Decimal, parse_int=Decimal)
+    return _DECODER.decode(text)
 
 
 def _name(key: object) -> str:
@@ -88,6 +87,7 @@ def _to_json(value: Any) -> Any:
     return _tag(value)
 
 
+@lru_cache(maxsize=4096)
 def _number_to_json(number: Decimal) -> Any:
     if number == number.to_integral_value():
         return int(number)
@@ -106,6 +106,11 @@ def _tag(value: object) -> dict[str, str | float]:
         return {f"{_TAG}binary": b64encode(value).decode()}
     raise dpy(driver.ERR_PYTHON_TYPE_NOT_SUPPORTED, typ=type(value))
 
+
+# Made once: `json.loads` and `json.dumps` make a new one for each call that has options.
+_PARSER = json.JSONDecoder(parse_float=numbers.from_json, parse_int=numbers.from_json, parse_constant=_refuse)
+_DECODER = json.JSONDecoder(parse_float=Decimal, parse_int=Decimal)
+_ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
 
 _UNTAG: dict[str, Callable[[Any], Any]] = {
     f"{_TAG}object": dict,

@@ -23,6 +23,8 @@ DATATYPES = {
     "timestamp": scalars.TIMESTAMP,
     "datetime": scalars.TIMESTAMP,
 }
+_TEXTS = tuple(name for name, datatype in DATATYPES.items() if datatype == scalars.VARCHAR2)
+_OTHER = object()  # stands for what the general way has to look at
 DEFAULT_LENGTH = 4000  # of VARCHAR2, where no maxLength is given
 _CANNOT_CONVERT = {scalars.NUMBER: 1722, scalars.DATE: 1861, scalars.TIMESTAMP: 1861}
 
@@ -62,6 +64,12 @@ def from_spec(spec: str) -> Field:
 
 def extract(content: Any, field: Field) -> Any:
     """The scalar of a document, or None; raises `Irregular` for lax fields and Oracle's error for others."""
+    if field.mode is not Mode.SCALAR_REQUIRED:
+        value = _plain_member(content, field.path)
+        if value is None:
+            return None
+        if type(value) is str and field.datatype in _TEXTS and len(value) * 4 <= (field.max_length or 1):
+            return value
     found = list(paths.select(content, paths.parse(field.path)))
     if not found:
         if field.mode is Mode.SCALAR_REQUIRED:
@@ -71,6 +79,16 @@ def extract(content: Any, field: Field) -> Any:
     if code:
         raise Irregular if field.mode is Mode.LAX else ora(code, detail)
     return scalars.CONVERT[field.datatype](found[0])
+
+
+def _plain_member(content: Any, path: str) -> Any:
+    """What most documents hold: members of objects all the way. None where nothing is there, or null."""
+    value = content
+    for step in paths.parse(path):
+        if type(value) is not dict or type(step) is not str or step == "*":
+            return _OTHER
+        value = value.get(step)
+    return value
 
 
 def _fault(found: list[Any], field: Field) -> tuple[int, str]:

@@ -29,6 +29,7 @@ def from_python(value: int | float | Decimal) -> Decimal:
     return _strip(number)
 
 
+@lru_cache(maxsize=4096)
 def from_json(text: str) -> Decimal:
     """The NUMBER that the database makes of a number in JSON text: rounded to 40 digits; ORA-01426 beyond."""
     number = _ROUNDING.create_decimal(text)
