@@ -55,6 +55,8 @@ class Sender:
     def __init__(self, settings: Settings):
         self._settings = settings
         self._session: aiohttp.ClientSession | None = None
+        self._refusals: dict[tuple[str, str], str | None] = {}
+        self._usual = self._timeout(settings.longest_delivery)
 
     async def __aenter__(self) -> "Sender":
         connector = aiohttp.TCPConnector(
@@ -85,8 +87,7 @@ class Sender:
         it stands in the database.
         """
         try:
-            url = allowlist.parse_url(document["targetRestApi"])
-            refusal = allowlist.refusal(url, self._settings.allowed_targets, self._settings.allowed_networks)
+            refusal = self._refusal(allowlist.parse_url(document["targetRestApi"]))
         except ValueError as error:
             refusal = f"the URL {error}"
         if refusal:
@@ -96,13 +97,26 @@ class Sender:
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
             return _unanswered(error, seconds)
 
-    async def _sent(self, document: Document, token: str | None, seconds: float) -> Answer:
-        assert self._session is not None  # noqa: S101 - entered: the type checker can't know
-        timeout = aiohttp.ClientTimeout(
+    def _refusal(self, url: allowlist.TargetUrl) -> str | None:
+        """Say why a target may not be sent to; looked at once for each origin, on which alone it depends."""
+        origin = url.scheme, url.origin
+        if origin not in self._refusals:
+            settings = self._settings
+            self._refusals[origin] = allowlist.refusal(
+                url, settings.allowed_targets, settings.allowed_networks
+            )
+        return self._refusals[origin]
+
+    def _timeout(self, seconds: float) -> aiohttp.ClientTimeout:
+        return aiohttp.ClientTimeout(
             total=seconds,
             sock_connect=self._settings.target_connect_timeout,
             sock_read=self._settings.target_read_timeout,
         )
+
+    async def _sent(self, document: Document, token: str | None, seconds: float) -> Answer:
+        assert self._session is not None  # noqa: S101 - entered: the type checker can't know
+        timeout = self._usual if seconds == self._usual.total else self._timeout(seconds)
         async with self._session.request(
             document["targetRestApiOperation"],
             URL(document["targetRestApi"], encoded=True),

@@ -160,6 +160,8 @@ class CollectionImpl:
     def _replace(self, given_key: str, version: str | None, document: DocumentImpl) -> DocumentImpl | None:
         key = self._stored_key(given_key)
         parts = rows.stored(document, self._metadata)
+        if parts.value is not None:
+            self._session.expect(parts.body, parts.value)
         new_version = documents.new_version()
         modified = None if self._metadata.native else documents.now()
         sql, params = self._sql.replace, [new_version, parts.media, modified, parts.body, key]

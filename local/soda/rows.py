@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import oracledb
 
@@ -20,6 +21,8 @@ class Stored:
     media: str | None
     body: str | bytes
     ident: str | bytes | None
+    value: Any = None
+    """The content, where `body` is its JSON."""
 
 
 def stored(document: DocumentImpl, metadata: Metadata) -> Stored:
@@ -31,7 +34,7 @@ def stored(document: DocumentImpl, metadata: Metadata) -> Stored:
         raise ora(40780, "the content of a document has to be a JSON object")
     media = documents.JSON if metadata.has_media_type else None
     if not isinstance(value, dict) or not metadata.native or "_id" not in value:
-        return Stored(media, content.encode(value), None)
+        return Stored(media, content.encode(value), None, value)
     ident = value["_id"]
     kept = bytes(ident) if isinstance(ident, oracledb.JsonId) else content.encode(ident)
     return Stored(media, content.encode({name: item for name, item in value.items() if name != "_id"}), kept)
