@@ -8,7 +8,7 @@ PIN := CUSTOM_COMPILE_COMMAND="make pins" $(BIN)/pip-compile --quiet --strip-ext
        --no-emit-index-url --no-emit-find-links --no-emit-trusted-host
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo run test check format pins clean
+.PHONY: help setup demo run test bench check format pins clean
 
 help: ## Explain the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -31,6 +31,9 @@ run: setup ## Serve everything on this machine until stopped (PORT, DATASYNC_HOM
 
 test: setup ## Run every test
 	$(BIN)/python -m pytest
+
+bench: setup ## Measure beside what it is compared with: tables, JSON and plots (minutes)
+	$(BIN)/python -m tests.benchmark
 
 check: setup ## Check format, lint, types and the direction of imports
 	$(BIN)/ruff format --check .

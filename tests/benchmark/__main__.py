@@ -1,0 +1,64 @@
+"""Runs all benchmarks: prints tables, writes JSON, draws plots. `--quick` is a short run of everything."""
+
+import argparse
+import json
+import os
+import platform
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from tests.benchmark import counting, delivering, draining, drawing, finding, storing
+
+RESULTS = Path(__file__).parent / "results"
+
+
+def main() -> None:
+    """Measure, print, keep."""
+    parser = argparse.ArgumentParser(prog="python -m tests.benchmark", description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="fewer records and runs, and nothing kept")
+    quick = parser.parse_args().quick
+    if quick:
+        delivering.RUNS, delivering.LATENCIES = 1, (0, 100)
+    results: dict[str, Any] = {
+        "machine": f"{os.cpu_count()} cores, Python {platform.python_version()}, {platform.system()}"
+    }
+    results["counting"] = counting.measure()
+    _show("Round trips and calls", _counted(results["counting"]))
+    results["storing"] = storing.measure()
+    _show("Latency of /store, and cold starts", storing.table(results["storing"]))
+    results["delivering"] = delivering.measure()
+    _show("Deliveries per second, and CPU seconds per 1,000", delivering.table(results["delivering"]))
+    results["draining"] = draining.measure(0.2 if quick else 1.0)
+    _show("Draining at 100 ms, 32 in flight in each process", draining.table(results["draining"]))
+    results["finding"] = finding.measure(10_000 if quick else 1_000_000)
+    _show("The next page", finding.table(results["finding"]))
+    if not quick:
+        RESULTS.mkdir(exist_ok=True)
+        (RESULTS / "results.json").write_text(json.dumps(results, indent=1) + "\n")
+        drawing.draw(results, RESULTS)
+
+
+def _counted(counts: dict[str, Any]) -> list[list[str]]:
+    vault = sum(counts["vault_calls"].values())
+    return [
+        ["", ""],
+        ["round trips per record", f"{counts['round_trips_per_record']:.3f}"],
+        ["round trips of a call that finds nothing", str(counts["round_trips_of_an_idle_call"])],
+        [f"Vault calls for {counts['records']:,} records of one token", str(vault)],
+    ]
+
+
+def _show(title: str, lines: list[list[str]]) -> None:
+    table = Table(title=title)
+    for name in lines[0]:
+        table.add_column(name)
+    for line in lines[1:]:
+        table.add_row(*line)
+    Console(width=120).print(table)
+
+
+if __name__ == "__main__":
+    main()

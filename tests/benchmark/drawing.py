@@ -1,0 +1,39 @@
+"""The plots that the README shows, from the results."""
+
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+from matplotlib import pyplot as plt
+
+mpl.use("svg")
+mpl.rcParams["svg.hashsalt"] = "oci-data-sync"  # the same figures give the same file
+
+
+def draw(results: dict[str, Any], folder: Path) -> None:
+    """Write a picture of deliveries per second, and of CPU per record, by latency."""
+    rows = results["delivering"]
+    latencies = sorted({row["latency_ms"] for row in rows})
+    names = list(dict.fromkeys(row["contender"] for row in rows))
+    figure, axes = plt.subplots(1, 2, figsize=(11, 4))
+    for axis, member, title in (
+        (axes[0], "per_second", "deliveries per second"),
+        (axes[1], "cpu_per_1000", "CPU seconds per 1,000"),
+    ):
+        width = 0.8 / len(names)
+        for number, name in enumerate(names):
+            values = [
+                next(row[member] for row in rows if (row["contender"], row["latency_ms"]) == (name, latency))
+                for latency in latencies
+            ]
+            places = [place + number * width for place in range(len(latencies))]
+            axis.bar(places, values, width, label=name)
+        axis.set_xticks([place + 0.4 - width / 2 for place in range(len(latencies))])
+        axis.set_xticklabels([f"{latency} ms" for latency in latencies])
+        axis.set_xlabel("latency of the target")
+        axis.set_title(title)
+        axis.set_yscale("log")
+    axes[1].legend(fontsize=8)
+    figure.tight_layout()
+    figure.savefig(folder / "delivering.svg", metadata={"Date": None})
+    plt.close(figure)

@@ -1,0 +1,106 @@
+"""Time to find and lease the next page, in small and large collections: what is finished costs nothing."""
+
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Iterable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from shared import record
+from shared.collection import Records, due
+from shared.database import Database
+from shared.leases import LeaseTable
+from shared.record import PARTITIONS, Document, Failure
+
+PAGE = 256
+LOOKS = 25
+BATCH = 5000
+MEMBERS = {
+    "targetRestApi": "https://erp.example.com/orders",
+    "targetRestApiOperation": "POST",
+    "targetRestApiPayload": {"orderid": "18jan"},
+}
+NOW = datetime.now(UTC)
+
+Kind = Callable[[], Document]
+
+
+def _waiting() -> Document:
+    return record.stored(MEMBERS, 100)
+
+
+def _finished() -> Document:
+    return record.succeeded(_waiting(), 200, NOW)
+
+
+def _dead() -> Document:
+    return record.failed(_waiting(), Failure(404, "the target answered 404", "unrecoverable", None), NOW)
+
+
+def _later() -> Document:
+    after = Failure(503, "the target answered 503", "recoverable", NOW + timedelta(hours=6))
+    return record.failed(_waiting(), after, NOW)
+
+
+# What the collection holds beside 1,000 records that are due.
+CASES: tuple[tuple[str, Kind, tuple[int, ...]], ...] = (
+    ("finished", _finished, (1_000, 100_000, 1_000_000)),
+    ("waiting", _waiting, (1_000, 100_000, 1_000_000)),
+    ("dead", _dead, (1_000, 100_000)),
+    ("not yet due", _later, (1_000, 100_000)),
+)
+
+
+def measure(most: int = 1_000_000) -> list[dict[str, Any]]:
+    """Rows of what else is there, how many, and milliseconds for the lease and a page of 256; medians."""
+    rows = []
+    for name, kind, sizes in CASES:
+        with tempfile.TemporaryDirectory() as folder:
+            database = Database(f"sqlite:{Path(folder) / 'records.db'}", "", str)
+            records = Records(database, "datasync_collection")
+            leases = LeaseTable(database, "datasync_collection", 60)
+            _fill(records, _waiting, 1_000)
+            there = 0
+            for size in sizes:
+                if size <= most:
+                    _fill(records, kind, size - there)
+                    there = size
+                    milliseconds = _looked(records, leases)
+                    rows.append({"beside": name, "records": size, "milliseconds": milliseconds})
+            database.close()
+    return rows
+
+
+def _fill(records: Records, kind: Kind, number: int) -> None:
+    for start in range(0, number, BATCH):
+        records.insert(list(_made(kind, min(BATCH, number - start))))
+
+
+def _made(kind: Kind, number: int) -> Iterable[Document]:
+    return (kind() for _ in range(number))
+
+
+def _looked(records: Records, leases: LeaseTable) -> float:
+    """Median of what a call does before it sends: look, lease, read a page."""
+    times = []
+    for _ in range(LOOKS):
+        started = time.perf_counter()
+        lease = leases.take(leases.look(), PARTITIONS)
+        page = records.page(due(datetime.now(UTC)), PAGE)
+        times.append(time.perf_counter() - started)
+        assert lease is not None, "nobody else leases"
+        assert len(page) == PAGE, "enough is due"
+        leases.release(lease)
+    return statistics.median(times) * 1000
+
+
+def table(rows: list[dict[str, Any]]) -> list[list[str]]:
+    """The rows as a table, with the ratio to the smallest collection of its kind."""
+    lines = [["beside 1,000 due", "records", "lease and page", "ratio"]]
+    for row in rows:
+        smallest = next(one for one in rows if one["beside"] == row["beside"])
+        ratio = row["milliseconds"] / smallest["milliseconds"]
+        lines.append([row["beside"], f"{row['records']:,}", f"{row['milliseconds']:.1f} ms", f"{ratio:.2f}"])
+    return lines
