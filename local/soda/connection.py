@@ -80,8 +80,8 @@ class Connection:
 
     def rollback(self) -> None:
         """Undoes the changes since the last commit."""
-        self.session.rollback()
-        self.catalog.forget()
+        if self.session.rollback():
+            self.catalog.forget()
 
     def ping(self) -> None:
         """Asks the database for a sign of life; raises where there is none."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from .errors import ora
@@ -29,7 +30,7 @@ class IndexField:
     field: Field
     descending: bool
 
-    @property
+    @cached_property
     def column(self) -> str:
         """The name of the column: the same for the same field, whichever index it belongs to."""
         return "f_" + hashlib.sha256(self.field.spec().encode()).hexdigest()[:16]

@@ -110,8 +110,8 @@ class Pool:
     def _take_back(self, catalog: Catalog) -> None:
         """Puts a connection back among the free ones, without a transaction; drops it where that fails."""
         try:
-            catalog.session.rollback()
-            catalog.forget()
+            if catalog.session.rollback():
+                catalog.forget()
             catalog.session.autocommit = False
         except oracledb.Error:
             catalog.session.close()

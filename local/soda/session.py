@@ -179,10 +179,12 @@ class Session:
             self.check_file()
             self.query("COMMIT")
 
-    def rollback(self) -> None:
-        """Undoes the changes since the last commit."""
-        if self.in_transaction:
-            self.query("ROLLBACK")
+    def rollback(self) -> bool:
+        """Undoes the changes since the last commit; whether there could be any."""
+        if not self.in_transaction:
+            return False
+        self.query("ROLLBACK")
+        return True
 
     def _finish(self) -> None:
         if self.autocommit and self.in_transaction:
