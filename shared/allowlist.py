@@ -142,9 +142,12 @@ def _allowed(entry: str) -> AllowedTarget:
     scheme = scheme if separator else "https"
     wildcard = authority.startswith("*.")
     if scheme not in _DEFAULT_PORTS or re.search("[/?#@]", authority):
-        raise ValueError(f"{entry!r} is no host, host:port, *.domain or http://host entry")
+        shown = "an entry" if "@" in entry else repr(entry)  # there may be a password in front of an @
+        raise ValueError(f"{shown} is no host, host:port, *.domain or http://host entry")
     try:
         host, port = _host_and_port(authority[2:] if wildcard else authority, _DEFAULT_PORTS[scheme])
+        if wildcard and (host.startswith("[") or _NUMERIC_LABEL.fullmatch(host.rpartition(".")[2])):
+            raise ValueError("has a wildcard before an address")  # noqa: TRY301 - named with its entry below
     except ValueError as error:
         raise ValueError(f"{entry!r} {error}") from None
     return AllowedTarget(scheme, f".{host}" if wildcard else host, port)

@@ -59,19 +59,15 @@ def parse(body: bytes) -> Any:
 def _is_too_deep(value: Any) -> bool:
     level = [value]
     for _ in range(_DEEPEST + 1):
-        level = [
-            child
-            for container in level
-            if isinstance(container, dict | list)
-            for child in (container.values() if isinstance(container, dict) else container)
-        ]
+        level = [item for item in level if isinstance(item, dict | list)]
         if not level:
             return False
+        level = [child for item in level for child in (item.values() if isinstance(item, dict) else item)]
     return True
 
 
 def dump(value: Any) -> bytes:
-    """Return `value` as compact UTF-8 JSON; numbers as they were, text unescaped."""
+    """Return `value` as compact UTF-8 JSON; each number with the value it had, text unescaped."""
     text: str = simplejson.dumps(
         value, use_decimal=True, ensure_ascii=False, separators=(",", ":"), allow_nan=False
     )

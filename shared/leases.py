@@ -154,17 +154,6 @@ class LeaseTable:
             lease.valid_until = started + self._seconds
             return True
 
-    def keep(self, lease: Lease, partitions: Collection[int]) -> None:
-        """Give up all partitions of a lease but these."""
-
-        def shrink(table: dict[str, Any]) -> bool:
-            if lease.worker in table["owners"]:
-                table["owners"][lease.worker] = sorted(partitions)
-            return lease.worker in table["owners"]
-
-        self._change(shrink)
-        lease.partitions = frozenset(partitions)
-
     def release(self, lease: Lease, opened: Iterable[str] = (), closed: Iterable[str] = ()) -> None:
         """Give up a lease; note the targets whose circuits opened, and those that answer again."""
 

@@ -15,6 +15,7 @@ _SIZES = {"KiB": 1024, "MiB": 1024 * 1024}
 _SERVICE_LIMIT = 6 * 1024 * 1024  # of a request to a function [OCI Functions, service limits]
 OTHER_FAILURES = "unexpectedError"  # the code of a failure without an HTTP answer
 RENEWALS_PER_LEASE = 4
+_INNOCENT = "sqlite:"  # stands for a required setting that is missing, and contradicts no other
 
 
 def duration(text: str) -> float:
@@ -179,11 +180,16 @@ class Settings:
                 values[setting.name] = _value(setting, text)
             except ValueError as error:
                 faults.append(Fault(setting.name.upper(), str(error)))
+                default = setting.metadata["default"]
+                values[setting.name] = setting.metadata["parse"](_INNOCENT if default is None else default)
+        settings = cls(**values)
+        faults += [
+            fault
+            for fault in settings._contradictions()
+            if fault.pointer not in {one.pointer for one in faults}
+        ]
         if not faults:
-            settings = cls(**values)
-            faults = settings._contradictions()
-            if not faults:
-                return settings
+            return settings
         named = "; ".join(f"{fault.pointer} {fault.detail}" for fault in faults)
         raise Misconfigured(f"Settings to correct: {named}.", faults)
 

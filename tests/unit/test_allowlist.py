@@ -390,3 +390,15 @@ def test_a_listed_network_of_ipv6_allows_what_stands_in_it() -> None:
     assert is_allowed_address(ip_address("fd00:12::7"), networks)
     assert not is_allowed_address(ip_address("fd00:13::7"), networks)
     assert not is_allowed_address(ip_address("::ffff:10.0.0.1"), networks)
+
+
+@pytest.mark.parametrize("zone", ["1", "251", "25a", "eth0"])
+def test_a_zone_id_is_refused_however_it_is_written(zone: str) -> None:
+    with pytest.raises(ValueError, match=r"\S"):
+        parse_url(f"https://[2606:4700::1111%{zone}]/")
+
+
+@pytest.mark.parametrize("entry", ["*.10.0.0.1", "*.[::1]"])
+def test_a_wildcard_over_an_address_names_no_target(entry: str) -> None:
+    with pytest.raises(ValueError, match="address"):
+        parse_allowed(entry)

@@ -208,3 +208,12 @@ def test_compact_text_goes_round_unchanged(text: str) -> None:
 def test_what_is_not_json_is_not_written(value: float) -> None:
     with pytest.raises(ValueError, match="JSON"):
         jsontext.dump(value)
+
+
+@pytest.mark.parametrize(
+    ("opening", "inside", "closing"), [("[", "1", "]"), ("[", "", "]"), ('{"a":', "1", "}")]
+)
+def test_a_hundred_levels_are_read_and_one_more_is_refused(opening: str, inside: str, closing: str) -> None:
+    assert jsontext.parse(f"{opening * 100}{inside}{closing * 100}".encode()) is not None
+    with pytest.raises(NotJson, match="deeper than 100"):
+        jsontext.parse(f"{opening * 101}{inside}{closing * 101}".encode())

@@ -116,14 +116,6 @@ def test_a_released_share_leaves_the_others_owners_alone(mine: Machine, other: M
     assert other.table.renew(stays)
 
 
-def test_a_worker_can_keep_a_part_and_give_up_the_rest(mine: Machine, other: Machine) -> None:
-    lease = mine.owner()
-    mine.table.keep(lease, {3, 5})
-    assert lease.partitions == {3, 5}
-    assert other.owner().partitions == ALL - {3, 5}
-    assert mine.table.renew(lease)
-
-
 def test_many_calls_leave_no_documents_behind(mine: Machine) -> None:
     for _ in range(5):
         mine.table.release(mine.owner())

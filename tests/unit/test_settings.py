@@ -279,3 +279,23 @@ def test_an_oracle_database_needs_a_user_and_the_secret_of_its_password() -> Non
 
 def test_the_database_on_one_machine_needs_neither_user_nor_password() -> None:
     assert settings(DATABASE_DSN="sqlite:/tmp/records.db").database_user == ""
+
+
+@pytest.mark.parametrize(
+    ("config", "named"),
+    [
+        (ORACLE | {"DATABASE_USER": "", "VAULT_OCID": ""}, {"VAULT_OCID", "DATABASE_USER"}),
+        ({"RETRY_LIMIT": "0", "LEASE": "1s"}, {"RETRY_LIMIT", "LEASE"}),
+        ({"COLLECTION": "a b", "MESSAGES_PER_CALL": "99999"}, {"COLLECTION", "MESSAGES_PER_CALL"}),
+    ],
+)
+def test_contradictions_are_named_together_with_missing_and_bad_settings(
+    config: dict[str, str], named: set[str]
+) -> None:
+    assert set(faults(**config)) == named
+
+
+def test_a_target_s_entry_with_a_password_is_not_repeated() -> None:
+    with pytest.raises(Misconfigured) as caught:
+        settings(ALLOWED_TARGETS="user:hunter2@erp.example.com")
+    assert "hunter2" not in caught.value.detail
