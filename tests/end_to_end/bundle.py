@@ -21,7 +21,6 @@ import local.soda
 ROOT = Path(__file__).resolve().parents[2]
 COLLECTION = "datasync_collection"
 TOKEN = "Bearer s3cr3t-Tok3n/of+the=target"
-READY_SECONDS = 20
 
 # Short, so that what hangs or dies is over soon; everything is due again at once after a failure.
 SETTINGS = {
