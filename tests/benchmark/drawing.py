@@ -15,7 +15,7 @@ def draw(results: dict[str, Any], folder: Path) -> None:
     rows = results["delivering"]
     latencies = sorted({row["latency_ms"] for row in rows})
     names = list(dict.fromkeys(row["contender"] for row in rows))
-    figure, axes = plt.subplots(1, 2, figsize=(11, 4))
+    figure, axes = plt.subplots(1, 2, figsize=(11, 4.3), layout="constrained")
     for axis, member, title in (
         (axes[0], "per_second", "deliveries per second"),
         (axes[1], "cpu_per_1000", "CPU seconds per 1,000"),
@@ -33,7 +33,6 @@ def draw(results: dict[str, Any], folder: Path) -> None:
         axis.set_xlabel("latency of the target")
         axis.set_title(title)
         axis.set_yscale("log")
-    axes[1].legend(fontsize=8)
-    figure.tight_layout()
+    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=len(names))
     figure.savefig(folder / "delivering.svg", metadata={"Date": None})
     plt.close(figure)

@@ -140,7 +140,7 @@ def test_a_request_changed_on_its_way_is_refused(server: Server, tamper: Tamper)
     assert_not_authenticated(publish(server, tamper=tamper))
 
 
-@pytest.mark.parametrize("seconds", [-301, 301])
+@pytest.mark.parametrize("seconds", [-303, 303])
 def test_a_date_more_than_five_minutes_off_is_refused(server: Server, seconds: int) -> None:
     headers = {"date": formatdate(time.time() + seconds, usegmt=True)}
     assert_not_authenticated(publish(server, headers))
