@@ -68,10 +68,13 @@ def _is_too_deep(value: Any) -> bool:
 
 def dump(value: Any) -> bytes:
     """Return `value` as compact UTF-8 JSON; each number with the value it had, text unescaped."""
-    text: str = simplejson.dumps(
-        value, use_decimal=True, ensure_ascii=False, separators=(",", ":"), allow_nan=False
-    )
+    text: str = _ENCODER.encode(value)
     return text.encode("utf-8")
+
+
+_ENCODER = simplejson.JSONEncoder(  # made once: `dumps` makes one for each call
+    use_decimal=True, ensure_ascii=False, separators=(",", ":"), allow_nan=False
+)
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

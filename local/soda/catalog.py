@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Protocol
 
 from . import indexes, metadata
@@ -11,7 +12,9 @@ from .errors import ora
 from .fields import Field
 from .indexes import Index, quoted
 from .metadata import Metadata
+from .paths import parse
 from .session import Session
+from .statements import Statements
 
 _TABLES = (
     "CREATE TABLE IF NOT EXISTS soda_collections "
@@ -34,6 +37,23 @@ class Collection:
     def table(self) -> str:
         """The name of the table that holds the documents."""
         return f"soda:{self.name}"
+
+    @cached_property
+    def indexed(self) -> Mapping[str, Field]:
+        """The indexed fields, by the columns that an insert fills."""
+        return dict(item for fields in self.columns.values() for item in fields)
+
+    @cached_property
+    def replaceable(self) -> Mapping[str, Field]:
+        """The indexed fields whose columns a replacement fills: a native document keeps its `_id`."""
+        if not self.metadata.native:
+            return self.indexed
+        return {name: field for name, field in self.indexed.items() if parse(field.path)[0] != "_id"}
+
+    @cached_property
+    def statements(self) -> Statements:
+        """The statements on its table."""
+        return Statements(quoted(self.table), list(self.indexed), list(self.replaceable))
 
 
 class Catalog:
@@ -111,7 +131,8 @@ class Catalog:
             there = self._columns(collection)
             for indexed in {item.column: item for item in index.fields}.values():
                 if indexed.column not in there:
-                    self.session.query(indexes.column_ddl(collection.table, indexed))
+                    for sql in indexes.column_ddl(collection.table, indexed):
+                        self.session.query(sql)
             for sql in indexes.index_ddl(collection.table, index):
                 self.session.query(sql)
 

@@ -113,9 +113,10 @@ class CollectionImpl:
     def insert_one(self, document: DocumentImpl, hint: str | None, return_doc: bool) -> DocumentImpl | None:
         """Inserts a document; a hint has nothing to say here."""
         self._refuse_read_only()
-        row = rows.new_row(document, self._metadata)
-        with self._explained():
-            self._session.write(self._sql.insert, row)
+        row, value = rows.new_row(document, self._metadata)
+        with self._explained(), self._session.writing():
+            now = self._catalog.existing(self.name)
+            self._session.write(now.statements.insert, row + rows.index_values(now.indexed, value, row[2]))
         return rows.without_content(row) if return_doc else None
 
     def insert_many(
@@ -126,9 +127,11 @@ class CollectionImpl:
             raise dpi(1031, "unable to insert an empty list of documents")
         self._refuse_read_only()
         new = [rows.new_row(document, self._metadata) for document in doc_impls]
-        with self._explained():
-            self._session.write_many(self._sql.insert, new)
-        return [rows.without_content(row) for row in new] if return_docs else None
+        with self._explained(), self._session.writing():
+            now = self._catalog.existing(self.name)
+            given = [row + rows.index_values(now.indexed, value, row[2]) for row, value in new]
+            self._session.write_many(now.statements.insert, given)
+        return [rows.without_content(row) for row, _ in new] if return_docs else None
 
     def save(self, document: DocumentImpl, hint: str | None, return_doc: bool) -> DocumentImpl | None:
         """Inserts a document, or replaces the one with its key; not there for native collections."""
@@ -160,15 +163,16 @@ class CollectionImpl:
     def _replace(self, given_key: str, version: str | None, document: DocumentImpl) -> DocumentImpl | None:
         key = self._stored_key(given_key)
         parts = rows.stored(document, self._metadata)
-        if parts.value is not None:
-            self._session.expect(parts.body, parts.value)
         new_version = documents.new_version()
         modified = None if self._metadata.native else documents.now()
-        sql, params = self._sql.replace, [new_version, parts.media, modified, parts.body, key]
-        for column, value in (("version", version), ("ident", parts.ident)):
-            if value is not None:
-                sql, params = f"{sql} AND {column} = ?", [*params, value]
-        with self._explained():
+        with self._explained(), self._session.writing():
+            now = self._catalog.existing(self.name)
+            indexed = rows.index_values(now.replaceable, parts.value, None)
+            sql = now.statements.replace
+            params = [new_version, parts.media, modified, parts.body, *indexed, key]
+            for column, value in (("version", version), ("ident", parts.ident)):
+                if value is not None:
+                    sql, params = f"{sql} AND {column} = ?", [*params, value]
             if self._session.write(sql, params):
                 return DocumentImpl(None, key, new_version, parts.media, None, modified)
         self._refuse_other_id(key, parts.ident)

@@ -51,7 +51,8 @@ def parse(data: bytes) -> Any:
 
 def encode(value: Any) -> str:
     """The text that is kept for `value` (what `from_python` or `parse` gave)."""
-    return _ENCODER.encode(_to_json(value))
+    text = _ENCODER.encode(value)
+    return _ENCODER.encode(_to_json(value)) if _TAG in text else text
 
 
 def decode(text: str) -> Any:
@@ -110,7 +111,7 @@ def _tag(value: object) -> dict[str, str | float]:
 # Made once: `json.loads` and `json.dumps` make a new one for each call that has options.
 _PARSER = json.JSONDecoder(parse_float=numbers.from_json, parse_int=numbers.from_json, parse_constant=_refuse)
 _DECODER = json.JSONDecoder(parse_float=Decimal, parse_int=Decimal)
-_ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
+_ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), default=_to_json)
 
 _UNTAG: dict[str, Callable[[Any], Any]] = {
     f"{_TAG}object": dict,

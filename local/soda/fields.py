@@ -25,6 +25,7 @@ DATATYPES = {
 }
 _TEXTS = tuple(name for name, datatype in DATATYPES.items() if datatype == scalars.VARCHAR2)
 _OTHER = object()  # stands for what the general way has to look at
+IRREGULAR = b"\xff"  # in the place of a lax field's value that is no scalar; sorts last, beside NULL
 DEFAULT_LENGTH = 4000  # of VARCHAR2, where no maxLength is given
 _CANNOT_CONVERT = {scalars.NUMBER: 1722, scalars.DATE: 1861, scalars.TIMESTAMP: 1861}
 
@@ -60,6 +61,15 @@ def from_spec(spec: str) -> Field:
     """The field that `Field.spec` described."""
     members = json.loads(spec)
     return Field(members["path"], members["datatype"], members["max_length"], Mode(members["mode"]))
+
+
+def index_value(content: Any, field: Field) -> str | bytes | None:
+    """A field's value in the form in which an index holds it."""
+    try:
+        value = extract(content, field)
+    except Irregular:
+        return IRREGULAR
+    return value if value is None or type(value) is str else scalars.sql_key(value)
 
 
 def extract(content: Any, field: Field) -> Any:

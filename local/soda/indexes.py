@@ -1,8 +1,8 @@
 """Indexes: from SODA's index specification to columns and indexes of SQLite.
 
-Every indexed field is a virtual column that `soda_field` computes, so that SQLite itself keeps the index
-right whichever process writes. As in Oracle's B-trees an entry whose fields are all NULL is not in the index,
-and a unique index takes NULL for a value as soon as another field of the entry has one.
+Every indexed field is a column, which each write of a document fills. As in Oracle's B-trees an entry whose
+fields are all NULL is not in the index, and a unique index takes NULL for a value as soon as another field of
+the entry has one.
 """
 
 from __future__ import annotations
@@ -120,11 +120,12 @@ def literal(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"
 
 
-def column_ddl(table: str, field: IndexField) -> str:
-    """The statement that adds a field's column to a collection's table."""
+def column_ddl(table: str, field: IndexField) -> tuple[str, str]:
+    """The statements that add a field's column to a collection's table, and fill it."""
+    value = f"soda_field(body, ident, {literal(field.field.spec())})"
     return (
-        f"ALTER TABLE {quoted(table)} ADD COLUMN {field.column} "
-        f"GENERATED ALWAYS AS (soda_field(body, ident, {literal(field.field.spec())})) VIRTUAL"
+        f"ALTER TABLE {quoted(table)} ADD COLUMN {field.column}",
+        f"UPDATE {quoted(table)} SET {field.column} = {value}",  # noqa: S608 - names and values are quoted
     )
 
 

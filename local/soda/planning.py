@@ -18,9 +18,9 @@ from typing import Any
 from . import paths, scalars
 from .catalog import Collection
 from .conditions import And, Condition, KeyIn, Not, Or, Steps, Test, Within
-from .fields import DEFAULT_LENGTH, Field, Mode
+from .fields import DEFAULT_LENGTH, IRREGULAR, Field, Mode
 from .indexes import literal
-from .session import IRREGULAR, SqlValue
+from .session import SqlValue
 from .sorting import SortField
 
 _SQL = {"eq": "=", "gt": ">", "gte": ">=", "lt": "<", "lte": "<="}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,8 +11,9 @@ import oracledb
 from . import content, documents
 from .documents import DocumentImpl
 from .errors import ora
+from .fields import Field, index_value
 from .metadata import Metadata
-from .session import Row, SqlValue
+from .session import Row, SqlValue, read_ident
 
 
 @dataclass(frozen=True)
@@ -22,7 +24,7 @@ class Stored:
     body: str | bytes
     ident: str | bytes | None
     value: Any = None
-    """The content, where `body` is its JSON."""
+    """The content without its `_id`, where `body` is its JSON."""
 
 
 def stored(document: DocumentImpl, metadata: Metadata) -> Stored:
@@ -37,12 +39,23 @@ def stored(document: DocumentImpl, metadata: Metadata) -> Stored:
         return Stored(media, content.encode(value), None, value)
     ident = value["_id"]
     kept = bytes(ident) if isinstance(ident, oracledb.JsonId) else content.encode(ident)
-    return Stored(media, content.encode({name: item for name, item in value.items() if name != "_id"}), kept)
+    rest = {name: item for name, item in value.items() if name != "_id"}
+    return Stored(media, content.encode(rest), kept, rest)
 
 
-def new_row(document: DocumentImpl, metadata: Metadata) -> Row:
-    """The row of a document to insert; ORA-40665 or ORA-40666 where it has a key and must not, or must and
-    has not."""
+def index_values(indexed: Mapping[str, Field], value: Any, ident: SqlValue) -> tuple[str | bytes | None, ...]:
+    """What the columns of indexed fields hold for a document; `value` is None where it is not JSON."""
+    if value is None:
+        return (None,) * len(indexed)
+    document = value if ident is None else {"_id": read_ident(ident), **value}
+    return tuple(index_value(document, field) for field in indexed.values())
+
+
+def new_row(document: DocumentImpl, metadata: Metadata) -> tuple[Row, Any]:
+    """The row of a document to insert, and its content without the `_id`.
+
+    ORA-40665 or ORA-40666 where it has a key and must not, or must and has not.
+    """
     parts = stored(document, metadata)
     ident: SqlValue = parts.ident
     key = document.key
@@ -57,7 +70,8 @@ def new_row(document: DocumentImpl, metadata: Metadata) -> Row:
             raise ora(40666, "create the document with a key")
         key = documents.new_version()
     stamp = None if metadata.native else documents.now()
-    return key, documents.new_version(), ident, parts.media, stamp, stamp, parts.body
+    row = (key, documents.new_version(), ident, parts.media, stamp, stamp, parts.body)
+    return row, parts.value
 
 
 def without_content(row: Row) -> DocumentImpl:

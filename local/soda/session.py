@@ -16,7 +16,7 @@ from typing import Any
 
 import oracledb
 
-from . import content, fields, scalars
+from . import content, fields
 from .conditions import Condition
 from .errors import dpy, from_os, from_sqlite, ora
 from .matching import Matcher, compile_condition
@@ -24,7 +24,6 @@ from .matching import Matcher, compile_condition
 SqlValue = str | bytes | int | float | None
 Row = tuple[Any, ...]
 
-IRREGULAR = b"\xff"  # in the place of a lax field's value that is no scalar; sorts last, beside NULL
 _STATEMENTS = 512  # prepared statements kept per connection
 _RETRY_SECONDS = 0.02
 
@@ -51,7 +50,6 @@ class Session:
         self._matchers: dict[int, Matcher] = {}
         self._last_matcher = 0
         self._last: tuple[str, SqlValue, Any] = ("", None, None)
-        self._given: tuple[str | bytes, Any] = ("", None)
         self._raised: Exception | None = None
         self._db: sqlite3.Connection | None = None
         with self._translated():
@@ -127,18 +125,26 @@ class Session:
 
     def write(self, sql: str, params: Sequence[SqlValue] = ()) -> int:
         """Runs one INSERT, UPDATE or DELETE and returns the number of rows it touched."""
-        self.check_file()
-        if not self.autocommit:
-            self.begin()
-        with self._translated() as db:
-            touched = db.execute(sql, params).rowcount
-        self._finish()
-        return touched
+        with self.writing(), self._translated() as db:
+            return db.execute(sql, params).rowcount
 
     def write_many(self, sql: str, rows: Iterable[Sequence[SqlValue]]) -> None:
         """Runs one statement for each of `rows`: all of them, or none where one fails."""
-        with self.atomic(commit=self.autocommit), self._translated() as db:
+        with self.atomic(commit=False), self._translated() as db:
             db.executemany(sql, rows)
+
+    @contextmanager
+    def writing(self) -> Iterator[None]:
+        """Holds the write lock: what the block reads stays true until it has written. With autocommit it ends
+        with a commit, or where it raises with a rollback of what it began."""
+        was_open = self.in_transaction
+        self.begin()
+        try:
+            yield
+        except BaseException:
+            if self.autocommit and not was_open:
+                self.rollback()
+            raise
         self._finish()
 
     @contextmanager
@@ -206,31 +212,19 @@ class Session:
         finally:
             del self._matchers[number]
 
-    def expect(self, body: str | bytes, value: Any) -> None:
-        """Say what the text that is written next means, so that its index columns need not read it again."""
-        self._given = body, value
-
     def _document(self, body: str, ident: SqlValue) -> Any:
         last = self._last
         if last[0] != body or last[1] != ident:
-            given, value = self._given
-            if given == body:
-                document = value if ident is None else {**value, "_id": read_ident(ident)}
-            else:
-                document = read_document(body, ident)
-            self._last = last = (body, ident, document)
+            self._last = last = (body, ident, read_document(body, ident))
         return last[2]
 
     def _sql_field(self, body: str, ident: SqlValue, spec: str) -> SqlValue:
         """SQL function: a field's value in the form in which an index holds it."""
         try:
-            value = fields.extract(self._document(body, ident), fields.from_spec(spec))
-        except fields.Irregular:
-            return IRREGULAR
+            return fields.index_value(self._document(body, ident), fields.from_spec(spec))
         except Exception as error:
             self._raised = error
             raise
-        return None if value is None else scalars.sql_key(value)
 
     def _sql_match(self, body: str, ident: SqlValue, number: int) -> bool:
         """SQL function: whether a document fulfils the registered condition."""

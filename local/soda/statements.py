@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 COLUMNS = "key, version, ident, media, created, modified, body"
 
 
@@ -10,9 +12,13 @@ class Statements:
     """The statements for one table, of which SQLite keeps the prepared form as long as the text is the
     same."""
 
-    def __init__(self, table: str) -> None:
-        self.insert = f"INSERT INTO {table} ({COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?)"
-        self.replace = f"UPDATE {table} SET version = ?, media = ?, modified = ?, body = ? WHERE key = ?"
+    def __init__(self, table: str, indexed: Sequence[str] = (), replaceable: Sequence[str] = ()) -> None:
+        """`indexed` and `replaceable` are the columns of indexed fields that an insert and a replacement fill,
+        after the others."""
+        columns = ", ".join((COLUMNS, *indexed))
+        self.insert = f"INSERT INTO {table} ({columns}) VALUES ({', '.join('?' * (7 + len(indexed)))})"
+        changed = ", ".join(f"{name} = ?" for name in ("version", "media", "modified", "body", *replaceable))
+        self.replace = f"UPDATE {table} SET {changed} WHERE key = ?"
         self.truncate = f"DELETE FROM {table}"
         self.ident = f"SELECT ident FROM {table} WHERE key = ?"
         self._select = f"SELECT {COLUMNS} FROM {table}"

@@ -97,8 +97,20 @@ def test_killed_writer_leaves_whole_transactions(path):
         collection.truncate()
     connection.close()
     with sqlite3.connect(path) as raw:
-        raw.create_function("soda_field", 3, lambda *_: None, deterministic=True)
         assert raw.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+
+
+def test_index_that_another_connection_has_just_created_holds_what_is_written_next(path):
+    one, mine = opened(path)
+    two, theirs = opened(path)
+    mine.insertOne({"a": 1})
+    replaced = theirs.insertOneAndGet({"a": 2})
+    mine.createIndex({"name": "by_a", "fields": [{"path": "a", "datatype": "number"}]})
+    theirs.insertMany([{"a": 3}, {"a": 4}])
+    theirs.find().key(replaced.key).replaceOne({"a": 5})
+    assert [mine.find().filter({"a": number}).count() for number in range(1, 6)] == [1, 0, 1, 1, 1]
+    one.close()
+    two.close()
 
 
 def test_write_that_waits_too_long_for_another_transaction_says_so(path):
