@@ -105,8 +105,7 @@ class Courier:
             )
             if self.must_stop() or seconds <= 0:
                 return None
-            with self._writer.expecting():
-                answer = await self._sender.send(document, token, seconds)
+            answer = await self._writer.expect(self._sender.send(document, token, seconds))
             self.bounds.note(target, answer)
             return answer
 

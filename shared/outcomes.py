@@ -2,8 +2,8 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TypeVar
 
 from shared.collection import Stored
 from shared.errors import DependencyDown
@@ -13,6 +13,7 @@ GROUP_RECORDS = 128
 GROUP_SECONDS = 0.02  # how long an outcome waits for others
 _PAUSE_SECONDS = 0.5  # before a write is tried again
 
+T = TypeVar("T")
 Outcome = tuple[Stored, Document]
 Write = Callable[[Sequence[Outcome]], Awaitable[list[bool]]]
 
@@ -33,12 +34,11 @@ class OutcomeWriter:
         self._flying = 0
         self._task = asyncio.create_task(self._run())
 
-    @contextmanager
-    def expecting(self) -> Iterator[None]:
-        """Say that a request is on its way: a group is not held open where no other outcome can come."""
+    async def expect(self, request: Awaitable[T]) -> T:
+        """Await a request: a group is not held open where no other outcome can come."""
         self._flying += 1
         try:
-            yield
+            return await request
         finally:
             self._flying -= 1
 

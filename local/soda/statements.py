@@ -13,8 +13,8 @@ class Statements:
     same."""
 
     def __init__(self, table: str, indexed: Sequence[str] = (), replaceable: Sequence[str] = ()) -> None:
-        """`indexed` and `replaceable` are the columns of indexed fields that an insert and a replacement fill,
-        after the others."""
+        """`indexed` are the columns of indexed fields that an insert fills after the others; `replaceable`
+        are those that a replacement fills."""
         columns = ", ".join((COLUMNS, *indexed))
         self.insert = f"INSERT INTO {table} ({columns}) VALUES ({', '.join('?' * (7 + len(indexed)))})"
         changed = ", ".join(f"{name} = ?" for name in ("version", "media", "modified", "body", *replaceable))
