@@ -86,7 +86,7 @@ class Records:
         self._spec = CollectionSpec(name, _indexes(name))
 
     def insert(self, documents: Sequence[Document]) -> None:
-        """Store new records: all, or none where it raises."""
+        """Store new records: all, or none where it raises; Taken where a key of theirs has been used."""
         contents = [jsontext.dump(document) for document in documents]
         with self._database.collection(self._spec) as collection:
             if len(contents) == 1:
@@ -99,6 +99,13 @@ class Records:
         with self._database.collection(self._spec) as collection:
             found = collection.find().filter({"id": identity}).getOne()
             return None if found is None else _stored(found).document
+
+    def received(self, key: str) -> list[Document]:
+        """Return the records that one request has stored under an idempotency key, in their order."""
+        with self._database.collection(self._spec) as collection:
+            found = collection.find().filter({_member("ingest"): {"$startsWith": f"{key}-"}}).getDocuments()
+            documents = [_stored(document).document for document in found]
+        return sorted(documents, key=lambda document: str(document[MACHINERY]["ingest"]))
 
     def page(self, selection: Selection, limit: int) -> list[Stored]:
         """Return the next records of a selection, at most `limit` of them and a bounded number of bytes."""
@@ -224,6 +231,7 @@ _LENGTHS = {
     "lane": 16,
     "target": 270,  # a DNS name of 253 characters, or an address, and a port
     "code": 20,
+    "ingest": 72,  # a digest, a hyphen, a place
 }
 
 
@@ -238,6 +246,7 @@ def _indexes(name: str) -> tuple[dict[str, Any], ...]:
             _machine_text("lane"),
             _machine_text("target"),
         ),
+        _index(f"{name}_ingest", _machine_text("ingest"), unique=True),
         _index(f"{name}_replay", _machine_text(REPLAY)),
         _index(f"{name}_failed", _machine_text(FAILED)),
         _index(f"{name}_blocks", _machine_text("blocks")),

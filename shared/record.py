@@ -13,6 +13,7 @@ A record is a JSON document. What a caller stored stands at its top level, besid
 | `replay` | failed, not dead | its id: an index of failures that are still worth a try |
 | `blocks` | failed, not dead, with a key | its lane: an index of what holds back later records of a key |
 | `keyed` | unfinished, with a key | its lane: an index of a key's records that wait |
+| `ingest`, `digest` | stored under an idempotency key | key's digest and place (unique); the body's digest |
 | `interrupted` | interrupted | attempts in a row after which the process did not live to write an outcome |
 
 A finished record has none of the indexed members, so it stands in none of these indexes and costs their
@@ -60,6 +61,7 @@ SYSTEM_MEMBERS = frozenset(
     )
 )
 _HIDDEN_MEMBERS = frozenset(("_id", MACHINERY, "targetRestApiPayload", "targetRestApiHeaders"))
+_KEPT = ("size", "ingest", "digest")  # machinery that no attempt changes
 _LONGEST_REASON = 2000
 _MOST_INTERRUPTIONS = 3  # in a row, after which a record is held to kill its worker
 
@@ -109,12 +111,29 @@ def timestamp(moment: datetime) -> str:
     return moment.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
-def stored(members: Mapping[str, Any], size: int) -> Document:
+@dataclass(frozen=True)
+class Origin:
+    """The request that brought a record under an idempotency key: digests of the key and of the body."""
+
+    key: str
+    digest: str
+
+    @classmethod
+    def of(cls, key: str, body: bytes) -> "Origin":
+        """Return the origin of the records in `body`, sent under `key`."""
+        return cls(hashlib.sha256(key.encode()).hexdigest(), hashlib.sha256(body).hexdigest())
+
+    def members(self, place: int) -> dict[str, str]:
+        """Return the machinery of the record at this place in the request."""
+        return {"ingest": f"{self.key}-{place:04d}", "digest": self.digest}
+
+
+def stored(members: Mapping[str, Any], size: int, origin: Mapping[str, str] | None = None) -> Document:
     """Return the document that keeps a new record: the caller's members, identity, state and machinery."""
     identity, created = new_id()
     date = timestamp(created)
     document = {"id": identity, "createdDate": date, "status": NOT_PROCESSED, **members}
-    document[MACHINERY] = {"attempts": 0, "size": size, **_queued(document, date)}
+    document[MACHINERY] = {"attempts": 0, "size": size, **(origin or {}), **_queued(document, date)}
     return document
 
 
@@ -217,7 +236,8 @@ def _waiting(document: Document, date: str) -> dict[str, Any]:
 
 
 def _counted(document: Document) -> dict[str, Any]:
-    return {"attempts": attempts(document) + 1, "size": document[MACHINERY]["size"]}
+    kept = {name: document[MACHINERY][name] for name in _KEPT if name in document[MACHINERY]}
+    return {"attempts": attempts(document) + 1, **kept}
 
 
 def _attempted(document: Document, moment: datetime, status: str, code: int | str) -> Document:

@@ -71,6 +71,7 @@ def questions(records: Records) -> Iterator[tuple[str, Callable[[], Any]]]:
     yield "due", lambda: records.page(replace(due(moment), target="erp.example.com:443"), 10)
     yield "due", lambda: records.reaches(due(moment), 10)
     yield "keyed", lambda: records.first_waiting([record.lane(MEMBERS)], {"$in": ["a:443"]}, "02")
+    yield "ingest", lambda: records.received("0" * 64)
     yield "due", lambda: records.count(due(moment))
     yield "replay", lambda: records.page(Selection(REPLAY), 10)
     yield "replay", lambda: records.count(Selection(REPLAY))
@@ -80,7 +81,7 @@ def questions(records: Records) -> Iterator[tuple[str, Callable[[], Any]]]:
     yield "id", lambda: records.get("nobody")
 
 
-@pytest.mark.parametrize("number", range(13))
+@pytest.mark.parametrize("number", range(14))
 def test_a_query_reads_its_index(records: Records, plans: list[str], number: int) -> None:
     index, ask = list(questions(records))[number]
     ask()

@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
+import requests
 
 from local.oci_services.secret_store import put_secret
 from tests.end_to_end.bundle import TOKEN, Bundle
@@ -258,3 +259,65 @@ def test_numbers_are_kept_exactly(bundle: Bundle) -> None:
         b'{"a":12.50,"b":12345678901234567890123456789012345678,"c":1E-100}',
         b'{"a":12.5,"b":12345678901234567890123456789012345678,"c":1E-100}',
     )
+
+
+def test_the_same_key_and_body_store_once(bundle: Bundle) -> None:
+    body, key = bundle.record(), uuid.uuid4().hex
+    first = bundle.call("POST", "/store", body, Idempotency_Key=key)
+    again = bundle.call("POST", "/store", body, Idempotency_Key=key)
+    assert (first.status_code, again.status_code) == (202, 200)
+    assert again.json() == first.json()
+    assert [one["id"] for one in bundle.documents()] == [first.json()["id"]]
+
+
+def test_a_key_is_known_after_its_record_was_delivered(bundle: Bundle) -> None:
+    body, key = bundle.record(), uuid.uuid4().hex
+    first = bundle.call("POST", "/store", body, Idempotency_Key=key)
+    bundle.process()
+    again = bundle.call("POST", "/store", body, Idempotency_Key=key)
+    assert (again.status_code, again.json()["id"]) == (200, first.json()["id"])
+    assert again.json()["status"] == "success"
+    assert len(bundle.documents()) == 1
+
+
+def test_a_key_with_another_body_is_a_conflict(bundle: Bundle) -> None:
+    key = uuid.uuid4().hex
+    bundle.call("POST", "/store", bundle.record(), Idempotency_Key=key)
+    response = bundle.call("POST", "/store", bundle.record(number=2), Idempotency_Key=key)
+    assert response.status_code == 409
+    assert "Use a new key" in response.json()["detail"]
+    assert len(bundle.documents()) == 1
+
+
+def test_a_key_covers_an_array_as_a_whole(bundle: Bundle) -> None:
+    records, key = [bundle.record(number=number) for number in range(3)], uuid.uuid4().hex
+    first = bundle.call("POST", "/store", records, Idempotency_Key=key)
+    again = bundle.call("POST", "/store", records, Idempotency_Key=key)
+    assert (first.status_code, again.status_code) == (202, 200)
+    assert again.json() == first.json()
+    for other in (records[:2], records[0], [*records, bundle.record()]):
+        assert bundle.call("POST", "/store", other, Idempotency_Key=key).status_code == 409
+    assert len(bundle.documents()) == 3
+
+
+@pytest.mark.parametrize("key", ["", "k" * 256, "na\u00efve"])
+def test_a_key_that_is_none_is_refused(bundle: Bundle, key: str) -> None:
+    headers = {"Content-Type": "application/json", "Idempotency-Key": key.encode()}
+    body = json.dumps(bundle.record())
+    response = requests.post(f"{bundle.url}/store", body, headers=headers, timeout=60)
+    assert response.status_code == 422
+    assert "Idempotency-Key" in response.json()["errors"][0]["detail"]
+    assert bundle.documents() == []
+
+
+def test_eight_callers_that_race_on_one_key_store_one_record(bundle: Bundle) -> None:
+    body = bundle.record()
+    for _ in range(5):
+        key = uuid.uuid4().hex
+        before = len(bundle.documents())
+        with ThreadPoolExecutor(8) as pool:
+            racing = [pool.submit(bundle.call, "POST", "/store", body, Idempotency_Key=key) for _ in range(8)]
+        answers = [one.result() for one in racing]
+        assert sorted(one.status_code for one in answers) == [200] * 7 + [202]
+        assert len({one.json()["id"] for one in answers}) == 1
+        assert len(bundle.documents()) == before + 1
