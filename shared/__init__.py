@@ -13,6 +13,7 @@ A map, in the order in which imports may point: a module imports only from lines
     collection, vault, sender         records in SODA; tokens in OCI Vault; HTTP requests to targets
     database, oci_clients             the two drivers: oracledb (or what the DSN names) and the oci SDK
     edge                              the FDK's request and response
+    hub                               batches of a Stream's messages, as Connector Hub sends them
     inbound, retry, telemetry         what may come in; what a failure means; what an operator reads
     record, replies                   the record and its states; results and errors as a caller reads them
     settings                          what the operator set

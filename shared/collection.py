@@ -16,7 +16,7 @@ REPLAY = "replay"
 _FETCH = 64  # documents per round trip of a cursor: bounds what is in memory beyond the page
 _PAGE_BYTES = 16 * 1024 * 1024
 _MOST_VALUES = 100  # of codes or streams in a report
-_SAMPLE = 256  # of records that wait in some lanes
+_SAMPLE = 256  # of records read at once in some lanes or at some places
 _LOWEST = "-1"  # sorts before every time and id
 
 
@@ -106,6 +106,18 @@ class Records:
             found = collection.find().filter({_member("ingest"): {"$startsWith": f"{key}-"}}).getDocuments()
             documents = [_stored(document).document for document in found]
         return sorted(documents, key=lambda document: str(document[MACHINERY]["ingest"]))
+
+    def already_received(self, places: Collection[str]) -> dict[str, Document]:
+        """Return the records that stand at these places (a key's digest and a number), by place."""
+        found: dict[str, Document] = {}
+        ordered = sorted(places)
+        with self._database.collection(self._spec) as collection:
+            for start in range(0, len(ordered), _SAMPLE):
+                some = {_member("ingest"): {"$in": ordered[start : start + _SAMPLE]}}
+                for document in collection.find().filter(some).getDocuments():
+                    stored = _stored(document).document
+                    found[stored[MACHINERY]["ingest"]] = stored
+        return found
 
     def page(self, selection: Selection, limit: int) -> list[Stored]:
         """Return the next records of a selection, at most `limit` of them and a bounded number of bytes."""

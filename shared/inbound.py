@@ -2,11 +2,10 @@
 
 import re
 import unicodedata
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from shared import jsontext
 from shared.allowlist import TargetUrl, parse_url
 from shared.errors import Fault, Invalid
 from shared.record import SYSTEM_MEMBERS
@@ -55,13 +54,12 @@ class Batch:
         )
 
 
-def parse(body: bytes, *, has_token: bool, target_refusal: TargetCheck) -> Batch:
-    """Read the records in `body`, in either form, one or an array.
+def read(value: Any, *, has_token: bool, target_refusal: TargetCheck) -> Batch:
+    """Read the records in a body's JSON value, in either form, one or an array.
 
-    `target_refusal` says why a well-formed URL may not be a target. Raises NotJson, or Invalid with one
-    fault, at its JSON Pointer, for every rule that is broken.
+    `target_refusal` says why a well-formed URL may not be a target. Raises Invalid with one fault, at its
+    JSON Pointer, for every rule that is broken.
     """
-    value = jsontext.parse(body)
     is_array = isinstance(value, list)
     items = value if is_array else [value]
     faults = list(_length_faults(items)) if is_array else []
@@ -75,6 +73,15 @@ def parse(body: bytes, *, has_token: bool, target_refusal: TargetCheck) -> Batch
     return Batch(records, is_array)
 
 
+def read_message(
+    message: Any, key: str | None, secrets: Collection[str], target_refusal: TargetCheck
+) -> tuple[dict[str, Any], list[Fault]]:
+    """Read a record whose key stands beside it; `secrets` it may name without a token. With its faults."""
+    reader = _Reader("", has_token=False, target_refusal=target_refusal, secrets=secrets)
+    item = {"streamMessage": message} if key is None else {"streamMessage": message, "streamKey": key}
+    return reader.read(item), reader.faults
+
+
 def _length_faults(items: list[Any]) -> Iterator[Fault]:
     if not items:
         yield Fault("", "holds no record; send at least one")
@@ -85,11 +92,14 @@ def _length_faults(items: list[Any]) -> Iterator[Fault]:
 class _Reader:
     """Reads one record, and notes every fault with the pointer at which it stands."""
 
-    def __init__(self, pointer: str, has_token: bool, target_refusal: TargetCheck):
+    def __init__(
+        self, pointer: str, has_token: bool, target_refusal: TargetCheck, secrets: Collection[str] = ()
+    ):
         self.faults: list[Fault] = []
         self._pointer = pointer
         self._has_token = has_token
         self._target_refusal = target_refusal
+        self._secrets = secrets
 
     def read(self, item: Any) -> dict[str, Any]:
         if not isinstance(item, dict):
@@ -136,7 +146,7 @@ class _Reader:
         name = message["vaultSecretName"]
         if not (isinstance(name, str) and _SECRET_NAME.fullmatch(name)):
             self._fault(pointer, "must be 1 to 200 letters, digits, hyphens, underscores or dots")
-        elif not self._has_token:
+        elif not self._has_token and name not in self._secrets:
             self._fault(pointer, "names a token; pass that token in the Authorization header")
 
     def _check_target(self, message: dict[str, Any], at: str) -> None:

@@ -1,18 +1,20 @@
 """The use case of store-data: check what a caller sends, keep its token, insert its records."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from shared import allowlist, inbound, jsontext, record
+from shared import allowlist, hub, inbound, jsontext, record
 from shared.collection import Records
 from shared.database import Taken
-from shared.errors import Conflict, Fault, Invalid, NotFound, TooLarge
-from shared.record import MACHINERY, Document, Origin
+from shared.errors import Conflict, DependencyDown, Fault, Invalid, NotFound, TooLarge
+from shared.record import INVALID, MACHINERY, Document, Origin
+from shared.retry import RetryPolicy
 from shared.settings import Settings
 from shared.vault import TokenVault
 
+_MOST_RACES = 8
 _KEY = re.compile(r"[ -~]{1,255}")
 
 
@@ -32,17 +34,22 @@ class Ingest:
     records: Records
     vault: TokenVault
 
-    def store(self, body: bytes, token: str | None, key: str | None = None) -> Kept:
+    def store(self, body: bytes, token: str | None, key: str | None = None, *, direct: bool = False) -> Kept:
         """Keep the record or records in `body`, sent with `token` in Authorization.
 
         The token is kept first: a record is never stored that names a token which isn't there. All records
         of an array are stored or none. What was stored before under the same idempotency key is answered
-        again; Conflict where that was another body.
+        again; Conflict where that was another body. Only a batch that Connector Hub has sent, and no gateway
+        (`direct`), may name secrets without their tokens.
         """
         _check_key(key)
         if len(body) > self.settings.body_limit:
             raise TooLarge(f"The body has {len(body)} bytes; send at most {self.settings.body_limit}.")
-        batch = inbound.parse(body, has_token=bool(token), target_refusal=self._target_refusal)
+        value = jsontext.parse(body)
+        if hub.is_batch(value):
+            secrets = self.settings.connector_hub_secrets if direct else frozenset()
+            return Kept(_answer(self._kept_messages(value, secrets), is_array=True), is_new=True)
+        batch = inbound.read(value, has_token=bool(token), target_refusal=self._target_refusal)
         if token:
             for name in batch.secret_names():
                 self.vault.claim(name, token)
@@ -58,6 +65,29 @@ class Ingest:
                 raise
             return Kept(_answer(self._stored_before(origin), batch.is_array), is_new=False)
         return Kept(_answer(documents, batch.is_array), is_new=True)
+
+    def _kept_messages(self, items: list[dict[str, Any]], secrets: Collection[str]) -> list[Document]:
+        """Keep the messages of a batch that are not kept yet: the Hub repeats what it got no answer for."""
+        documents = dict(self._of_message(item, secrets) for item in items)
+        for _ in range(_MOST_RACES):
+            known = self.records.already_received(documents)
+            fresh = [document for place, document in documents.items() if place not in known]
+            try:
+                if fresh:
+                    self.records.insert(fresh)
+            except Taken:  # by another delivery of the same messages, in this moment
+                continue
+            return [known.get(place, document) for place, document in documents.items()]
+        raise DependencyDown("Others are storing the same messages; nothing was stored. Repeat it later.")
+
+    def _of_message(self, item: dict[str, Any], secrets: Collection[str]) -> tuple[str, Document]:
+        message = hub.read(item, secrets, self._target_refusal)
+        size = len(jsontext.dump(item))
+        origin = Origin.of(message.name, str(item["value"]).encode()).members(0)
+        if message.fault:
+            stream = RetryPolicy.of(self.settings).error_stream(INVALID)
+            return origin["ingest"], record.set_aside(item, message.fault, stream, size, origin)
+        return origin["ingest"], record.stored(message.members, size, origin)
 
     def _stored_before(self, origin: Origin) -> list[Document]:
         documents = self.records.received(origin.key)

@@ -8,7 +8,7 @@ from typing import Any
 from shared import jsontext
 from shared.collection import FAILED, REPLAY, Selection, due
 from shared.errors import Fault, Invalid, NotJson
-from shared.record import timestamp
+from shared.record import INVALID, timestamp
 from shared.retry import RetryPolicy
 from shared.settings import Settings, count, error_mapping, status_codes
 
@@ -66,6 +66,8 @@ def _retry_selection(reader: "_Reader", settings: Settings) -> Selection:
         conditions.append({"datasync.attempts": {"$lt": limit}})
         is_due = {"datasync.due": {"$lt": timestamp(datetime.now(UTC))}}
         conditions.append({"$or": [is_due, {"dead": True}]} if codes else is_due)
+    else:
+        conditions.append({"datasync.code": {"$ne": INVALID}})  # what is no record can't be sent
     for name, path, operator in (
         ("streamOCIDToRetry", "error_stream", "$eq"),
         ("streamKey", "streamKey", "$eq"),

@@ -39,6 +39,8 @@ SUCCESS = "success"
 FAILED = "failed"
 
 MACHINERY = "datasync"
+SET_ASIDE = "setAside"  # a message that is no record, as it came
+INVALID = "invalid"  # its code
 NO_LANE = "-"  # not empty: to Oracle an empty string is NULL, and NULL matches nothing
 PARTITIONS = (
     64  # fixed: stored records carry their number; four times the most workers that FAN_OUT makes sense for
@@ -57,10 +59,11 @@ SYSTEM_MEMBERS = frozenset(
         "lastAttemptDate",
         "nextAttemptDate",
         "dead",
+        SET_ASIDE,
         MACHINERY,
     )
 )
-_HIDDEN_MEMBERS = frozenset(("_id", MACHINERY, "targetRestApiPayload", "targetRestApiHeaders"))
+_HIDDEN_MEMBERS = frozenset(("_id", MACHINERY, SET_ASIDE, "targetRestApiPayload", "targetRestApiHeaders"))
 _KEPT = ("size", "ingest", "digest")  # machinery that no attempt changes
 _LONGEST_REASON = 2000
 _MOST_INTERRUPTIONS = 3  # in a row, after which a record is held to kill its worker
@@ -134,6 +137,23 @@ def stored(members: Mapping[str, Any], size: int, origin: Mapping[str, str] | No
     date = timestamp(created)
     document = {"id": identity, "createdDate": date, "status": NOT_PROCESSED, **members}
     document[MACHINERY] = {"attempts": 0, "size": size, **(origin or {}), **_queued(document, date)}
+    return document
+
+
+def set_aside(message: Any, reason: str, error_stream: str, size: int, origin: Mapping[str, str]) -> Document:
+    """Return the document that keeps a message which is no record: dead from the start, and never sent."""
+    identity, created = new_id()
+    document = {
+        "id": identity,
+        "createdDate": timestamp(created),
+        "status": FAILED,
+        "status_code": INVALID,
+        "failure_reason": reason[:_LONGEST_REASON],
+        "error_stream": error_stream,
+        "dead": True,
+        SET_ASIDE: message,
+    }
+    document[MACHINERY] = {"attempts": 0, "size": size, "failed": identity, "code": INVALID, **origin}
     return document
 
 

@@ -107,6 +107,15 @@ def _secret_prefix(text: str) -> str:
     return text
 
 
+def _secret_names(text: str) -> frozenset[str]:
+    names = frozenset(name.strip() for name in text.split(",")) if text else frozenset()
+    if not all(re.fullmatch(r"[A-Za-z0-9_.-]{1,200}", name) for name in names):
+        raise ValueError(
+            "must be names of letters, digits, hyphens, underscores or dots, with commas between"
+        )
+    return names
+
+
 def _setting(parse: Callable[[str], Any], meaning: str, default: str | None = None) -> Any:
     metadata = {"parse": parse, "meaning": meaning, "default": default}
     if default is None:
@@ -138,6 +147,11 @@ class Settings:
     )
     allowed_networks: tuple[allowlist.Network, ...] = _setting(
         allowlist.parse_networks, "networks that are not public, and may be connected to all the same", ""
+    )
+    connector_hub_secrets: frozenset[str] = _setting(
+        _secret_names,
+        "`vaultSecretName`s that messages from Connector Hub may name, for which nobody passes a token",
+        "",
     )
     retry_codes: frozenset[str] = _setting(
         status_codes, "codes worth retrying", "408,425,429,500,502,503,504,unexpectedError"

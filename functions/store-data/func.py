@@ -20,7 +20,8 @@ def _handle(request: edge.Request) -> replies.Reply:
             request.expect_method("POST")
             request.expect_json()
             token = request.headers.get("authorization", "").strip() or None
-            kept = _ingest().store(request.body, token, request.headers.get("idempotency-key"))
+            key, direct = request.headers.get("idempotency-key"), request.path is None
+            kept = _ingest().store(request.body, token, key, direct=direct)
             return replies.ok(kept.answer, 202 if kept.is_new else 200)
         case [identity]:
             request.expect_method("GET")

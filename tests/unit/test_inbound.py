@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
+from shared import inbound, jsontext
 from shared.allowlist import TargetUrl
 from shared.errors import Invalid, NotJson
-from shared.inbound import Batch, parse
+from shared.inbound import Batch
 
 Members = dict[str, Any]
 
@@ -20,6 +21,10 @@ VALID: Members = {
     "targetRestApiPayload": {"orderid": "18jan", "PO": "18jan"},
     "targetRestApiHeaders": [{"key": "Content-Type", "value": "application/json"}],
 }
+
+
+def parse(body: bytes, **options: Any) -> Batch:
+    return inbound.read(jsontext.parse(body), **options)
 
 
 def flat(members: Members) -> tuple[Any, str]:
