@@ -5,7 +5,11 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/ready-$(shell cat requirements-dev.txt | cksum | cut -d ' ' -f 1)
 PIN := CUSTOM_COMPILE_COMMAND="make pins" $(BIN)/pip-compile --quiet --strip-extras --allow-unsafe \
-       --no-emit-index-url --no-emit-find-links --no-emit-trusted-host
+       --generate-hashes --no-emit-index-url --no-emit-find-links --no-emit-trusted-host
+
+# Answers where the database of known vulnerabilities can be asked.
+export ADVISORIES := import json, urllib.request as u; \
+  json.load(u.urlopen('https://pypi.org/pypi/requests/json', timeout=10))['vulnerabilities']
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo run test bench check format pins clean
@@ -19,7 +23,7 @@ $(READY): requirements-dev.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo "Python 3.11 or newer is needed; name one with PYTHON=..." >&2; exit 1; }
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.txt
 	@rm -f $(VENV)/ready-*
 	@touch $@
 
@@ -35,12 +39,15 @@ test: setup ## Run every test
 bench: setup ## Measure beside what it is compared with: tables, JSON and plots (minutes)
 	$(BIN)/python -m tests.benchmark
 
-check: setup ## Check format, lint, types and the direction of imports
+check: setup ## Check format, lint, types, imports, and pinned packages for known vulnerabilities
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	@for function in functions/*/func.py; do $(BIN)/mypy $$function || exit 1; done
 	$(BIN)/python -m pytest --quiet tests/unit/test_imports.py
+	@if $(BIN)/python -c "$$ADVISORIES" 2>/dev/null; \
+	  then $(BIN)/pip-audit --disable-pip --require-hashes --requirement requirements-dev.txt; \
+	  else echo "skipped: no known vulnerabilities looked up, since https://pypi.org/pypi can't be reached"; fi
 
 format: setup ## Format the code and mend what lint can mend
 	$(BIN)/ruff format .
