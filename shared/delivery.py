@@ -53,7 +53,7 @@ class Delivery:
         """
         total = Summary(last=order.selection.after)
         while True:
-            lease, total.end = await self._leased(order)
+            lease, total.end = await self._leased(order, rest=total.handled > 0)
             if lease is None:
                 return total
             part = await self._deliver(replace(order, limit=order.limit - total.handled), lease)
@@ -76,7 +76,7 @@ class Delivery:
         in_time = time.monotonic() + needs < order.deadline
         return in_time and order.selection.order == DUE and total.handled < order.limit
 
-    async def _leased(self, order: Order) -> tuple[Lease | None, bool]:
+    async def _leased(self, order: Order, *, rest: bool) -> tuple[Lease | None, bool]:
         """Lease partitions that hold something of the order; without a lease, tell whether nothing is left.
 
         Where others own all that is due, watch until one leaves or dies, or all prove alive.
@@ -86,7 +86,7 @@ class Delivery:
             if not await self.blocking(self.records.page, order.selection, 1):
                 return None, True
             standing = await self.blocking(self.leases.look)
-            lease = await self._taken(order, standing)
+            lease = await self._taken(order, standing, rest=rest)
             if lease is not None:
                 return lease, False
             first_beats = {name: first_beats.get(name, beat) for name, beat in standing.beats.items()}
@@ -96,15 +96,18 @@ class Delivery:
                 return None, False
             await asyncio.sleep(pause)
 
-    async def _taken(self, order: Order, standing: Standing) -> Lease | None:
-        """Take what is free where something of the order is in it."""
+    async def _taken(self, order: Order, standing: Standing, *, rest: bool) -> Lease | None:
+        """Take what is free where something of the order is in it: a share, or the `rest` that nobody took.
+
+        Others are started with the first share, and never again.
+        """
         free = replace(order.selection, partitions=standing.free)
         if not standing.free:
             return None
         if len(standing.free) < record.PARTITIONS and not await self.blocking(self.records.page, free, 1):
             return None
         await self._settle(standing.left_in_flight)
-        alone = self.settings.fan_out == 1 or not await self._is_backlog(order)
+        alone = rest or self.settings.fan_out == 1 or not await self._is_backlog(order)
         most = record.PARTITIONS if alone else -(-record.PARTITIONS // self.settings.fan_out)
         lease = await self.blocking(self.leases.take, standing, most)
         if lease is not None and not alone and not order.fanned_out:

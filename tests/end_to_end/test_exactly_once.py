@@ -80,3 +80,11 @@ def test_a_small_backlog_is_not_shared(home: Path) -> None:
             "endOfStream": True,
         }
         assert "functions.invoke_function" not in bundle.oci_calls()
+
+
+def test_a_call_starts_others_once_and_does_their_share_where_they_did_not_come(home: Path) -> None:
+    with bundles.running(home, FAN_OUT="4") as bundle:
+        bundle.fault("functions.invoke_function", status=404)
+        bundle.store([bundle.record() for _ in range(1000)])
+        assert bundle.process(noOfMessagesToProcess=1000)["processedmessages"] == 1000
+        assert bundle.oci_calls()["functions.invoke_function"] == 1
