@@ -12,6 +12,7 @@ from shared.settings import Settings
 
 _CACHED_SECONDS = 300.0
 _MISSING_SECONDS = 15.0  # how long a name that isn't there is not asked for again
+_BEING_DELETED = ("SCHEDULING_DELETION", "PENDING_DELETION", "DELETING")  # they still hold their names
 _WAIT_FOR_ACTIVE = (0.1, 0.2, 0.4, 0.8, 1.6)  # seconds between looks at a secret that is being created
 
 
@@ -107,16 +108,38 @@ class TokenVault:
         return token
 
     def _created_by_another(self, name: str) -> str:
+        """Return the token of a secret that somebody else has made meanwhile, as soon as it can be read."""
         for pause in (*_WAIT_FOR_ACTIVE, None):
             value = self._read(name)
             if value is not None:
                 return value
+            state = self._state(name)
+            if state in _BEING_DELETED:
+                raise Conflict(
+                    f"The secret of vaultSecretName {name!r} is scheduled for deletion. Use a new name;"
+                    " an operator can also cancel the deletion."
+                )
             if pause is not None:
                 time.sleep(pause)
         raise DependencyDown(
-            f"The secret of vaultSecretName {name!r} is being created or deleted; repeat later, or use a new"
-            " name."
+            f"The secret of vaultSecretName {name!r} can't be read (Vault says {state or 'nothing of it'});"
+            " repeat later, or use a new name."
         )
+
+    def _state(self, name: str) -> str | None:
+        """Return a secret's lifecycle state (OCI Vault API, SecretSummary); None where there is none."""
+        try:
+            found = self._clients.call(
+                "vault",
+                "VaultsClient",
+                "list_secrets",
+                self._settings.vault_compartment_ocid,
+                name=self._settings.secret_prefix + name,
+                vault_id=self._settings.vault_ocid,
+            )
+        except Refused:
+            return None
+        return found[0].lifecycle_state if found else None
 
     def _remember(self, name: str, value: str | None) -> None:
         seconds = _MISSING_SECONDS if value is None else _CACHED_SECONDS

@@ -3,12 +3,14 @@
 import json
 import uuid
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 import requests
 
-from local.oci_services.secret_store import put_secret
+from local.oci_services.secret_store import SecretStore, put_secret
 from tests.end_to_end.bundle import TOKEN, Bundle
 
 
@@ -231,6 +233,8 @@ def test_eight_first_uses_at_once_make_one_secret_and_eight_records(bundle: Bund
         calls = [pool.submit(bundle.call, "POST", "/store", record, Authorization=TOKEN) for _ in range(8)]
     assert [call.result().status_code for call in calls] == [202] * 8
     assert bundle.oci_calls()["vault.create_secret"] >= 1
+    kept = [one.name for one in SecretStore(bundle.home).all()]
+    assert kept.count(f"datasync-{record['streamMessage']['vaultSecretName']}") == 1
     assert len(bundle.documents()) == 8
 
 
@@ -246,6 +250,36 @@ def test_eight_first_uses_at_once_with_different_tokens_have_one_winner(bundle: 
     assert len(bundle.documents()) == 1
     bundle.process()
     assert bundle.received()[0]["header"]["authorization"] == f"Bearer {statuses.index(202)}"
+
+
+def schedule_deletion(bundle: Bundle, name: str) -> None:
+    """Do as an operator who deletes a secret: it is gone in a week, and unreadable from now on."""
+    store = SecretStore(bundle.home)
+    secret = next(one for one in store.all() if one.name == f"datasync-{name}")
+    later = datetime.now(UTC) + timedelta(days=7)
+    store.change(secret.id, lambda one: replace(one, time_of_deletion=later))
+
+
+def test_a_name_whose_secret_is_scheduled_for_deletion_is_told_apart(bundle: Bundle) -> None:
+    name = new_name()
+    put_secret(bundle.home, f"datasync-{name}", TOKEN)
+    schedule_deletion(bundle, name)
+    response = bundle.call("POST", "/store", bundle.record(vaultSecretName=name), Authorization=TOKEN)
+    assert response.status_code == 409
+    assert "scheduled for deletion" in response.json()["detail"]
+    assert bundle.documents() == []
+
+
+def test_a_record_whose_secret_is_gone_fails_with_a_reason_and_can_be_retried(bundle: Bundle) -> None:
+    name = new_name()
+    kept = bundle.stored(token=TOKEN, vaultSecretName=name)
+    schedule_deletion(bundle, name)
+    bundle.process()
+    state = bundle.state(kept)
+    assert (state["status"], state["status_code"]) == ("failed", "unexpectedError")
+    assert state["failure_reason"] == f"the vault has no readable secret for vaultSecretName {name!r}"
+    assert (state["error_stream"], "dead" in state) == ("recoverable", False)
+    assert bundle.received() == []
 
 
 def test_numbers_are_kept_exactly(bundle: Bundle) -> None:

@@ -24,6 +24,7 @@ class FakeVault(OciClients):
         self.secrets = {name.replace("_", "-"): text for name, text in secrets.items()}
         self.on_read: Exception | None = None
         self.on_create: Exception | None = None
+        self.states: list[str] = []
         self.appears: list[str | None] = []  # what reads find after a create that came second
         self.reads: list[str] = []
         self.creates: list[Any] = []
@@ -34,6 +35,10 @@ class FakeVault(OciClients):
                 return self._read(*arguments)
             case "vault", "VaultsClient", "create_secret":
                 return self._create(*arguments)
+            case "vault", "VaultsClient", "list_secrets":
+                assert (arguments, options["vault_id"]) == (("ocid1.compartment",), "ocid1.vault")
+                assert options["name"] == "team-erp"
+                return [SimpleNamespace(lifecycle_state=state) for state in self.states]
         raise AssertionError(f"{service} has no such operation: {operation}")
 
     def _read(self, name: str, vault: str) -> Any:
@@ -243,6 +248,23 @@ def test_a_name_that_is_taken_and_stays_unreadable_is_not_waited_for_for_ever(
         tokens(fake).claim("erp", TOKEN)
     assert TOKEN not in caught.value.detail
     assert 0 < sum(pauses) < 10
+
+
+@pytest.mark.parametrize("state", ["SCHEDULING_DELETION", "PENDING_DELETION", "DELETING"])
+def test_a_name_whose_secret_is_being_deleted_is_told_at_once(state: str, pauses: list[float]) -> None:
+    fake = FakeVault()
+    fake.on_create, fake.states = Refused(409), [state]
+    with pytest.raises(Conflict, match="scheduled for deletion"):
+        tokens(fake).claim("erp", TOKEN)
+    assert pauses == []
+
+
+@pytest.mark.parametrize("states", [["CREATING"], ["FAILED"], []])
+def test_a_name_whose_secret_can_not_be_read_is_told_with_its_state(states: list[str]) -> None:
+    fake = FakeVault()
+    fake.on_create, fake.states = Refused(409), states
+    with pytest.raises(DependencyDown, match=states[0] if states else "nothing of it"):
+        tokens(fake).claim("erp", TOKEN)
 
 
 def test_the_last_wait_for_a_name_that_is_taken_is_followed_by_a_look(pauses: list[float]) -> None:
