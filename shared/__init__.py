@@ -10,12 +10,14 @@ A map, in the order in which imports may point: a module imports only from lines
     orders                            what a call to /process or /process/retry asks for
     leases, fan_out                   who works where; how others are started to share a backlog
     intake, lanes, bounds, outcomes   what is read next, order within keys, how much at once, grouped writes
+    access_tokens                     tokens got with OAuth 2.0 client credentials, sent along
     collection, vault, sender         records in SODA; tokens in OCI Vault; HTTP requests to targets
     database, oci_clients             the two drivers: oracledb (or what the DSN names) and the oci SDK
     edge                              the FDK's request and response
     hub                               batches of a Stream's messages, as Connector Hub sends them
     inbound, retry, telemetry         what may come in; what a failure means; what an operator reads
     record, replies                   the record and its states; results and errors as a caller reads them
+    credentials                       what a secret holds: a token, or client credentials
     settings                          what the operator set
     allowlist, jsontext               which targets; JSON as text and back
     errors                            the error tree

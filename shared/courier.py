@@ -3,14 +3,16 @@
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from datetime import UTC, datetime
 from enum import Enum, auto
 from typing import Any, Protocol
 
 from shared import record
+from shared.access_tokens import AccessTokens, AuthorizedSender
 from shared.bounds import Bounds, PutOff
 from shared.collection import Stored
+from shared.credentials import describes_client
 from shared.errors import DependencyDown
 from shared.leases import Lease
 from shared.orders import Order
@@ -55,16 +57,18 @@ class Courier:
         vault: TokenVault,
         blocking: Blocking,
         sender: Sender,
+        tokens: AccessTokens,
         writer: OutcomeWriter,
     ):
         self._settings = settings
         self._order = order
         self._lease = lease
         self._sender = sender
+        self._authorized_sender = AuthorizedSender(sender, tokens)
         self._writer = writer
         self._vault = vault
         self._blocking = blocking
-        self._tokens: dict[str, asyncio.Future[str | None]] = {}
+        self._secrets: dict[str, asyncio.Future[str | None]] = {}
         self.trouble: DependencyDown | None = None  # what kept a record from being delivered
         self._vault_is_down = False
         self.bounds = Bounds(settings, lease.circuits)
@@ -92,8 +96,8 @@ class Courier:
     async def _attempt(self, document: Document) -> Answer | None:
         """Send a record; None where no time is left."""
         name = document.get("vaultSecretName")
-        token = None if name is None else await self._token(name)
-        if name is not None and token is None:
+        secret = None if name is None else await self._secret(name)
+        if name is not None and secret is None:
             return Answer(OTHER_FAILURES, f"the vault has no readable secret for vaultSecretName {name!r}")
         target = record.target(document)
         async with self.bounds.place(target):
@@ -105,9 +109,14 @@ class Courier:
             )
             if self.must_stop() or seconds <= 0:
                 return None
-            answer = await self._writer.expect(self._sender.send(document, token, seconds))
+            answer = await self._writer.expect(self._sending(document, secret, seconds))
             self.bounds.note(target, answer)
             return answer
+
+    def _sending(self, document: Document, secret: str | None, seconds: float) -> Coroutine[Any, Any, Answer]:
+        if secret is not None and describes_client(secret):
+            return self._authorized_sender.send(document, secret, seconds)
+        return self._sender.send(document, secret, seconds)
 
     async def _settle(self, stored: Stored, answer: Answer) -> Outcome:
         document, moment = stored.document, datetime.now(UTC)
@@ -127,17 +136,17 @@ class Courier:
         following = policy.next_attempt(answer.code, attempts, moment, answer.retry_after)
         return Failure(answer.code, answer.reason, policy.error_stream(answer.code), following)
 
-    async def _token(self, name: str) -> str | None:
-        """Return a token, looked up once in a call whatever number of records names it; None: there is none.
+    async def _secret(self, name: str) -> str | None:
+        """Return what a secret holds, looked up once in a call for all records; None without one.
 
         PutOff where Vault can't say: records without a token go on.
         """
         if self._vault_is_down:
             raise PutOff
-        if name not in self._tokens:
-            self._tokens[name] = asyncio.ensure_future(self._blocking(self._vault.token, name))
+        if name not in self._secrets:
+            self._secrets[name] = asyncio.ensure_future(self._blocking(self._vault.token, name))
         try:
-            return await self._tokens[name]
+            return await self._secrets[name]
         except DependencyDown as error:
             self.trouble = error
             self._vault_is_down = True

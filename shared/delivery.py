@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 from shared import record
+from shared.access_tokens import AccessTokens
 from shared.collection import DUE, Records
 from shared.courier import AFTER_LAST_ANSWER, Courier
 from shared.dispatch import Dispatch, Summary
@@ -44,6 +45,7 @@ class Delivery:
     vault: TokenVault
     leases: LeaseTable
     fan_out: FanOut
+    tokens: AccessTokens = field(default_factory=AccessTokens)
     threads: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(_THREADS))
 
     async def run(self, order: Order) -> Summary:
@@ -147,7 +149,9 @@ class Delivery:
             lambda: min(lease.valid_until, order.deadline - AFTER_LAST_ANSWER / 2),
         )
         async with Sender(self.settings) as sender, self._renewed(lease):
-            courier = Courier(self.settings, order, lease, self.vault, self.blocking, sender, writer)
+            courier = Courier(
+                self.settings, order, lease, self.vault, self.blocking, sender, self.tokens, writer
+            )
             places = self.settings.concurrency, self.settings.concurrency_per_target
             dispatch = Dispatch(self.records, self.leases, order, lease, courier, self.blocking, places)
             try:

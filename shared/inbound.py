@@ -1,7 +1,7 @@
 """What a caller may send to `/store`: every rule of one record, and all broken rules named at once."""
 
+import functools
 import re
-import unicodedata
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -23,6 +23,7 @@ _MEMBERS = frozenset(
 )
 _SECRET_NAME = re.compile(r"[A-Za-z0-9_.-]{1,200}")
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,256}")  # a token, RFC 9110, section 5.6.2
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _FORBIDDEN_HEADERS = frozenset(
     (
         # hop by hop: RFC 9110, section 7.6.1, with those that older software still treats so
@@ -176,7 +177,7 @@ class _Reader:
             return
         seen: set[str] = set()
         for place, name, value in pairs:
-            detail = _header_fault(name, value) or (
+            detail = header_fault(name, value) or (
                 "stands twice; send it once" if name.lower() in seen else ""
             )
             if detail:
@@ -211,12 +212,14 @@ def _pair(entry: Any) -> tuple[Any, Any]:
     return entry["key"], entry["value"]
 
 
-def _header_fault(name: str, value: str) -> str:
+@functools.lru_cache(maxsize=1024)  # few differ, and each is looked at when it is stored and when it is sent
+def header_fault(name: str, value: str) -> str:
+    """Say what is wrong with a record's header, or nothing."""
     if not _HEADER_NAME.fullmatch(name):
         return "has a name that is no header name"
     if name.lower() in _FORBIDDEN_HEADERS or name.lower().startswith("fn-"):
         return "is a header that a record can't set"
-    if any(unicodedata.category(character) == "Cc" for character in value):
+    if _CONTROL.search(value):
         return "has a control character in its value"
     return ""
 

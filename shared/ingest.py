@@ -7,6 +7,7 @@ from typing import Any
 
 from shared import allowlist, hub, inbound, jsontext, record
 from shared.collection import Records
+from shared.credentials import describes_client
 from shared.database import Taken
 from shared.errors import Conflict, DependencyDown, Fault, Invalid, NotFound, TooLarge
 from shared.record import INVALID, MACHINERY, Document, Origin
@@ -42,7 +43,7 @@ class Ingest:
         again; Conflict where that was another body. Only a batch that Connector Hub has sent, and no gateway
         (`direct`), may name secrets without their tokens.
         """
-        _check_key(key)
+        _check_headers(token, key)
         if len(body) > self.settings.body_limit:
             raise TooLarge(f"The body has {len(body)} bytes; send at most {self.settings.body_limit}.")
         value = jsontext.parse(body)
@@ -109,12 +110,18 @@ class Ingest:
         return allowlist.refusal(url, self.settings.allowed_targets, self.settings.allowed_networks)
 
 
-def _check_key(key: str | None) -> None:
+def _check_headers(token: str | None, key: str | None) -> None:
+    faults = []
     if key is not None and not _KEY.fullmatch(key):
-        raise Invalid(
-            "1 rule(s) broken; nothing was stored.",
-            [Fault("", "was sent with an Idempotency-Key that is not 1 to 255 visible ASCII characters")],
+        faults.append(
+            Fault("", "was sent with an Idempotency-Key that is not 1 to 255 visible ASCII characters")
         )
+    if token and describes_client(token):
+        faults.append(
+            Fault("", "was sent with an Authorization that begins with {; only an operator keeps credentials")
+        )
+    if faults:
+        raise Invalid(f"{len(faults)} rule(s) broken; nothing was stored.", faults)
 
 
 def _answer(documents: Sequence[Document], is_array: bool) -> dict[str, Any]:

@@ -3,17 +3,19 @@
 import asyncio
 import socket
 import ssl
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from http import HTTPStatus
 from ipaddress import ip_address
+from typing import NamedTuple
 
 import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
 from yarl import URL
 
 from shared import allowlist, jsontext
-from shared.inbound import header_pairs
+from shared.inbound import OPERATIONS, header_fault, header_pairs
 from shared.record import Document
 from shared.retry import retry_after_seconds
 from shared.settings import OTHER_FAILURES, Settings
@@ -39,6 +41,13 @@ class Answer:
     def accepted(self) -> bool:
         """Tell whether the target took the record."""
         return isinstance(self.code, int) and 200 <= self.code < 300
+
+
+class _Request(NamedTuple):
+    method: str
+    url: str
+    headers: list[tuple[str, str]]
+    body: bytes | None
 
 
 class ConnectionLost(aiohttp.ClientError):
@@ -81,21 +90,51 @@ class Sender:
             await self._session.close()
 
     async def send(self, document: Document, token: str | None, seconds: float) -> Answer:
-        """Send one record within `seconds`; every outcome is an Answer, none an exception.
+        """Send one record within `seconds`; every outcome is an Answer, none an exception."""
+        try:
+            request = _request(document, token)
+        except ValueError as error:
+            return Answer(OTHER_FAILURES, f"not sent: {error}")
+        answer, _ = await self._exchange(request, seconds, _drained)
+        return answer
+
+    async def ask(self, url: str, form: bytes, authorization: str, seconds: float) -> tuple[Answer, bytes]:
+        """POST a form, under the same rules; with the answer's content, of which _READ_BYTES are read."""
+        sent = [
+            ("Content-Type", "application/x-www-form-urlencoded"),
+            ("Accept", "application/json"),
+            ("Authorization", authorization),
+        ]
+        return await self._exchange(_Request("POST", url, sent, form), seconds, _content)
+
+    async def _exchange(
+        self, request: "_Request", seconds: float, read: Callable[[aiohttp.ClientResponse], Awaitable[bytes]]
+    ) -> tuple[Answer, bytes]:
+        """Make one request, whose outcome is an Answer.
 
         The URL is checked again: what the operator allows may have changed, and nothing is trusted because
         it stands in the database.
         """
         try:
-            refusal = self._refusal(allowlist.parse_url(document["targetRestApi"]))
+            refusal = self._refusal(allowlist.parse_url(request.url))
         except ValueError as error:
             refusal = f"the URL {error}"
         if refusal:
-            return Answer(OTHER_FAILURES, f"not sent: {refusal}")
+            return Answer(OTHER_FAILURES, f"not sent: {refusal}"), b""
+        assert self._session is not None  # noqa: S101 - entered: the type checker can't know
         try:
-            return await self._sent(document, token, seconds)
+            async with self._session.request(
+                request.method,
+                URL(request.url, encoded=True),
+                data=request.body,
+                headers=request.headers,
+                timeout=self._usual if seconds == self._usual.total else self._timeout(seconds),
+                allow_redirects=False,
+                skip_auto_headers=("Content-Type",),
+            ) as response:
+                return _answered(response), await read(response)
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
-            return _unanswered(error, seconds)
+            return _unanswered(error, seconds), b""
 
     def _refusal(self, url: allowlist.TargetUrl) -> str | None:
         """Say why a target may not be sent to; looked at once for each origin, on which alone it depends."""
@@ -114,22 +153,6 @@ class Sender:
             sock_read=self._settings.target_read_timeout,
         )
 
-    async def _sent(self, document: Document, token: str | None, seconds: float) -> Answer:
-        assert self._session is not None  # noqa: S101 - entered: the type checker can't know
-        timeout = self._usual if seconds == self._usual.total else self._timeout(seconds)
-        async with self._session.request(
-            document["targetRestApiOperation"],
-            URL(document["targetRestApi"], encoded=True),
-            data=body(document),
-            headers=headers(document, token),
-            timeout=timeout,
-            allow_redirects=False,
-            skip_auto_headers=("Content-Type",),
-        ) as response:
-            answer = _answered(response)
-            await _drained(response)
-            return answer
-
 
 async def _only_once(
     request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
@@ -143,9 +166,28 @@ async def _only_once(
         raise ConnectionLost from error
 
 
+def _request(document: Document, token: str | None) -> _Request:
+    """Return what goes out; ValueError where somebody has put into the record what `/store` refuses."""
+    for name in ("targetRestApi", "targetRestApiOperation"):
+        if name not in document:
+            raise ValueError(f"the record has no {name}")
+    method = document["targetRestApiOperation"]
+    if method not in OPERATIONS:
+        raise ValueError(f"the record's operation is none of {', '.join(OPERATIONS)}")
+    return _Request(method, document["targetRestApi"], headers(document, token), body(document))
+
+
 def headers(document: Document, token: str | None) -> list[tuple[str, str]]:
-    """Return the headers to send: the record's own, the token, and what the system adds."""
-    pairs = [(name, value) for _, name, value in header_pairs(document.get("targetRestApiHeaders", []))]
+    """Return the headers to send: the record's own, the token, and what the system adds.
+
+    Raises ValueError where the record's are not what `/store` lets in.
+    """
+    pairs = []
+    for place, name, value in header_pairs(document.get("targetRestApiHeaders", [])):
+        fault = header_fault(name, value)
+        if fault:
+            raise ValueError(f"the record's header {place} {fault}")
+        pairs.append((name, value))
     own = {name.lower(): value for name, value in pairs}
     pairs = [(name, value) for name, value in pairs if name.lower() != "user-agent"]
     pairs.append(("User-Agent", f"{own['user-agent']} {PRODUCT}" if "user-agent" in own else PRODUCT))
@@ -186,18 +228,29 @@ def _answered(response: aiohttp.ClientResponse) -> Answer:
     return Answer(code, reason, delay)
 
 
-async def _drained(response: aiohttp.ClientResponse) -> None:
+async def _drained(response: aiohttp.ClientResponse) -> bytes:
     """Read a short answer to its end, so that its connection serves again; leave a long or slow one."""
     if response.content.is_eof():
-        return
+        return b""
     try:
         async with asyncio.timeout(_READ_SECONDS):
             await response.content.readexactly(_READ_BYTES)
     except asyncio.IncompleteReadError:
-        return
+        return b""
     except (aiohttp.ClientError, TimeoutError, OSError):
         pass  # the status was read: what happens to the rest changes no outcome
     response.close()
+    return b""
+
+
+async def _content(response: aiohttp.ClientResponse) -> bytes:
+    """Read an answer whose content matters; of a long one the beginning."""
+    try:
+        content = await response.content.readexactly(_READ_BYTES)
+    except asyncio.IncompleteReadError as error:
+        return error.partial
+    response.close()
+    return content
 
 
 class _VettedResolver(AbstractResolver):

@@ -6,6 +6,7 @@ import time
 import uuid
 from collections.abc import Callable
 
+from shared import credentials
 from shared.errors import Conflict, DependencyDown
 from shared.oci_clients import OciClients, Refused
 from shared.settings import Settings
@@ -148,7 +149,8 @@ class TokenVault:
 
 def _same(kept: str | None, token: str) -> bool:
     """Compare in constant time, so that the answer's delay says nothing about the token that is kept."""
-    return kept is not None and hmac.compare_digest(kept.encode(), token.encode())
+    proof = None if kept is None else credentials.proof(kept)
+    return proof is not None and hmac.compare_digest(proof.encode(), token.encode())
 
 
 def _text(bundle: object) -> str:
