@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from local import demo, operate, stack
+from local.callers import Callers
 
 _DEFAULT_HOME = stack.CHECKOUT / ".datasync"
 _DEFAULT_PORT = 8080
@@ -55,13 +56,18 @@ async def _serve(home: Path, processes: int) -> int:
     port = int(os.environ.get("PORT") or _DEFAULT_PORT)
     settings = stack.settings_of(os.environ)
     try:
+        callers = Callers.from_environment(os.environ)
+    except ValueError as error:
+        print(error, file=sys.stderr)
+        return 1
+    try:
         # The target's port is the next one, so that what is waiting still finds it after a restart.
         target_port = port + 1 if port else 0
         async with stack.running(
-            home, settings, port=port, target_port=target_port, processes=processes
+            home, settings, port=port, target_port=target_port, processes=processes, callers=callers
         ) as running:
             print(
-                f"Gateway        {running.url}\n"
+                f"Gateway        {running.url}{_asking(callers)}\n"
                 f"Sample target  {running.target_url}  (GET / lists what it can do)\n"
                 f"OCI services   {running.oci_url}\n"
                 f"State, logs    {running.home}\n"
@@ -72,6 +78,10 @@ async def _serve(home: Path, processes: int) -> int:
     except OSError as error:
         print(f"Ports {port} and {port + 1} must be free: {error.strerror}. Set PORT.", file=sys.stderr)
     return 1
+
+
+def _asking(callers: Callers) -> str:
+    return f"  (asks for a key in {callers.header})" if callers.keys else ""
 
 
 if __name__ == "__main__":

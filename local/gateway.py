@@ -16,6 +16,7 @@ from pathlib import Path
 
 from aiohttp import web
 
+from local.callers import ROLES, Callers
 from local.functions import MAX_BODY_BYTES, FunctionRunner, Headers, Reply, problem
 
 ROUTES = Path(__file__).resolve().parents[1] / "terraform" / "routes.json"
@@ -35,11 +36,15 @@ _REQUEST_ID_PART = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 @dataclass(frozen=True)
 class Route:
-    """Requests with one of `methods` on a path go to `function`; `pattern` matches the whole path."""
+    """Requests with one of `methods` on a path go to `function`; `pattern` matches the whole path.
+
+    `callers` are the roles of those who may call it.
+    """
 
     pattern: re.Pattern[str]
     methods: tuple[str, ...]
     function: str
+    callers: tuple[str, ...] = ROLES
 
 
 def load_routes(path: Path = ROUTES) -> tuple[Route, ...]:
@@ -51,17 +56,22 @@ def load_routes(path: Path = ROUTES) -> tuple[Route, ...]:
     deployment = json.loads(path.read_text())
     prefix = deployment["path_prefix"].rstrip("/")
     return tuple(
-        Route(_pattern(prefix, route["path"]), tuple(route["methods"]), route["function"])
+        Route(
+            _pattern(prefix, route["path"]),
+            tuple(route["methods"]),
+            route["function"],
+            tuple(route.get("callers", ROLES)),
+        )
         for route in deployment["routes"]
     )
 
 
-def create_app(routes: Sequence[Route], runner: FunctionRunner) -> web.Application:
+def create_app(routes: Sequence[Route], runner: FunctionRunner, callers: Callers) -> web.Application:
     """The gateway as an application."""
 
     async def handle(request: web.Request) -> web.StreamResponse:
         customer, trace = _request_id(request.headers.get("Opc-Request-Id", ""))
-        reply = await _reply(request, routes, runner, f"{customer}/{trace}")
+        reply = await _reply(request, routes, runner, callers, f"{customer}/{trace}")
         response = web.Response(status=reply.status, body=reply.body)
         response.headers.extend(reply.headers)
         response.headers["Opc-Request-Id"] = f"{customer}/{trace}/{_new_id()}"
@@ -74,11 +84,15 @@ def create_app(routes: Sequence[Route], runner: FunctionRunner) -> web.Applicati
 
 @asynccontextmanager
 async def serve(
-    routes: Sequence[Route], runner: FunctionRunner, host: str = "127.0.0.1", port: int = 0
+    routes: Sequence[Route],
+    runner: FunctionRunner,
+    host: str = "127.0.0.1",
+    port: int = 0,
+    callers: Callers | None = None,
 ) -> AsyncIterator[str]:
     """Serve the gateway within `async with`; gives its URL. Port 0 takes a free one."""
     server = web.AppRunner(
-        create_app(routes, runner),
+        create_app(routes, runner, callers or Callers()),
         access_log=None,
         max_line_size=_PARSED_HEAD_BYTES,
         max_field_size=_PARSED_HEAD_BYTES,
@@ -95,18 +109,25 @@ async def serve(
 
 
 async def _reply(
-    request: web.Request, routes: Sequence[Route], runner: FunctionRunner, request_id: str
+    request: web.Request, routes: Sequence[Route], runner: FunctionRunner, callers: Callers, request_id: str
 ) -> Reply:
     if _head_bytes(request) > MAX_HEAD_BYTES:
         return problem(431, "RequestHeaderFieldsTooLarge", "Method, URI and headers exceed 8 KB together.")
     found = _find(routes, request.method, request.rel_url.raw_path)
     if isinstance(found, Reply):
         return found
+    client = request.remote or "127.0.0.1"
+    refusal = callers.refusal(request.headers, client, found.callers)
+    if refusal is not None:
+        return refusal
     try:
         body = await request.read()
     except web.HTTPRequestEntityTooLarge:
         return problem(413, "RequestBodyTooLarge", f"The body is over {MAX_BODY_BYTES} bytes (6 MB).")
-    headers = _forwarded(request.headers.items(), request.remote or "127.0.0.1", request_id)
+    passed = [
+        (name, value) for name, value in request.headers.items() if name.lower() != callers.header.lower()
+    ]
+    headers = _forwarded(passed, client, request_id)
     return await runner.call_http(found.function, request.method, request.rel_url.raw_path_qs, headers, body)
 
 

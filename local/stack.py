@@ -9,6 +9,7 @@ from pathlib import Path
 from aiohttp import web
 
 from local import gateway, identity, target
+from local.callers import Callers
 from local.functions import Function, FunctionRunner
 from local.oci_services.app import create_app
 from local.oci_services.functions import Invoke, InvokeReply, UnknownFunctionError
@@ -40,6 +41,7 @@ async def running(
     port: int = 0,
     target_port: int = 0,
     processes: int = 4,
+    callers: Callers | None = None,
 ) -> AsyncIterator[Stack]:
     """Run everything within `async with`; port 0 takes a free one, `processes` bounds each function's.
 
@@ -57,7 +59,7 @@ async def running(
         await _serve(opened, create_app(home, invoke=_invoke_through(runner)), services)
         await opened.enter_async_context(runner)
         url = await opened.enter_async_context(
-            gateway.serve(gateway.load_routes(), runner, host=HOST, port=port)
+            gateway.serve(gateway.load_routes(), runner, host=HOST, port=port, callers=callers)
         )
         yield Stack(url, target_url, oci_url, home, runner)
 

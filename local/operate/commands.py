@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import os
 import re
 from typing import Any
 
@@ -39,7 +40,8 @@ def add_arguments(subparsers: "argparse._SubParsersAction[argparse.ArgumentParse
             type=_header,
             default=[],
             metavar="'NAME: VALUE'",
-            help="sent with every call, to get past an authenticating gateway; may be repeated",
+            help="sent with every call, to get past an authenticating gateway; may be repeated. The key in "
+            "DATASYNC_API_KEY is sent as X-API-Key",
         )
         parser.add_argument("--json", dest="as_json", action="store_true", help="print JSON, and no progress")
     _add_filters(replay)
@@ -77,7 +79,7 @@ _FILTERS = (
 def run(args: argparse.Namespace) -> int:
     """Do the command that was parsed; returns the exit code."""
     try:
-        with Deployment(args.url, dict(args.headers)) as deployment:
+        with Deployment(args.url, _headers(args.headers)) as deployment:
             if args.operation == "status":
                 return status(deployment, as_json=args.as_json)
             given = vars(args)
@@ -181,6 +183,12 @@ def _header(text: str) -> tuple[str, str]:
     if match is None:
         raise argparse.ArgumentTypeError("write it as 'Name: value', in ASCII")
     return match[1], match[2]
+
+
+def _headers(given: list[tuple[str, str]]) -> dict[str, str]:
+    """The headers of every call; a key in the environment stands in no process list and no shell history."""
+    key = os.environ.get("DATASYNC_API_KEY")
+    return ({"X-API-Key": key} if key else {}) | dict(given)
 
 
 def _members(report: dict[str, Any], name: str) -> dict[str, Any]:

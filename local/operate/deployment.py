@@ -16,8 +16,8 @@ WAIT_LONGEST = 60.0  # seconds
 WAIT_DEFAULT = 2.0  # seconds, where a 429 or 503 does not say when to come back
 
 _ADVICE = {
-    401: "pass the credential that the gateway wants with --header 'Name: value'",
-    403: "this credential may not do that; pass another one with --header 'Name: value'",
+    401: "set DATASYNC_API_KEY, or pass what the gateway wants with --header 'Name: value'",
+    403: "this credential may not do that; it takes an operator's",
     404: "is --url the root of the deployment, without /process?",
     405: "is --url the root of the deployment, and is its version recent enough?",
     429: "wait a while, then start again",

@@ -56,13 +56,16 @@ async def call(api, method="POST", path="/v1/store", *, wish=None, **options):
 
 
 def test_the_routes_that_terraform_deploys_can_be_read():
-    routes = {(route.pattern.pattern, route.methods): route.function for route in gateway.load_routes()}
+    routes = {
+        (route.pattern.pattern, route.methods): (route.function, route.callers)
+        for route in gateway.load_routes()
+    }
     assert routes == {
-        ("/store", ("POST",)): "store-data",
-        ("/store/[^/]+", ("GET",)): "store-data",
-        ("/process", ("GET",)): "process-data",
-        ("/process", ("POST",)): "process-data",
-        ("/process/retry", ("POST",)): "process-data",
+        ("/store", ("POST",)): ("store-data", ("source",)),
+        ("/store/[^/]+", ("GET",)): ("store-data", ("source", "operator")),
+        ("/process", ("GET",)): ("process-data", ("operator",)),
+        ("/process", ("POST",)): ("process-data", ("operator",)),
+        ("/process/retry", ("POST",)): ("process-data", ("operator",)),
     }
 
 
