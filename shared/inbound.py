@@ -12,7 +12,7 @@ from shared.record import SYSTEM_MEMBERS
 
 OPERATIONS = ("POST", "PUT", "PATCH", "DELETE")
 _WITH_PAYLOAD = OPERATIONS[:3]
-_MEMBERS = frozenset(
+MEMBERS = frozenset(
     (
         "vaultSecretName",
         "targetRestApi",
@@ -127,7 +127,7 @@ class _Reader:
         if not isinstance(message, dict):
             self._fault("/streamMessage", "must be an object")
             message = {}
-        for name in sorted(outer.keys() & (_MEMBERS | message.keys())):
+        for name in sorted(outer.keys() & (MEMBERS | message.keys())):
             self._fault(f"/{_escaped(name)}", "stands beside streamMessage; put it inside, once")
         if "streamKey" in message:
             self._fault("/streamMessage/streamKey", "stands inside streamMessage; put it beside, once")

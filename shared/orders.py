@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Any
 
 from shared import jsontext
@@ -12,7 +13,7 @@ from shared.record import INVALID, timestamp
 from shared.retry import RetryPolicy
 from shared.settings import Settings, count, error_mapping, status_codes
 
-_RETRY_MEMBERS = (
+RETRY_MEMBERS = (
     *("noOfMessagesToProcess", "readAfterOffset", "retryCodes", "retryLimit", "errormapping"),
     *("streamOCIDToRetry", "from", "to", "targetRestApi", "streamKey", "force", "dryRun"),
 )
@@ -46,7 +47,7 @@ def process_order(body: bytes, settings: Settings, deadline: float, *, direct: b
 def retry_order(body: bytes, settings: Settings, deadline: float) -> Order:
     """Read the body of `/process/retry`: which failed records to replay, and under which rules."""
     reader = _Reader(_members(body))
-    reader.refuse_unknown(_RETRY_MEMBERS)
+    reader.refuse_unknown(RETRY_MEMBERS)
     limit = reader.limit(settings)
     selection = _retry_selection(reader, settings)
     streams = reader.read("errormapping", error_mapping)
@@ -145,9 +146,9 @@ def _members(body: bytes, *, lenient: bool = False) -> Mapping[str, Any]:
 def _count(value: Any) -> int:
     if isinstance(value, str):
         return count(value)
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+    if isinstance(value, bool) or not isinstance(value, int | Decimal) or value < 1 or value != int(value):
         raise ValueError("must be a whole number from 1")
-    return value
+    return int(value)
 
 
 def _boolean(value: Any) -> bool:
@@ -163,7 +164,7 @@ def _text(value: Any) -> str:
 
 
 def _offset(value: Any) -> str:
-    text = str(value) if value == -1 and not isinstance(value, bool) else value
+    text = "-1" if value == -1 and not isinstance(value, bool) else value
     if not isinstance(text, str) or len(text) > 64 or not text.isascii():
         raise ValueError("must be a lastReadOffset that an earlier answer gave, or -1")
     return text

@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, Field, dataclass, field, fields
+from decimal import Decimal
 from typing import Any
 
 from shared import allowlist
@@ -65,7 +66,7 @@ def status_codes(value: object) -> frozenset[str]:
 
 
 def _status_code(item: object) -> str:
-    text = str(item).strip()
+    text = str(int(item) if isinstance(item, Decimal) and item == int(item) else item).strip()
     if isinstance(item, bool) or not (text == OTHER_FAILURES or re.fullmatch(r"[1-5][0-9][0-9]", text)):
         raise ValueError(f"must hold HTTP status codes or {OTHER_FAILURES}, not {text[:40]!r}")
     return text

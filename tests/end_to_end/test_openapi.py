@@ -1,0 +1,105 @@
+"""`openapi.yaml` describes what is there: the routes, the README's examples, and whatever is asked."""
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import jsonschema_rs
+import pytest
+import yaml
+
+from local import gateway
+from shared import inbound, orders, record
+from tests.end_to_end import bundle as bundles
+from tests.end_to_end.bundle import ROOT, Bundle
+from tests.end_to_end.test_readme import README, blocks, section
+from tests.fuzz import described
+
+DESCRIPTION: dict[str, Any] = yaml.safe_load((ROOT / "openapi.yaml").read_text())
+SCHEMAS = DESCRIPTION["components"]["schemas"]
+
+
+def fits(value: Any, name: str) -> bool:
+    schema = {"$ref": f"#/components/schemas/{name}", "components": DESCRIPTION["components"]}
+    return bool(jsonschema_rs.Draft202012Validator(schema).is_valid(value))
+
+
+def operations() -> Iterator[tuple[str, str, dict[str, Any]]]:
+    for path, methods in DESCRIPTION["paths"].items():
+        for method, operation in methods.items():
+            yield path, method.upper(), operation
+
+
+def test_it_describes_the_routes_that_terraform_deploys() -> None:
+    routes = json.loads(gateway.ROUTES.read_text())["routes"]
+    deployed = {(one["path"], *one["methods"], *one["callers"], one["description"]) for one in routes}
+    described_ = {
+        (path, method, *operation["x-callers"], operation["summary"])
+        for path, method, operation in operations()
+    }
+    assert described_ == deployed
+
+
+def test_its_members_are_those_of_the_code() -> None:
+    assert SCHEMAS["Message"]["properties"].keys() == inbound.MEMBERS
+    assert set(SCHEMAS["OwnMember"]["not"]["enum"]) == record.SYSTEM_MEMBERS
+    assert SCHEMAS["Message"]["properties"]["targetRestApiOperation"]["enum"] == [*inbound.OPERATIONS]
+    assert SCHEMAS["RetryRequest"]["properties"].keys() == set(orders.RETRY_MEMBERS)
+
+
+def test_its_examples_fit_its_schemas() -> None:
+    seen = 0
+    for _, _, operation in operations():
+        answers = [_resolved(one) for one in operation["responses"].values()]
+        for content in (one.get("content", {}) for one in [operation.get("requestBody", {}), *answers]):
+            for media in content.values():
+                name = media["schema"].get("$ref", "").rpartition("/")[2]
+                shown = [one["value"] for one in media.get("examples", {}).values()]
+                for example in shown + ([media["example"]] if "example" in media else []):
+                    seen += 1
+                    assert fits(example, name), (name, example)
+    assert seen > 30
+
+
+def _resolved(response: dict[str, Any]) -> dict[str, Any]:
+    name = response.get("$ref", "").rpartition("/")[2]
+    answer: dict[str, Any] = DESCRIPTION["components"]["responses"][name] if name else response
+    return answer
+
+
+def test_what_the_readme_shows_fits_it() -> None:
+    bodies = re.findall(r"^curl .*?/(store|process|process/retry) .*?-d '(.*?)'$", _calls(), re.M | re.S)
+    names = {"store": "StoreRequest", "process": "ProcessRequest", "process/retry": "RetryRequest"}
+    assert len(bodies) >= 5
+    for path, body in bodies:
+        value = json.loads(body.replace("http://127.0.0.1", "https://erp.example.com"))
+        assert fits(value, names[path]), body
+    stored, processed = (json.loads(block) for block in blocks(section("Calling it"), "json"))
+    assert fits(stored, "Stored")
+    assert fits(processed, "Processed")
+
+
+def _calls() -> str:
+    return "\n".join(blocks(section("Calling it"), "sh")).replace("\\\n", "").replace("  curl", "curl")
+
+
+def test_the_readme_s_table_of_errors_is_complete() -> None:
+    table = README.partition("### Errors")[2].partition("###")[0]
+    shown = {code for row in re.findall(r"^\| ([\d, ]+) \|", table, re.M) for code in row.split(", ")}
+    codes = {code for _, _, operation in operations() for code in operation["responses"] if code >= "400"}
+    assert shown == codes | {"405"}  # what has another method is no operation
+
+
+@pytest.fixture(scope="module")
+def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bundle]:
+    with bundles.running(tmp_path_factory.mktemp("described"), **described.SETTINGS) as bundle:
+        yield bundle
+
+
+def test_whatever_is_asked_is_answered_as_described(guarded: Bundle, tmp_path: Path) -> None:
+    done = described.run(guarded, tmp_path, "-n", "25", "--generation-deterministic")
+    assert done.returncode == 0, done.stdout[-8000:] + done.stderr
+    assert "Tested: 5" in done.stdout
+    assert "a defect" not in guarded.logs()

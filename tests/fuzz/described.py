@@ -1,0 +1,51 @@
+"""Requests made up after `openapi.yaml`, by schemathesis, against a running bundle."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import yaml
+
+from tests.end_to_end.bundle import ROOT, Bundle
+
+SOURCE, OPERATOR = "source-6e1f0a9b8c7d", "operator-1a2b3c4d5e6f"
+SETTINGS = {"API_KEYS": f"source/mobile:{SOURCE},operator/ops:{OPERATOR}"}
+"""What the bundle is started with."""
+
+# A well-formed record may still be refused, for a header's name or a token that is not the name's; and
+# any body for a NUL or a number that the database can't keep.
+_CONFIG = """
+headers = {{ "X-API-Key" = "{operator}" }}
+{more}
+
+[[operations]]
+include-operation-id = "store"
+headers = {{ "X-API-Key" = "{source}" }}
+checks.positive_data_acceptance.enabled = false
+
+[[operations]]
+include-operation-id = ["process", "retry"]
+checks.positive_data_acceptance.expected-statuses = [200, 422]
+
+[[operations]]
+include-operation-id = "state"
+checks.positive_data_acceptance.expected-statuses = [200, 404]
+"""
+
+
+def run(bundle: Bundle, folder: Path, *options: str, more: str = "") -> subprocess.CompletedProcess[str]:
+    """Run schemathesis with these options; exit code 0 where the bundle did as it is described."""
+    description = yaml.safe_load((ROOT / "openapi.yaml").read_text())
+    targets = [f"{bundle.target_url}/{path}" for path in ("ok", "status/404", "flaky/1", "echo/500", "reset")]
+    message = description["components"]["schemas"]["Message"]["properties"]
+    message["targetRestApi"] = {"enum": [*targets, "https://unlisted.example.com/"]}
+    (folder / "openapi.yaml").write_text(yaml.safe_dump(description))
+    (folder / "schemathesis.toml").write_text(_CONFIG.format(source=SOURCE, operator=OPERATOR, more=more))
+    command = [sys.executable, "-m", "schemathesis.cli", "--config-file", str(folder / "schemathesis.toml")]
+    return subprocess.run(
+        [*command, "run", str(folder / "openapi.yaml"), "--url", bundle.url, "--no-color", *options],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
