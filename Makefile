@@ -12,7 +12,7 @@ export ADVISORIES := import json, urllib.request as u; \
   json.load(u.urlopen('https://pypi.org/pypi/requests/json', timeout=10))['vulnerabilities']
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo run test bench check format pins clean
+.PHONY: help setup demo run test bench fuzz check format pins clean
 
 help: ## Explain the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -38,6 +38,9 @@ test: setup ## Run every test
 
 bench: setup ## Measure beside what it is compared with: tables, JSON and plots (minutes)
 	$(BIN)/python -m tests.benchmark
+
+fuzz: setup ## Make up requests and input for MINUTES (4), until something breaks
+	$(BIN)/python -m tests.fuzz $(MINUTES)
 
 check: setup ## Check format, lint, types, imports, and pinned packages for known vulnerabilities
 	$(BIN)/ruff format --check .

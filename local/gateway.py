@@ -78,7 +78,7 @@ def create_app(routes: Sequence[Route], runner: FunctionRunner, callers: Callers
         return response
 
     app = web.Application(client_max_size=MAX_BODY_BYTES)
-    app.router.add_route("*", "/{path:.*}", handle)
+    app.router.add_route("*", r"/{path:(?s:.*)}", handle)
     return app
 
 

@@ -118,13 +118,13 @@ class AuthorizedSender:
         if not answer.accepted:
             reason = f"at the token URL: {answer.reason}{_named_error(body)}"
             raise NoAccessToken(reason, connected=answer.code in (400, 401, 403))
-        authorization, lifetime = _read(body)
+        authorization, lifetime = read_answer(body)
         self._tokens.keep(credentials, authorization, lifetime)
         del self._fetches[credentials]
         return authorization
 
 
-def _read(body: bytes) -> tuple[str, float]:
+def read_answer(body: bytes) -> tuple[str, float]:
     """Return the `Authorization` and its lifetime in seconds, of a successful answer [section 5.1]."""
     members = _members(body)
     token, kind = members.get("access_token"), members.get("token_type")

@@ -19,6 +19,9 @@ a payload or the text of a lower layer's exception.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+MOST_NAMED = 1000
+"""Faults that one answer names: one for each record of the longest array."""
+
 
 @dataclass(frozen=True)
 class Fault:
@@ -96,10 +99,17 @@ class UnsupportedMediaType(CallerError):
 
 
 class Invalid(CallerError):
-    """The body is JSON, and breaks rules of the contract: all of them are in `faults`."""
+    """The body is JSON, and breaks rules of the contract: they are in `faults`."""
 
     status = 422
     title = "The request breaks a rule"
+
+    @classmethod
+    def of(cls, faults: Sequence[Fault], consequence: str) -> "Invalid":
+        """Return the error for these faults; of more than MOST_NAMED the first are named."""
+        more = f" or more; the first {MOST_NAMED} are named" if len(faults) > MOST_NAMED else ""
+        count = min(len(faults), MOST_NAMED + 1)
+        return cls(f"{count} rule(s) broken{more}; {consequence}.", faults[:MOST_NAMED])
 
 
 class DependencyDown(DataSyncError):

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from shared.allowlist import TargetUrl, parse_url
-from shared.errors import Fault, Invalid
+from shared.errors import MOST_NAMED, Fault, Invalid
 from shared.record import SYSTEM_MEMBERS
 
 OPERATIONS = ("POST", "PUT", "PATCH", "DELETE")
@@ -59,7 +59,7 @@ def read(value: Any, *, has_token: bool, target_refusal: TargetCheck) -> Batch:
     """Read the records in a body's JSON value, in either form, one or an array.
 
     `target_refusal` says why a well-formed URL may not be a target. Raises Invalid with one fault, at its
-    JSON Pointer, for every rule that is broken.
+    JSON Pointer, for every rule that is broken, as far as they can be named.
     """
     is_array = isinstance(value, list)
     items = value if is_array else [value]
@@ -69,8 +69,10 @@ def read(value: Any, *, has_token: bool, target_refusal: TargetCheck) -> Batch:
         reader = _Reader(f"/{index}" if is_array else "", has_token, target_refusal)
         records.append(reader.read(item))
         faults += reader.faults
+        if len(faults) > MOST_NAMED:
+            break
     if faults:
-        raise Invalid(f"{len(faults)} rule(s) broken; nothing was stored.", faults)
+        raise Invalid.of(faults, "nothing was stored")
     return Batch(records, is_array)
 
 
@@ -107,9 +109,11 @@ class _Reader:
             self._fault("", "must be an object: a record")
             return {}
         outer, message, at = self._taken_apart(item)
+        self._check_key(outer)
+        if message is None:
+            return {}
         for name in sorted((outer.keys() | message.keys()) & SYSTEM_MEMBERS):
             self._fault(f"{at if name in message else ''}/{name}", "is written by the system; leave it away")
-        self._check_key(outer)
         self._check_secret(message, at)
         self._check_target(message, at)
         self._check_operation(message, at)
@@ -117,8 +121,8 @@ class _Reader:
             self._check_headers(message["targetRestApiHeaders"], f"{at}/targetRestApiHeaders")
         return outer | message
 
-    def _taken_apart(self, item: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any], str]:
-        """Return what stands beside the message, the message, and the message's pointer."""
+    def _taken_apart(self, item: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any] | None, str]:
+        """Return what stands beside the message, the message if it is one, and its pointer."""
         if "streamMessage" not in item:
             message = {name: value for name, value in item.items() if name != "streamKey"}
             return {"streamKey": item["streamKey"]} if "streamKey" in item else {}, message, ""
@@ -126,7 +130,7 @@ class _Reader:
         message = item["streamMessage"]
         if not isinstance(message, dict):
             self._fault("/streamMessage", "must be an object")
-            message = {}
+            return outer, None, ""
         for name in sorted(outer.keys() & (MEMBERS | message.keys())):
             self._fault(f"/{_escaped(name)}", "stands beside streamMessage; put it inside, once")
         if "streamKey" in message:
@@ -176,7 +180,7 @@ class _Reader:
             self._fault(pointer, str(error))
             return
         seen: set[str] = set()
-        for place, name, value in pairs:
+        for place, name, value in pairs[:_MOST_HEADERS]:
             detail = header_fault(name, value) or (
                 "stands twice; send it once" if name.lower() in seen else ""
             )

@@ -121,7 +121,7 @@ def _check_headers(token: str | None, key: str | None) -> None:
             Fault("", "was sent with an Authorization that begins with {; only an operator keeps credentials")
         )
     if faults:
-        raise Invalid(f"{len(faults)} rule(s) broken; nothing was stored.", faults)
+        raise Invalid.of(faults, "nothing was stored")
 
 
 def _answer(documents: Sequence[Document], is_array: bool) -> dict[str, Any]:

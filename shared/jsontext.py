@@ -1,15 +1,17 @@
 """JSON text to Python values and back, exactly: no number passes through a double.
 
-`simplejson` is used because the standard library can read a number as `Decimal` but cannot write one.
+`simplejson` writes, because the standard library can read a number as `Decimal` but cannot write one.
 """
 
+import json
 import re
+from collections import Counter
 from decimal import Context, Decimal, Inexact, InvalidOperation, Overflow, Subnormal
 from typing import Any
 
 import simplejson
 
-from shared.errors import Fault, Invalid, NotJson
+from shared.errors import Fault, Invalid, NotJson, TooLarge
 
 # Oracle's NUMBER keeps 38 digits for sure, and magnitudes from 1e-130 to below 1e126.
 # [SQL Language Reference, "NUMBER Data Type"]
@@ -19,7 +21,11 @@ _NUMBER = Context(
 _SHORT_INTEGER = 38
 _DEEPEST = 100  # levels; what reads and writes JSON elsewhere may recurse
 _TOO_DEEP = f"The body nests deeper than {_DEEPEST} levels; flatten it."
-_NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
+_MOST_VALUES = 100_000
+_STRING = re.compile(
+    r'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)', re.DOTALL
+)  # one without an end ends with the text
+_NUL = re.compile(rb"(?<!\\)(?:\\\\)*+\\u0000")
 
 
 def parse(body: bytes) -> Any:
@@ -29,22 +35,23 @@ def parse(body: bytes) -> Any:
     {'amount': Decimal('0.10')}
 
     Raises NotJson where the text is not JSON, names a member twice, holds half of a surrogate pair or nests
-    too deep; Invalid where it holds a number or a character that the database cannot keep exactly.
+    too deep; TooLarge where it holds more values than are read; Invalid where it holds a number or a
+    character that the database cannot keep exactly.
     """
     try:
-        text = body.decode("utf-8")
+        text = body.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise NotJson(f"The body is not UTF-8 (byte {error.start}); send JSON encoded as UTF-8.") from None
+    _refuse_too_many(text)
     try:
-        value = simplejson.loads(
+        value = json.loads(
             text,
             object_pairs_hook=_object,
             parse_float=_number,
             parse_int=_integer,
             parse_constant=_constant,
-            allow_nan=True,
         )
-    except simplejson.JSONDecodeError as error:
+    except json.JSONDecodeError as error:
         what = error.msg.replace(" %r", "").removesuffix(" at").lower()
         raise NotJson(f"The body is not JSON: {what} at line {error.lineno}, column {error.colno}.") from None
     except RecursionError:
@@ -54,6 +61,19 @@ def parse(body: bytes) -> Any:
     if "\\u" in text:
         _refuse_unstorable(value)
     return value
+
+
+def _refuse_too_many(text: str) -> None:
+    """Refuse a text whose values would take many times its own size in memory, before they are made.
+
+    A value is the first of all, the first in its array or object, or stands behind a comma.
+    """
+    if _most_values(text) > _MOST_VALUES and _most_values(_STRING.sub("", text)) > _MOST_VALUES:
+        raise TooLarge(f"The body holds more than {_MOST_VALUES} values; send fewer at once.")
+
+
+def _most_values(text: str) -> int:
+    return 1 + text.count(",") + text.count("[") + text.count("{")
 
 
 def _is_too_deep(value: Any) -> bool:
@@ -80,8 +100,7 @@ _ENCODER = simplejson.JSONEncoder(  # made once: `dumps` makes one for each call
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     members = dict(pairs)
     if len(members) != len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for name in names if names.count(name) > 1)
+        twice = next(name for name, times in Counter(name for name, _ in pairs).items() if times > 1)
         raise NotJson(f"The member {twice[:100]!r} stands twice in one object; send it once.")
     return members
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from shared import jsontext
 from shared.collection import FAILED, REPLAY, Selection, due
-from shared.errors import Fault, Invalid, NotJson
+from shared.errors import MOST_NAMED, Fault, Invalid, NotJson
 from shared.record import INVALID, timestamp
 from shared.retry import RetryPolicy
 from shared.settings import Settings, count, error_mapping, status_codes
@@ -117,14 +117,14 @@ class _Reader:
 
     def refuse_unknown(self, known: tuple[str, ...]) -> None:
         """Note every member that means nothing: a mistyped filter would replay too much."""
-        for name in sorted(self._members.keys() - set(known)):
+        for name in sorted(self._members.keys() - set(known))[: MOST_NAMED + 1]:
             pointer = name.replace("~", "~0").replace("/", "~1")
             self._faults.append(Fault(f"/{pointer}", f"is unknown; the members are {', '.join(known)}"))
 
     def finish(self) -> None:
         """Raise Invalid where anything was wrong."""
         if self._faults:
-            raise Invalid(f"{len(self._faults)} rule(s) broken; nothing was done.", self._faults)
+            raise Invalid.of(self._faults, "nothing was done")
 
 
 def _members(body: bytes, *, lenient: bool = False) -> Mapping[str, Any]:

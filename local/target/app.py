@@ -25,7 +25,7 @@ def create_app(*, recording: bool = True) -> web.Application:
         app.router.add_delete("/_received", _forget_received)
         app.router.add_get("/_duplicates", _show_duplicates)
     for method in METHODS:
-        app.router.add_route(method, "/{path:[^_].*}", _receive)
+        app.router.add_route(method, r"/{path:(?s:[^_].*)}", _receive)
     return app
 
 

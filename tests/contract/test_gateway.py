@@ -89,8 +89,8 @@ async def test_a_request_reaches_the_function_with_path_and_query_as_sent(api):
 async def test_a_path_parameter_takes_one_segment(api):
     response, _ = await call(api, "GET", "/v1/store/0193-abc")
     assert response.status != 404
-    for path in "/v1/store/", "/v1/store/a/b", "/store", "/v1", "/v1/stores":
-        response, body = await call(api, "GET", path)
+    for path in "/v1/store/", "/v1/store/a/b", "/store", "/v1", "/v1/stores", "/v1/%0A/a%0D", "/%00":
+        response, body = await call(api, "GET", URL(path, encoded=True))
         assert is_problem(response, body, 404, "NotFound")
 
 

@@ -1,0 +1,251 @@
+"""Whatever comes in is read, or refused in words: nothing else happens, and what is let in can be sent."""
+
+import json
+import math
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+from urllib.parse import urlsplit
+
+from hypothesis import assume, given
+from hypothesis import strategies as st
+from yarl import URL
+
+from shared import access_tokens, allowlist, credentials, hub, inbound, jsontext, record, sender
+from shared.errors import CallerError, Invalid, Misconfigured, NotJson
+from shared.orders import RETRY_MEMBERS, process_order, retry_order
+from shared.retry import retry_after_seconds
+from shared.settings import Settings
+from tests.fuzz.made_up import BODIES, HOSTS, JSON, RECORDS, TEXT, URLS
+
+ALLOWED = allowlist.parse_allowed("erp.example.com,*.wild.example.com:8443,http://8.8.8.8,127.0.0.1")
+NAMES = sorted(Settings.__dataclass_fields__)
+REQUIRED = {
+    "DATABASE_DSN": "sqlite:x",
+    "VAULT_OCID": "v",
+    "VAULT_KEY_OCID": "k",
+    "VAULT_COMPARTMENT_OCID": "c",
+}
+SETTINGS = Settings.from_config(REQUIRED)
+VALUES = st.sampled_from(
+    (
+        *(
+            "1",
+            "0",
+            "-1",
+            "500ms",
+            "30s",
+            "6h",
+            "1s..2s",
+            "2s..1s",
+            "..",
+            "1MiB",
+            "7MiB",
+            "503,abc",
+            "[",
+            "{}",
+        ),
+        *(
+            "erp.example.com:8443",
+            "*.a",
+            "http://",
+            "u:p@h",
+            "10.0.0.0/8",
+            "10.0.0.1/8",
+            "::/0",
+            "nan",
+            "1e9",
+        ),
+        *('[{"responsecode": 503, "stream": "a"}]', '[{"responsecode": true}]', "[" * 5000, "٣", "9" * 400),
+    )
+)
+
+
+def target_refusal(url: allowlist.TargetUrl) -> str | None:
+    return allowlist.refusal(url, ALLOWED, ())
+
+
+@given(st.binary(max_size=200) | TEXT.map(str.encode) | JSON.map(jsontext.dump))
+def test_bytes_are_json_or_refused(body: bytes) -> None:
+    try:
+        value = jsontext.parse(body)
+    except (NotJson, Invalid):
+        return
+    json.loads(body)  # nothing is JSON here that is none elsewhere
+    assert jsontext.parse(jsontext.dump(value)) == value
+
+
+@given(JSON)
+def test_values_are_written_and_read_exactly(value: Any) -> None:
+    assume("\\u0000" not in json.dumps(value, default=str))
+    body = jsontext.dump(value)
+    try:
+        read = jsontext.parse(body)
+    except Invalid:  # a number that the database can't keep
+        return
+    assert read == value
+    assert jsontext.dump(read) == body or "e" in body.decode().lower()
+
+
+@given(BODIES, st.booleans())
+def test_a_body_is_records_that_can_be_sent_or_faults_that_are_there(body: Any, has_token: bool) -> None:
+    body = as_it_comes(body)
+    try:
+        batch = inbound.read(body, has_token=has_token, target_refusal=target_refusal)
+    except Invalid as error:
+        assert error.faults
+        for fault in error.faults:
+            resolved(body, fault.pointer)
+        return
+    for members in batch.records:
+        assert not members.keys() & record.SYSTEM_MEMBERS
+        document = record.stored(members, 100, None)
+        pairs = sender.headers(document, "token")
+        names = [name.lower() for name, _ in pairs]
+        assert len(set(names)) == len(names)
+        assert not [one for pair in pairs for one in pair if set(one) & set("\r\n\0")]
+        assert isinstance(sender.body(document), bytes | None)
+        assert record.shown(document).keys().isdisjoint({"targetRestApiPayload", "targetRestApiHeaders"})
+        assert jsontext.parse(jsontext.dump(document)) is not None
+
+
+def as_it_comes(value: Any) -> Any:
+    try:
+        return jsontext.parse(jsontext.dump(value))
+    except (NotJson, Invalid):
+        return assume(False)
+
+
+def resolved(body: Any, pointer: str) -> None:
+    """Walk a JSON Pointer (RFC 6901); its last member may be missing, no other may."""
+    parts = [part.replace("~1", "/").replace("~0", "~") for part in pointer.split("/")[1:]]
+    for place, part in enumerate(parts):
+        if isinstance(body, list):
+            body = body[int(part)]
+        elif part in body:
+            body = body[part]
+        else:
+            assert place == len(parts) - 1, pointer
+
+
+@given(URLS | TEXT)
+def test_a_url_that_is_let_in_means_one_place_to_everybody(text: str) -> None:
+    try:
+        url = allowlist.parse_url(text)
+    except ValueError:
+        return
+    connected, standard = URL(text, encoded=True), urlsplit(text)
+    assert connected.scheme == url.scheme
+    assert (connected.raw_host or "").lower().strip("[]") == url.host.strip("[]") == standard.hostname
+    assert connected.port == url.port == (standard.port or {"http": 80, "https": 443}[url.scheme])
+    assert connected.raw_user is connected.raw_password is standard.username is None
+    if allowlist.refusal(url, ALLOWED, ()) is None:
+        assert url.host in ("erp.example.com", "8.8.8.8") or url.host.endswith(".wild.example.com")
+
+
+@given(st.sampled_from(HOSTS) | TEXT)
+def test_allowed_targets_are_read_or_refused(host: str) -> None:
+    for entry in (host, f"*.{host}", f"http://{host}", f"{host}:8443"):
+        try:
+            allowed = allowlist.parse_allowed(entry)
+        except ValueError as error:
+            assert str(error)
+            continue
+        for one in allowed:
+            assert one.host != "."
+            assert one.scheme in ("http", "https")
+
+
+@given(st.dictionaries(st.sampled_from(NAMES).map(str.upper), VALUES | TEXT, max_size=4))
+def test_settings_are_read_or_named(config: dict[str, str]) -> None:
+    try:
+        Settings.from_config(REQUIRED | config)
+    except Misconfigured as error:
+        assert error.faults
+        named = {fault.pointer for fault in error.faults}
+        beside = {"DATABASE_USER", "DATABASE_PASSWORD_SECRET_OCID", "LEASE", "MESSAGES_PER_CALL"}
+        assert named <= config.keys() | beside
+
+
+@given(
+    st.dictionaries(st.sampled_from(RETRY_MEMBERS) | TEXT, JSON, max_size=4).map(jsontext.dump)
+    | JSON.map(jsontext.dump)
+    | st.binary(max_size=50)
+)
+def test_an_order_is_read_or_refused(body: bytes) -> None:
+    for read in (process_order, retry_order):
+        try:
+            order = read(body, SETTINGS, 0.0)
+        except (NotJson, Invalid):
+            continue
+        assert 1 <= order.limit <= SETTINGS.messages_per_call_max
+    assert process_order(body, SETTINGS, 0.0, direct=True) if b"noOf" not in body else True
+
+
+@given(
+    st.fixed_dictionaries({}, optional=dict.fromkeys(("stream", "partition", "key", "value", "offset"), JSON))
+)
+def test_a_streamed_message_is_read_or_set_aside(item: dict[str, Any]) -> None:
+    if hub.is_batch([item]):
+        message = hub.read(item, (), target_refusal)
+        assert message.name
+        assert message.fault or message.members
+
+
+@given(RECORDS.map(lambda value: jsontext.dump(value).decode()) | TEXT.map("{".__add__))
+def test_a_secret_is_a_token_or_says_what_is_wrong(content: str) -> None:
+    proof = credentials.proof(content)
+    if not credentials.describes_client(content):
+        assert proof == content
+        return
+    try:
+        assert credentials.parse(content).authorization == proof
+    except ValueError as error:
+        assert proof is None
+        assert "it" in str(error)
+
+
+@given(
+    st.binary(max_size=100)
+    | st.fixed_dictionaries(
+        {},
+        optional={
+            "access_token": TEXT | JSON,
+            "token_type": st.just("Bearer") | JSON,
+            "expires_in": JSON | TEXT,
+        },
+    ).map(jsontext.dump)
+)
+def test_an_access_token_can_stand_in_a_header(body: bytes) -> None:
+    try:
+        authorization, lifetime = access_tokens.read_answer(body)
+    except access_tokens.NoAccessToken:
+        return
+    assert authorization.isascii()
+    assert authorization.isprintable()
+    assert 0 < lifetime <= 24 * 3600
+
+
+@given(
+    TEXT | st.sampled_from(("Fri, 31 Dec 9999 23:59:59 -2359", "Mon, 1 Jan 0001 00:00:00 +2359", "1e5", "-1"))
+)
+def test_a_retry_after_is_seconds_or_nothing(header: str) -> None:
+    seconds = retry_after_seconds(header, datetime.now(UTC))
+    assert seconds is None or (math.isfinite(seconds) and seconds >= 0)
+
+
+@given(BODIES)
+def test_a_refusal_quotes_no_payload(body: Any) -> None:
+    marked = {
+        "targetRestApiPayload": "pay-l0ad",
+        "streamMessage": body,
+        "targetRestApiHeaders": [{"key": "pay-l0ad"}],
+    }
+    try:
+        inbound.read(marked, has_token=False, target_refusal=target_refusal)
+    except CallerError as error:
+        assert "pay-l0ad" not in error.detail + "".join(fault.detail for fault in error.faults)
+
+
+def test_decimals_are_what_the_strategies_make() -> None:
+    assert jsontext.parse(b"1.50") == Decimal("1.5")
