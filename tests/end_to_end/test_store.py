@@ -178,7 +178,7 @@ def assert_refused(bundle: Bundle, body: Any, pointer: str) -> None:
         (b'{"a": "\\ud800"}', "application/json", 400),
         (b'"\xff"', "application/json", 400),
         (b'{"a": NaN}', "application/json", 400),
-        (b"[" * 100_000, "application/json", 400),
+        (b"[" * 50_000, "application/json", 400),
         (b"{}", "text/plain", 415),
         (b"<a/>", "application/xml", 415),
         (b'{"a": "' + b"x" * (1024 * 1024) + b'"}', "application/json", 413),
