@@ -11,6 +11,8 @@ from urllib.parse import unquote_plus
 
 from aiohttp import web
 
+from tests.end_to_end.bundle import secret
+
 
 @dataclass
 class AuthorizationServer:
@@ -45,7 +47,7 @@ class AuthorizationServer:
         pair = base64.b64decode(encoded).decode().split(":")
         if scheme != "Basic" or [unquote_plus(one) for one in pair] != [self.client_id, self.client_secret]:
             return web.json_response({"error": "invalid_client", "error_description": str(pair)}, status=401)
-        self.issued.append(secrets.token_urlsafe(24))
+        self.issued.append(secret(secrets.token_urlsafe(24)))
         self.valid.add(self.issued[-1])
         answer = {"access_token": self.issued[-1], "token_type": "bearer"}
         return web.json_response(answer | ({} if self.lifetime is None else {"expires_in": self.lifetime}))

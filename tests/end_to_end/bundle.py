@@ -31,6 +31,23 @@ SETTINGS = {
     "RETRY_LIMIT": "3",
 }
 
+_secrets: set[str] = set()
+_homes: set[Path] = set()
+
+
+def secret(text: str) -> str:
+    """Note what must be found nowhere at the end of all tests, and return it."""
+    _secrets.update((text, base64.b64encode(text.encode()).decode()))
+    _secrets.update(part for part in text.split() if len(part) >= 12)
+    return text
+
+
+def leaks() -> list[tuple[str, str]]:
+    """Return where a secret stands in what all bundles have written: database, secret store, logs."""
+    files = (path for home in _homes for path in home.rglob("*") if path.is_file())
+    read = ((path, path.read_bytes()) for path in files)
+    return [(str(path), one) for path, content in read for one in _secrets if one.encode() in content]
+
 
 @dataclass
 class Bundle:
@@ -59,7 +76,11 @@ class Bundle:
     ) -> requests.Response:
         """One request to the gateway; header names are written with underscores."""
         named = {name.replace("_", "-"): value for name, value in headers.items()}
-        return requests.request(method, self.url + path, json=body, data=data, headers=named, timeout=60)
+        if "Authorization" in named:
+            secret(named["Authorization"])
+        response = requests.request(method, self.url + path, json=body, data=data, headers=named, timeout=60)
+        assert not [one for one in _secrets if one in response.text], "a secret stands in an answer"
+        return response
 
     def store(self, body: Any, token: str | None = None) -> Any:
         """Store what must be accepted; the answer."""
@@ -171,6 +192,7 @@ def running(
     home: Path, *, program: Sequence[str] = ("-m", "local", "run"), **settings: str
 ) -> Iterator[Bundle]:
     """Run a bundle on free ports, with `settings` over those for tests."""
+    _homes.add(home)
     environment = {"PORT": "0", "DATASYNC_HOME": str(home), **SETTINGS, **settings}
     with subprocess.Popen(
         [sys.executable, *program],

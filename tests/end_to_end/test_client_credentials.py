@@ -41,7 +41,8 @@ def keep(bundle: Bundle, server: AuthorizationServer, **members: str) -> str:
     known = ClientCredentials(f"{server.url}/token", server.client_id, server.client_secret, "orders.write")
     described = {name: getattr(known, name) for name in ("token_url", "client_id", "client_secret", "scope")}
     put_secret(bundle.home, f"datasync-{server.name}", json.dumps(described | members))
-    return known.authorization
+    bundles.secret(known.client_secret)
+    return bundles.secret(known.authorization)
 
 
 def stored(bundle: Bundle, server: AuthorizationServer, proof: str, number: int = 1) -> list[str]:
