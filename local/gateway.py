@@ -6,6 +6,7 @@ errors are problem details (RFC 9457) that hold the service's `code` and `messag
 """
 
 import json
+import logging
 import re
 import uuid
 from collections.abc import AsyncIterator, Sequence
@@ -29,6 +30,8 @@ _LINGER_SECONDS = 1.0
 _SHUTDOWN_SECONDS = 2.0
 """How long calls in flight may go on when the gateway stops."""
 
+_log = logging.getLogger(__name__)
+
 _ROUTE_PATH = re.compile(r"/|(/([A-Za-z0-9$_.+!*',()~:@-]+|\{[A-Za-z0-9_]+\}))+")
 _PARAMETER = re.compile(r"\{[A-Za-z0-9_]+\}")
 _REQUEST_ID_PART = re.compile(r"[A-Za-z0-9_-]{1,64}")
@@ -45,6 +48,17 @@ class Route:
     methods: tuple[str, ...]
     function: str
     callers: tuple[str, ...] = ROLES
+
+
+def _without_traceback(line: logging.LogRecord) -> bool:
+    """Leave of an error its type: the traceback of a request that is no HTTP quotes its headers."""
+    if line.exc_info and line.exc_info[0]:
+        line.msg, line.args = f"{line.getMessage()}: {line.exc_info[0].__name__}", ()
+        line.exc_info = None
+    return True
+
+
+_log.addFilter(_without_traceback)
 
 
 def load_routes(path: Path = ROUTES) -> tuple[Route, ...]:
@@ -94,6 +108,7 @@ async def serve(
     server = web.AppRunner(
         create_app(routes, runner, callers or Callers()),
         access_log=None,
+        logger=_log,
         max_line_size=_PARSED_HEAD_BYTES,
         max_field_size=_PARSED_HEAD_BYTES,
         max_headers=_PARSED_HEAD_BYTES,

@@ -233,3 +233,14 @@ async def test_a_warm_call_costs_a_few_milliseconds_at_most(api):
             assert await response.read() == b"echo"
         took.append(time.perf_counter() - begun)
     assert sorted(took)[25] < 0.02  # about 0.0015 on an idle machine
+
+
+async def test_a_request_that_is_no_http_is_logged_without_its_headers(api, caplog):
+    base = URL(str(api._base_url))
+    reader, writer = await asyncio.open_connection(base.host, base.port)
+    writer.write(b"GET /v1/store HTTP/1.1\r\nAuthorization: Bearer s3cret\x00\r\n\r\n")
+    assert (await reader.readline()).startswith(b"HTTP/1.0 400")
+    writer.close()
+    assert "BadHttpMessage" in caplog.text
+    assert "s3cret" not in caplog.text
+    assert "Traceback" not in caplog.text
