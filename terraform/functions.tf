@@ -1,0 +1,59 @@
+resource "oci_artifacts_container_repository" "this" {
+  for_each       = local.functions
+  compartment_id = var.compartment_ocid
+  display_name   = "${var.name}/${each.key}"
+  is_public      = false
+  is_immutable   = true # a tag stays with its image: what runs is what was checked
+  freeform_tags  = local.tags
+}
+
+resource "oci_functions_application" "this" {
+  compartment_id             = var.compartment_ocid
+  display_name               = var.name
+  shape                      = var.shape
+  subnet_ids                 = [local.private_subnet]
+  network_security_group_ids = [local.groups["functions"]]
+  freeform_tags              = local.tags
+
+  # Read by both functions; 4 KB in all [OCI Functions, limits], which a test holds.
+  config = merge(var.settings, {
+    DATABASE_DSN                  = local.database_dsn
+    DATABASE_USER                 = "DATASYNC"
+    DATABASE_PASSWORD_SECRET_OCID = oci_vault_secret.password["schema"].id
+    VAULT_OCID                    = oci_kms_vault.this["tokens"].id
+    VAULT_KEY_OCID                = oci_kms_key.this["tokens"].id
+    VAULT_COMPARTMENT_OCID        = var.compartment_ocid
+    ALLOWED_TARGETS               = join(",", var.allowed_targets)
+  })
+
+  dynamic "trace_config" {
+    for_each = var.apm_domain_ocid == null ? [] : [var.apm_domain_ocid]
+    content {
+      domain_id  = trace_config.value
+      is_enabled = true
+    }
+  }
+}
+
+resource "oci_functions_function" "this" {
+  for_each                         = local.functions
+  application_id                   = oci_functions_application.this.id
+  display_name                     = each.key
+  image                            = "${local.registry}/${oci_artifacts_container_repository.this[each.key].display_name}:${var.image_tag}"
+  memory_in_mbs                    = var.memory_in_mbs[each.key]
+  timeout_in_seconds               = each.key == "process-data" ? 300 : 30
+  detached_mode_timeout_in_seconds = 300
+  freeform_tags                    = local.tags
+
+  provisioned_concurrency_config {
+    strategy = each.key == "store-data" && var.warm_stores > 0 ? "CONSTANT" : "NONE"
+    count    = each.key == "store-data" && var.warm_stores > 0 ? var.warm_stores : null
+  }
+
+  dynamic "trace_config" {
+    for_each = var.apm_domain_ocid == null ? [] : [1]
+    content {
+      is_enabled = true
+    }
+  }
+}

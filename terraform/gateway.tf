@@ -1,0 +1,90 @@
+resource "oci_apigateway_gateway" "this" {
+  compartment_id             = var.compartment_ocid
+  display_name               = var.name
+  endpoint_type              = var.public_endpoint ? "PUBLIC" : "PRIVATE"
+  subnet_id                  = local.gateway_subnet
+  network_security_group_ids = [local.groups["gateway"]]
+  freeform_tags              = local.tags
+}
+
+resource "oci_apigateway_deployment" "this" {
+  compartment_id = var.compartment_ocid
+  gateway_id     = oci_apigateway_gateway.this.id
+  display_name   = var.name
+  path_prefix    = local.routes.path_prefix
+  freeform_tags  = local.tags
+
+  specification {
+    request_policies {
+      rate_limiting {
+        rate_in_requests_per_second = var.rate_limit
+        rate_key                    = "CLIENT_IP"
+      }
+
+      dynamic "authentication" {
+        for_each = var.caller_tokens == null ? [] : [var.caller_tokens]
+        content {
+          type                        = "JWT_AUTHENTICATION"
+          token_header                = var.caller_header
+          token_auth_scheme           = "Bearer"
+          is_anonymous_access_allowed = false
+          issuers                     = authentication.value.issuers
+          audiences                   = authentication.value.audiences
+
+          public_keys {
+            type                        = "REMOTE_JWKS"
+            uri                         = authentication.value.jwks_url
+            max_cache_duration_in_hours = 1
+          }
+        }
+      }
+    }
+
+    dynamic "routes" {
+      for_each = local.routes.routes
+      content {
+        path    = routes.value.path
+        methods = routes.value.methods
+
+        backend {
+          type        = "ORACLE_FUNCTIONS_BACKEND"
+          function_id = oci_functions_function.this[routes.value.function].id
+        }
+
+        request_policies {
+          dynamic "authorization" {
+            for_each = var.caller_tokens == null ? [] : [var.caller_tokens.scope_prefix]
+            content {
+              type          = "ANY_OF"
+              allowed_scope = [for caller in routes.value.callers : "${authorization.value}${caller}"]
+            }
+          }
+
+          # The caller's own token goes no further.
+          header_transformations {
+            filter_headers {
+              type = "BLOCK"
+              items {
+                name = var.caller_header
+              }
+            }
+          }
+        }
+      }
+    }
+  }
+
+  lifecycle {
+    precondition {
+      condition     = (var.caller_tokens == null) == var.allow_anonymous
+      error_message = "Say how callers are known, with caller_tokens; or let anybody store and process, with allow_anonymous = true."
+    }
+  }
+}
+
+check "callers_are_known" {
+  assert {
+    condition     = !var.allow_anonymous
+    error_message = "allow_anonymous: ANYBODY who reaches ${oci_apigateway_gateway.this.hostname} may store, process and replay."
+  }
+}

@@ -1,0 +1,63 @@
+# Who may do what. Each function has a dynamic group of its own, so that store-data can't read what others keep,
+# and process-data can't make secrets.
+
+locals {
+  store_group   = "${var.name}-store-data"
+  process_group = "${var.name}-process-data"
+  here          = "in compartment id ${var.compartment_ocid}"
+
+  tokens_vault = oci_kms_vault.this["tokens"].id
+  tokens_key   = oci_kms_key.this["tokens"].id
+  prefix       = lookup(var.settings, "SECRET_PREFIX", "datasync-")
+  store_data   = oci_functions_function.this["store-data"].id
+  process_data = oci_functions_function.this["process-data"].id
+
+  statements = merge(
+    {
+      # The gateway calls the functions of this compartment.
+      "gateway calls functions" = "allow any-user to use functions-family ${local.here} where all {request.principal.type = 'ApiGateway', request.resource.compartment.id = '${var.compartment_ocid}', request.principal.id = '${oci_apigateway_gateway.this.id}'}"
+
+      # Both functions read the password of the schema user, and no other system secret.
+      "store-data reads the database's password"   = "allow dynamic-group ${local.store_group} to read secret-bundles ${local.here} where target.secret.id = '${oci_vault_secret.password["schema"].id}'"
+      "process-data reads the database's password" = "allow dynamic-group ${local.process_group} to read secret-bundles ${local.here} where target.secret.id = '${oci_vault_secret.password["schema"].id}'"
+
+      # Callers' tokens, by their prefix: store-data compares, process-data sends.
+      "store-data reads tokens"   = "allow dynamic-group ${local.store_group} to read secret-bundles ${local.here} where all {target.vault.id = '${local.tokens_vault}', target.secret.name = /${local.prefix}*/}"
+      "process-data reads tokens" = "allow dynamic-group ${local.process_group} to read secret-bundles ${local.here} where all {target.vault.id = '${local.tokens_vault}', target.secret.name = /${local.prefix}*/}"
+
+      # store-data keeps new tokens, and asks for the state of one that can't be read yet. It changes and deletes none.
+      "store-data makes secrets"   = "allow dynamic-group ${local.store_group} to manage secrets ${local.here} where any {request.permission = 'SECRET_CREATE', request.permission = 'SECRET_INSPECT'}"
+      "store-data uses the vault"  = "allow dynamic-group ${local.store_group} to use vaults ${local.here} where target.vault.id = '${local.tokens_vault}'"
+      "store-data uses the key"    = "allow dynamic-group ${local.store_group} to use keys ${local.here} where target.key.id = '${local.tokens_key}'"
+      "process-data starts others" = "allow dynamic-group ${local.process_group} to use fn-invocation ${local.here} where target.function.id = '${local.process_data}'" # FAN_OUT
+    },
+    # Resource Scheduler calls process-data.
+    { for key, schedule in oci_resource_scheduler_schedule.this : "schedule ${key} calls functions" => "allow any-user to manage functions-family ${local.here} where all {request.principal.type = 'resourceschedule', request.principal.id = '${schedule.id}'}" },
+    # Connector Hub reads one Stream and calls store-data.
+    var.stream_ocid == null ? {} : {
+      "connector reads the Stream" = "allow any-user to {STREAM_READ, STREAM_CONSUME} ${local.here} where all {request.principal.type = 'serviceconnector', target.stream.id = '${var.stream_ocid}', request.principal.compartment.id = '${var.compartment_ocid}'}"
+      "connector calls store-data" = "allow any-user to use fn-invocation ${local.here} where all {request.principal.type = 'serviceconnector', target.function.id = '${local.store_data}', request.principal.compartment.id = '${var.compartment_ocid}'}"
+      "connector sees functions"   = "allow any-user to use fn-function ${local.here} where all {request.principal.type = 'serviceconnector', request.principal.compartment.id = '${var.compartment_ocid}'}"
+    },
+  )
+}
+
+resource "oci_identity_dynamic_group" "this" {
+  provider       = oci.home
+  for_each       = { (local.store_group) = local.store_data, (local.process_group) = local.process_data }
+  compartment_id = var.tenancy_ocid
+  name           = each.key
+  description    = "A function of OCI Data Sync"
+  matching_rule  = "ALL {resource.type = 'fnfunc', resource.id = '${each.value}'}"
+  freeform_tags  = local.tags
+}
+
+resource "oci_identity_policy" "this" {
+  provider       = oci.home
+  compartment_id = var.compartment_ocid
+  name           = var.name
+  description    = "What OCI Data Sync needs, and nothing more"
+  statements     = values(local.statements)
+  freeform_tags  = local.tags
+  depends_on     = [oci_identity_dynamic_group.this]
+}

@@ -1,0 +1,29 @@
+data "oci_identity_tenancy" "this" {
+  tenancy_id = var.tenancy_ocid
+}
+
+data "oci_identity_regions" "all" {}
+
+data "oci_objectstorage_namespace" "this" {
+  compartment_id = var.tenancy_ocid
+}
+
+data "oci_core_services" "regional" {
+  filter {
+    name   = "name"
+    values = ["All .* Services In Oracle Services Network"]
+    regex  = true
+  }
+}
+
+locals {
+  home_region = one([
+    for region in data.oci_identity_regions.all.regions : region.name
+    if region.key == data.oci_identity_tenancy.this.home_region_key
+  ])
+
+  routes    = jsondecode(file("${path.module}/routes.json"))
+  functions = toset(["store-data", "process-data"])
+  registry  = "ocir.${var.region}.oci.oraclecloud.com/${data.oci_objectstorage_namespace.this.namespace}"
+  tags      = { "managed-by" = "oci-data-sync", "deployment" = var.name }
+}

@@ -1,0 +1,183 @@
+# A network of its own, unless one is given: a private subnet for functions and database, one for the gateway.
+
+locals {
+  own_network     = var.vcn_ocid == null
+  vcn             = local.own_network ? one(oci_core_vcn.this[*].id) : var.vcn_ocid
+  private_subnet  = local.own_network ? one(oci_core_subnet.private[*].id) : var.subnet_ocid
+  gateway_subnet  = local.own_network ? one(oci_core_subnet.gateway[*].id) : var.gateway_subnet_ocid
+  oracle_services = one(data.oci_core_services.regional.services)
+}
+
+resource "oci_core_vcn" "this" {
+  count          = local.own_network ? 1 : 0
+  compartment_id = var.compartment_ocid
+  display_name   = var.name
+  cidr_blocks    = [var.vcn_cidr]
+  dns_label      = substr(replace(var.name, "-", ""), 0, 15)
+  freeform_tags  = local.tags
+}
+
+resource "oci_core_service_gateway" "this" {
+  count          = local.own_network ? 1 : 0
+  compartment_id = var.compartment_ocid
+  vcn_id         = local.vcn
+  display_name   = "${var.name}-oracle-services"
+  freeform_tags  = local.tags
+
+  services {
+    service_id = local.oracle_services.id
+  }
+}
+
+resource "oci_core_nat_gateway" "this" {
+  count          = local.own_network && var.targets_on_internet ? 1 : 0
+  compartment_id = var.compartment_ocid
+  vcn_id         = local.vcn
+  display_name   = "${var.name}-targets"
+  freeform_tags  = local.tags
+}
+
+resource "oci_core_internet_gateway" "this" {
+  count          = local.own_network && var.public_endpoint ? 1 : 0
+  compartment_id = var.compartment_ocid
+  vcn_id         = local.vcn
+  display_name   = "${var.name}-callers"
+  freeform_tags  = local.tags
+}
+
+resource "oci_core_route_table" "private" {
+  count          = local.own_network ? 1 : 0
+  compartment_id = var.compartment_ocid
+  vcn_id         = local.vcn
+  display_name   = "${var.name}-private"
+  freeform_tags  = local.tags
+
+  route_rules {
+    description       = "Vault, Functions, Monitoring and the registry, without leaving Oracle's network"
+    destination       = local.oracle_services.cidr_block
+    destination_type  = "SERVICE_CIDR_BLOCK"
+    network_entity_id = one(oci_core_service_gateway.this[*].id)
+  }
+
+  dynamic "route_rules" {
+    for_each = oci_core_nat_gateway.this[*].id
+    content {
+      description       = "targets on the internet"
+      destination       = "0.0.0.0/0"
+      destination_type  = "CIDR_BLOCK"
+      network_entity_id = route_rules.value
+    }
+  }
+}
+
+resource "oci_core_route_table" "gateway" {
+  count          = local.own_network ? 1 : 0
+  compartment_id = var.compartment_ocid
+  vcn_id         = local.vcn
+  display_name   = "${var.name}-gateway"
+  freeform_tags  = local.tags
+
+  # Behind an internet gateway a route to a service gateway for all services is not allowed beside 0.0.0.0/0.
+  dynamic "route_rules" {
+    for_each = var.public_endpoint ? oci_core_internet_gateway.this[*].id : oci_core_service_gateway.this[*].id
+    content {
+      description       = var.public_endpoint ? "callers on the internet" : "the functions' endpoint"
+      destination       = var.public_endpoint ? "0.0.0.0/0" : local.oracle_services.cidr_block
+      destination_type  = var.public_endpoint ? "CIDR_BLOCK" : "SERVICE_CIDR_BLOCK"
+      network_entity_id = route_rules.value
+    }
+  }
+}
+
+# Nothing is let through by subnet: each thing has a group of its own.
+resource "oci_core_security_list" "none" {
+  count          = local.own_network ? 1 : 0
+  compartment_id = var.compartment_ocid
+  vcn_id         = local.vcn
+  display_name   = "${var.name}-none"
+  freeform_tags  = local.tags
+}
+
+resource "oci_core_subnet" "private" {
+  count                      = local.own_network ? 1 : 0
+  compartment_id             = var.compartment_ocid
+  vcn_id                     = local.vcn
+  display_name               = "${var.name}-private"
+  cidr_block                 = cidrsubnet(var.vcn_cidr, 1, 0)
+  dns_label                  = "private"
+  prohibit_public_ip_on_vnic = true
+  prohibit_internet_ingress  = true
+  route_table_id             = one(oci_core_route_table.private[*].id)
+  security_list_ids          = oci_core_security_list.none[*].id
+  freeform_tags              = local.tags
+}
+
+resource "oci_core_subnet" "gateway" {
+  count                      = local.own_network ? 1 : 0
+  compartment_id             = var.compartment_ocid
+  vcn_id                     = local.vcn
+  display_name               = "${var.name}-gateway"
+  cidr_block                 = cidrsubnet(var.vcn_cidr, 2, 2)
+  dns_label                  = "gateway"
+  prohibit_public_ip_on_vnic = !var.public_endpoint
+  prohibit_internet_ingress  = !var.public_endpoint
+  route_table_id             = one(oci_core_route_table.gateway[*].id)
+  security_list_ids          = oci_core_security_list.none[*].id
+  freeform_tags              = local.tags
+}
+
+resource "oci_core_network_security_group" "this" {
+  for_each       = toset(["gateway", "functions", "database"])
+  compartment_id = var.compartment_ocid
+  vcn_id         = local.vcn
+  display_name   = "${var.name}-${each.key}"
+  freeform_tags  = local.tags
+
+  lifecycle {
+    precondition {
+      condition     = (var.subnet_ocid == null) == local.own_network && (var.gateway_subnet_ocid == null) == local.own_network
+      error_message = "Give all of vcn_ocid, subnet_ocid and gateway_subnet_ocid, or none of them."
+    }
+  }
+}
+
+locals {
+  groups = { for name, group in oci_core_network_security_group.this : name => group.id }
+
+  # What may pass, by the group whose rule it is: direction, the other side, port (null: any).
+  openings = merge(
+    { for network in var.caller_networks : "callers from ${network}" => ["gateway", "INGRESS", "CIDR_BLOCK", network, 443] },
+    {
+      "gateway to Functions"         = ["gateway", "EGRESS", "SERVICE_CIDR_BLOCK", local.oracle_services.cidr_block, 443]
+      "functions to Oracle services" = ["functions", "EGRESS", "SERVICE_CIDR_BLOCK", local.oracle_services.cidr_block, 443]
+      "functions to the database"    = ["functions", "EGRESS", "NETWORK_SECURITY_GROUP", local.groups["database"], 1521]
+      "database from the functions"  = ["database", "INGRESS", "NETWORK_SECURITY_GROUP", local.groups["functions"], 1521]
+    },
+    # A caller's keys are fetched from the identity provider, wherever it is.
+    var.caller_tokens == null ? {} : { "gateway to the identity provider" = ["gateway", "EGRESS", "CIDR_BLOCK", "0.0.0.0/0", 443] },
+    # Targets listen on any port: which hosts are targets is for ALLOWED_TARGETS to say.
+    var.targets_on_internet ? { "functions to targets" = ["functions", "EGRESS", "CIDR_BLOCK", "0.0.0.0/0", null] } : {},
+  )
+}
+
+resource "oci_core_network_security_group_security_rule" "this" {
+  for_each                  = local.openings
+  network_security_group_id = local.groups[each.value[0]]
+  description               = each.key
+  direction                 = each.value[1]
+  protocol                  = "6" # TCP
+  source_type               = each.value[1] == "INGRESS" ? each.value[2] : null
+  source                    = each.value[1] == "INGRESS" ? each.value[3] : null
+  destination_type          = each.value[1] == "EGRESS" ? each.value[2] : null
+  destination               = each.value[1] == "EGRESS" ? each.value[3] : null
+
+  dynamic "tcp_options" {
+    for_each = each.value[4] == null ? [] : [each.value[4]]
+    content {
+      destination_port_range {
+        min = tcp_options.value
+        max = tcp_options.value
+      }
+    }
+  }
+}

@@ -1,0 +1,34 @@
+output "url" {
+  description = "Where callers reach /store, /process and /process/retry."
+  value       = trimsuffix(oci_apigateway_deployment.this.endpoint, "/")
+}
+
+output "callers" {
+  description = "Who may call."
+  value       = var.allow_anonymous ? "ANYBODY: allow_anonymous is set" : "callers with a JWT in ${var.caller_header}"
+}
+
+output "repositories" {
+  description = "Where the images are pushed to, by function."
+  value       = { for name, repository in oci_artifacts_container_repository.this : name => "${local.registry}/${repository.display_name}" }
+}
+
+output "database" {
+  description = "What the script for the schema user needs: the database, and the secrets of the passwords."
+  value = {
+    ocid                  = oci_database_autonomous_database.this.id
+    dsn                   = local.database_dsn
+    admin_password_secret = oci_vault_secret.password["admin"].id
+    user_password_secret  = oci_vault_secret.password["schema"].id
+  }
+}
+
+output "tokens_vault" {
+  description = "The vault of the targets' tokens, in which operators rotate them."
+  value       = oci_kms_vault.this["tokens"].id
+}
+
+output "process_function" {
+  description = "The function to invoke from another schedule."
+  value       = oci_functions_function.this["process-data"].id
+}

@@ -1,0 +1,54 @@
+# What calls process-data: every minute an alarm that always fires, through a topic of its own; else, hourly,
+# Resource Scheduler, whose shortest interval is an hour.
+
+resource "oci_ons_notification_topic" "clock" {
+  count          = var.process_every_minute ? 1 : 0
+  compartment_id = var.compartment_ocid
+  name           = "${var.name}-every-minute"
+  description    = "Calls process-data every minute"
+  freeform_tags  = local.tags
+}
+
+resource "oci_ons_subscription" "clock" {
+  count          = var.process_every_minute ? 1 : 0
+  compartment_id = var.compartment_ocid
+  topic_id       = one(oci_ons_notification_topic.clock[*].id)
+  protocol       = "ORACLE_FUNCTIONS"
+  endpoint       = local.process_data
+  freeform_tags  = local.tags
+}
+
+resource "oci_monitoring_alarm" "clock" {
+  count                        = var.process_every_minute ? 1 : 0
+  compartment_id               = var.compartment_ocid
+  metric_compartment_id        = var.compartment_ocid
+  display_name                 = "${var.name}-every-minute"
+  body                         = "No fault: this alarm is the clock of process-data"
+  namespace                    = "oci_autonomous_database"
+  query                        = "DatabaseAvailability[1m]{resourceId = \"${oci_database_autonomous_database.this.id}\"}.max() >= 0"
+  severity                     = "INFO"
+  destinations                 = oci_ons_notification_topic.clock[*].id
+  repeat_notification_duration = "PT1M"
+  pending_duration             = "PT1M"
+  message_format               = "RAW"
+  is_enabled                   = true
+  freeform_tags                = local.tags
+}
+
+resource "oci_resource_scheduler_schedule" "this" {
+  for_each           = var.process_every_minute ? {} : { hourly = "0 * * * *" }
+  compartment_id     = var.compartment_ocid
+  display_name       = "${var.name}-${each.key}"
+  action             = "START_RESOURCE"
+  recurrence_type    = "CRON"
+  recurrence_details = each.value
+  freeform_tags      = local.tags
+
+  resources {
+    id = local.process_data
+    parameters {
+      parameter_type = "BODY"
+      value          = [jsonencode({})]
+    }
+  }
+}

@@ -1,0 +1,285 @@
+variable "tenancy_ocid" {
+  description = "The tenancy."
+  type        = string
+
+  validation {
+    condition     = startswith(var.tenancy_ocid, "ocid1.tenancy.")
+    error_message = "Give the tenancy's OCID (ocid1.tenancy...)."
+  }
+}
+
+variable "compartment_ocid" {
+  description = "The compartment in which everything is made."
+  type        = string
+
+  validation {
+    condition     = can(regex("^ocid1\\.(compartment|tenancy)\\.", var.compartment_ocid))
+    error_message = "Give a compartment's OCID (ocid1.compartment...)."
+  }
+}
+
+variable "region" {
+  description = "The region, such as eu-frankfurt-1."
+  type        = string
+
+  validation {
+    condition     = can(regex("^[a-z]+-[a-z]+-[0-9]+$", var.region))
+    error_message = "Give a region's identifier, such as eu-frankfurt-1."
+  }
+}
+
+variable "name" {
+  description = "Name of this deployment; stands before the name of whatever is made."
+  type        = string
+  default     = "datasync"
+
+  validation {
+    condition     = can(regex("^[a-z][a-z0-9-]{1,20}$", var.name))
+    error_message = "Use 2 to 21 lower-case letters, digits and hyphens, a letter first."
+  }
+}
+
+variable "image_tag" {
+  description = "Tag of the functions' images, as `make push` gives it."
+  type        = string
+
+  validation {
+    condition     = can(regex("^[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}$", var.image_tag)) && var.image_tag != "latest"
+    error_message = "Give a tag that stays with one image; latest does not."
+  }
+}
+
+# Network
+
+variable "vcn_ocid" {
+  description = "An existing network; null makes one. With it, subnet_ocid and gateway_subnet_ocid are needed."
+  type        = string
+  default     = null
+}
+
+variable "subnet_ocid" {
+  description = "An existing private subnet for the functions and the database, in vcn_ocid."
+  type        = string
+  default     = null
+}
+
+variable "gateway_subnet_ocid" {
+  description = "An existing subnet for the API Gateway, in vcn_ocid."
+  type        = string
+  default     = null
+}
+
+variable "vcn_cidr" {
+  description = "Addresses of the network that is made: a /16 to /24."
+  type        = string
+  default     = "10.77.0.0/24"
+
+  validation {
+    condition     = can(cidrsubnet(var.vcn_cidr, 2, 3)) && try(tonumber(split("/", var.vcn_cidr)[1]), 0) >= 16 && try(tonumber(split("/", var.vcn_cidr)[1]), 99) <= 24
+    error_message = "Give a network such as 10.77.0.0/24, from /16 to /24."
+  }
+}
+
+variable "targets_on_internet" {
+  description = "Whether targets are reached through a NAT gateway; without it, only the network's own addresses are."
+  type        = bool
+  default     = true
+}
+
+# Who may call
+
+variable "public_endpoint" {
+  description = "Whether the API Gateway has a public address; without it, it is reached from the network only."
+  type        = bool
+  default     = true
+}
+
+variable "caller_networks" {
+  description = "Networks that may connect to the API Gateway."
+  type        = list(string)
+  default     = ["0.0.0.0/0"]
+
+  validation {
+    condition     = length(var.caller_networks) > 0 && alltrue([for network in var.caller_networks : can(cidrhost(network, 0))])
+    error_message = "Give networks such as 203.0.113.0/24."
+  }
+}
+
+variable "caller_tokens" {
+  description = <<-EOT
+    The identity provider whose JWTs callers pass: its issuers, the audiences meant for this API, and the URL of
+    its public keys. Scopes say who the caller is: `<scope_prefix>source` stores, `<scope_prefix>operator` processes.
+  EOT
+  type = object({
+    issuers      = list(string)
+    audiences    = list(string)
+    jwks_url     = string
+    scope_prefix = optional(string, "datasync.")
+  })
+  default = null
+
+  validation {
+    condition     = var.caller_tokens == null || can(regex("^https://", var.caller_tokens.jwks_url))
+    error_message = "jwks_url must be an https URL."
+  }
+}
+
+variable "allow_anonymous" {
+  description = "DANGER: anybody who reaches the gateway may store records for every allowed target, process and replay."
+  type        = bool
+  default     = false
+}
+
+variable "caller_header" {
+  description = "Header of the caller's own token; Authorization is the target's."
+  type        = string
+  default     = "X-API-Key"
+
+  validation {
+    condition     = can(regex("^[A-Za-z0-9-]{1,64}$", var.caller_header)) && lower(var.caller_header) != "authorization"
+    error_message = "Name a header other than Authorization."
+  }
+}
+
+variable "rate_limit" {
+  description = "Requests per second of one client address."
+  type        = number
+  default     = 50
+
+  validation {
+    condition     = var.rate_limit >= 1 && floor(var.rate_limit) == var.rate_limit
+    error_message = "Give a whole number from 1."
+  }
+}
+
+# What the functions do
+
+variable "allowed_targets" {
+  description = "Hosts that records may be sent to: host, host:port, *.example.com, http://host."
+  type        = list(string)
+
+  validation {
+    condition     = alltrue([for target in var.allowed_targets : can(regex("^(https?://)?(\\*\\.)?[A-Za-z0-9_.:\\[\\]-]+$", target))])
+    error_message = "Give hosts such as erp.example.com, erp.example.com:8443, *.example.com or http://10.0.0.7:8080."
+  }
+}
+
+variable "settings" {
+  description = "Further settings of the functions, by the names in the README, such as { RETRY_LIMIT = \"5\" }."
+  type        = map(string)
+  default     = {}
+
+  validation {
+    condition = alltrue([for name in keys(var.settings) : contains([
+      "ALLOWED_NETWORKS", "CONNECTOR_HUB_SECRETS", "RETRY_CODES", "RETRY_LIMIT", "RETRY_BACKOFF", "ERROR_MAPPING",
+      "MESSAGES_PER_CALL", "MESSAGES_PER_CALL_MAX", "CONCURRENCY", "CONCURRENCY_PER_TARGET", "TARGET_CONNECT_TIMEOUT",
+      "TARGET_READ_TIMEOUT", "LEASE", "FAN_OUT", "BODY_LIMIT", "COLLECTION", "SECRET_PREFIX", "OCI_SERVICE_ENDPOINT",
+    ], name)])
+    error_message = "Unknown setting, or one that this configuration writes itself."
+  }
+}
+
+variable "memory_in_mbs" {
+  description = "Memory of each function: 128, 256, 512, 1024, 2048 or 3072."
+  type        = map(string)
+  default     = { "store-data" = "256", "process-data" = "512" }
+
+  validation {
+    condition     = toset(keys(var.memory_in_mbs)) == toset(["store-data", "process-data"]) && alltrue([for memory in values(var.memory_in_mbs) : contains(["128", "256", "512", "1024", "2048", "3072"], memory)])
+    error_message = "Give memory for store-data and process-data, each one of 128, 256, 512, 1024, 2048, 3072."
+  }
+}
+
+variable "warm_stores" {
+  description = "store-data functions kept warm (provisioned concurrency); 0 starts them on demand, and costs nothing idle."
+  type        = number
+  default     = 0
+
+  validation {
+    condition     = var.warm_stores >= 0 && floor(var.warm_stores) == var.warm_stores
+    error_message = "Give a whole number from 0."
+  }
+}
+
+variable "shape" {
+  description = "Processors that the images are built for."
+  type        = string
+  default     = "GENERIC_X86"
+
+  validation {
+    condition     = contains(["GENERIC_X86", "GENERIC_ARM", "GENERIC_X86_ARM"], var.shape)
+    error_message = "One of GENERIC_X86, GENERIC_ARM, GENERIC_X86_ARM."
+  }
+}
+
+# Database
+
+variable "database_ecpus" {
+  description = "ECPUs of the database, from 2."
+  type        = number
+  default     = 2
+
+  validation {
+    condition     = var.database_ecpus >= 2
+    error_message = "Give 2 or more."
+  }
+}
+
+variable "database_storage_gb" {
+  description = "Storage of the database in GB, from 20."
+  type        = number
+  default     = 20
+
+  validation {
+    condition     = var.database_storage_gb >= 20
+    error_message = "Give 20 or more."
+  }
+}
+
+variable "database_auto_scaling" {
+  description = "Whether the database takes up to three times its ECPUs under load, and costs so much more meanwhile."
+  type        = bool
+  default     = false
+}
+
+# When, and who is told
+
+variable "process_every_minute" {
+  description = "Whether process-data is called every minute, by an alarm that always fires; else every hour, by Resource Scheduler."
+  type        = bool
+  default     = true
+}
+
+variable "notification_emails" {
+  description = "Addresses that alarms are sent to; each confirms its subscription once."
+  type        = list(string)
+  default     = []
+
+  validation {
+    condition     = alltrue([for address in var.notification_emails : can(regex("^[^@\\s]+@[^@\\s]+$", address))])
+    error_message = "Give e-mail addresses."
+  }
+}
+
+variable "log_retention_days" {
+  description = "Days for which logs are kept: 30, 60, 90, 120, 150 or 180."
+  type        = number
+  default     = 30
+
+  validation {
+    condition     = contains([30, 60, 90, 120, 150, 180], var.log_retention_days)
+    error_message = "One of 30, 60, 90, 120, 150, 180."
+  }
+}
+
+variable "apm_domain_ocid" {
+  description = "An APM domain for traces of the functions; null for none."
+  type        = string
+  default     = null
+}
+
+variable "stream_ocid" {
+  description = "An existing Stream whose messages Connector Hub hands to store-data; null for none."
+  type        = string
+  default     = null
+}
