@@ -12,7 +12,7 @@ export ADVISORIES := import json, urllib.request as u; \
   json.load(u.urlopen('https://pypi.org/pypi/requests/json', timeout=10))['vulnerabilities']
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo run test bench fuzz check format pins clean
+.PHONY: help setup demo run test test-terraform bench fuzz check format pins clean
 
 help: ## Explain the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -38,6 +38,12 @@ test: setup ## Run every test
 
 bench: setup ## Measure beside what it is compared with: tables, JSON and plots (minutes)
 	$(BIN)/python -m tests.benchmark
+
+test-terraform: ## Validate terraform/, and apply it to a made-up provider (needs terraform and its registry)
+	@command -v terraform >/dev/null || { echo "skipped: terraform is not installed"; exit 0; }; \
+	if terraform -chdir=terraform init -backend=false -input=false >/dev/null; \
+	  then terraform -chdir=terraform validate && terraform -chdir=terraform test; \
+	  else echo "skipped: terraform init can't get the provider oracle/oci, see above"; fi
 
 fuzz: setup ## Make up requests and input for MINUTES (4), until something breaks
 	$(BIN)/python -m tests.fuzz $(MINUTES)
