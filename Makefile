@@ -15,7 +15,7 @@ export ADVISORIES := import json, urllib.request as u; \
 .PHONY: help setup demo run test test-terraform bench fuzz check format pins clean
 
 help: ## Explain the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(READY) ## Make the virtual environment with the pinned packages (Python 3.11 or newer)
 
