@@ -22,3 +22,5 @@ A map, in the order in which imports may point: a module imports only from lines
     allowlist, jsontext               which targets; JSON as text and back
     errors                            the error tree
 """
+
+VERSION = "0.1.0"

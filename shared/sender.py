@@ -14,13 +14,13 @@ import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
 from yarl import URL
 
-from shared import allowlist, jsontext
+from shared import VERSION, allowlist, jsontext
 from shared.inbound import OPERATIONS, header_fault, header_pairs
 from shared.record import Document
 from shared.retry import retry_after_seconds
 from shared.settings import OTHER_FAILURES, Settings
 
-PRODUCT = "oci-data-sync/0.1"
+PRODUCT = f"oci-data-sync/{VERSION}"
 
 _READ_BYTES = 64 * 1024  # of an answer: enough to use the connection again; the rest is not waited for
 _READ_SECONDS = 0.25  # nor for longer: a new connection is cheaper
