@@ -1,7 +1,7 @@
-"""Cuts the `oci` package to what the functions call, and fails where a client no longer imports.
+"""Cuts installed packages to what the functions use, and fails where something no longer imports.
 
 `python slim.py FOLDER`, FOLDER being where packages were installed. Of the SDK's 500 MB nearly all are the
-services that nobody here calls.
+services that nobody here calls; `fdk` names its own test and build tools as requirements.
 """
 
 import shutil
@@ -14,8 +14,13 @@ CLIENTS = {"functions": "FunctionsInvokeClient", "secrets": "SecretsClient", "va
 
 _CORE = ("_vendor", "auth", "circuit_breaker", "pagination", "retry")
 _OF_CORE = ("dns", "object_storage", "work_requests")  # imported by the core's pagination and waiters
+_TOOLS = (  # required by fdk, imported by nothing that runs
+    *("Cython", "cython.py", "pyximport", "pygments", "setuptools", "pkg_resources", "wheel", "pbr"),
+    *("pytest", "_pytest", "pytest_asyncio", "py.py", "pluggy", "iniconfig", "_distutils_hack"),
+    *("distutils-precedence.pth",),
+)
 _CHECK = """
-import importlib, oci
+import aiohttp, fdk, fdk.response, fdk.scripts.fdk, importlib, oci, oracledb, simplejson
 oci.auth.signers.get_resource_principals_signer
 oci.retry.RetryStrategyBuilder, oci.circuit_breaker.NoCircuitBreakerStrategy
 from oci.vault.models import Base64SecretContentDetails, CreateSecretDetails
@@ -31,6 +36,9 @@ def main() -> None:
     for path in (folder / "oci").iterdir():
         if path.is_dir() and path.name not in kept:
             shutil.rmtree(path)
+    for name in _TOOLS:
+        path = folder / name
+        shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
     check = f"import sys; sys.path.insert(0, {str(folder)!r}){_CHECK.format(clients=CLIENTS)}"
     subprocess.run([sys.executable, "-B", "-c", check], check=True)  # noqa: S603 - our own text
 
