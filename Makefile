@@ -12,7 +12,7 @@ export ADVISORIES := import json, urllib.request as u; \
   json.load(u.urlopen('https://pypi.org/pypi/requests/json', timeout=10))['vulnerabilities']
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo run test test-terraform bench fuzz check format pins clean
+.PHONY: help setup demo run test test-terraform stage build deploy destroy bench fuzz check format pins clean
 
 help: ## Explain the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -44,6 +44,28 @@ test-terraform: ## Validate terraform/, and apply it to a made-up provider (need
 	if terraform -chdir=terraform init -backend=false -input=false >/dev/null; \
 	  then terraform -chdir=terraform validate && terraform -chdir=terraform test; \
 	  else echo "skipped: terraform init can't get the provider oracle/oci, see above"; fi
+
+stage: ## Stage a folder per function under build/, for docker build, fn build or fn deploy
+	@$(PYTHON) functions/stage.py
+
+TAG ?= $(shell git describe --always --dirty --abbrev=12 2>/dev/null || echo untagged)
+IMAGE_ARGUMENTS ?= $(foreach name,BASE_IMAGE BUILD_IMAGE INSTANT_CLIENT_IMAGE,$(if $($(name)),--build-arg $(name)=$($(name))))
+
+build: stage ## Build both images (BASE_IMAGE, BUILD_IMAGE, INSTANT_CLIENT_IMAGE name other bases)
+	@for function in store-data process-data; do \
+	  docker build $(IMAGE_ARGUMENTS) --tag datasync/$$function:$(TAG) build/$$function || exit 1; done
+
+deploy: build ## Build, push and apply: an empty compartment becomes a working deployment
+	terraform -chdir=terraform init -input=false
+	terraform -chdir=terraform apply -var image_tag=$(TAG) -target oci_artifacts_container_repository.this
+	@repositories=$$(terraform -chdir=terraform output -json repositories); \
+	for function in store-data process-data; do \
+	  repository=$$(echo "$$repositories" | $(PYTHON) -c "import json, sys; print(json.load(sys.stdin)['$$function'])"); \
+	  docker tag datasync/$$function:$(TAG) $$repository:$(TAG) && docker push $$repository:$(TAG) || exit 1; done
+	terraform -chdir=terraform apply -var image_tag=$(TAG)
+
+destroy: ## Take the deployment back, with all records in it
+	terraform -chdir=terraform destroy -var image_tag=destroyed
 
 fuzz: setup ## Make up requests and input for MINUTES (4), until something breaks
 	$(BIN)/python -m tests.fuzz $(MINUTES)

@@ -9,7 +9,12 @@ import subprocess
 import sys
 from pathlib import Path
 
-CLIENTS = {"functions": "FunctionsInvokeClient", "secrets": "SecretsClient", "vault": "VaultsClient"}
+CLIENTS = {
+    "FunctionsInvokeClient": "functions",
+    "FunctionsManagementClient": "functions",
+    "SecretsClient": "secrets",
+    "VaultsClient": "vault",
+}
 """Whatever `OciClients.call` is given in `shared/`."""
 
 _CORE = ("_vendor", "auth", "circuit_breaker", "pagination", "retry")
@@ -24,7 +29,7 @@ import aiohttp, fdk, fdk.response, fdk.scripts.fdk, importlib, oci, oracledb, si
 oci.auth.signers.get_resource_principals_signer
 oci.retry.RetryStrategyBuilder, oci.circuit_breaker.NoCircuitBreakerStrategy
 from oci.vault.models import Base64SecretContentDetails, CreateSecretDetails
-for service, client in {clients!r}.items():
+for client, service in {clients!r}.items():
     getattr(importlib.import_module("oci." + service), client)
 """
 
@@ -32,7 +37,7 @@ for service, client in {clients!r}.items():
 def main() -> None:
     """Cut and check."""
     folder = Path(sys.argv[1])
-    kept = {*CLIENTS, *_CORE, *_OF_CORE}
+    kept = {*CLIENTS.values(), *_CORE, *_OF_CORE}
     for path in (folder / "oci").iterdir():
         if path.is_dir() and path.name not in kept:
             shutil.rmtree(path)

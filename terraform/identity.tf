@@ -29,6 +29,7 @@ locals {
       "store-data makes secrets"   = "allow dynamic-group ${local.store_group} to manage secrets ${local.here} where any {request.permission = 'SECRET_CREATE', request.permission = 'SECRET_INSPECT'}"
       "store-data uses the vault"  = "allow dynamic-group ${local.store_group} to use vaults ${local.here} where target.vault.id = '${local.tokens_vault}'"
       "store-data uses the key"    = "allow dynamic-group ${local.store_group} to use keys ${local.here} where target.key.id = '${local.tokens_key}'"
+      "process-data finds itself"  = "allow dynamic-group ${local.process_group} to read fn-function ${local.here} where target.function.id = '${local.process_data}'"  # its endpoint, for FAN_OUT
       "process-data starts others" = "allow dynamic-group ${local.process_group} to use fn-invocation ${local.here} where target.function.id = '${local.process_data}'" # FAN_OUT
     },
     # Resource Scheduler calls process-data.
