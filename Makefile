@@ -74,7 +74,7 @@ check: setup ## Check format, lint, types, imports, and pinned packages for know
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	@for function in functions/*/func.py; do $(BIN)/mypy $$function || exit 1; done
+	@for file in functions/*.py functions/*/func.py; do $(BIN)/mypy $$file || exit 1; done
 	$(BIN)/python -m pytest --quiet tests/unit/test_imports.py
 	@if $(BIN)/python -c "$$ADVISORIES" 2>/dev/null; \
 	  then $(BIN)/pip-audit --disable-pip --require-hashes --requirement requirements-dev.txt; \
