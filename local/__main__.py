@@ -1,4 +1,4 @@
-"""The command line: `python -m local demo | run | status | replay`."""
+"""The command line: `python -m local demo | run | check | status | replay`."""
 
 import argparse
 import asyncio
@@ -10,7 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from local import demo, operate, stack
+from local import check, demo, operate, stack
 from local.callers import Callers
 
 _DEFAULT_HOME = stack.CHECKOUT / ".datasync"
@@ -28,6 +28,12 @@ def main() -> int:
     serve.add_argument(
         "--processes", type=int, default=4, metavar="N", help="most of each function (%(default)s)"
     )
+    probe = commands.add_parser(
+        "check", help="say what an Autonomous Database lacks, and try what is used of it"
+    )
+    probe.set_defaults(run=lambda arguments: check.main(arguments.dsn, arguments.user))
+    probe.add_argument("--dsn", required=True, help="TLS connect string")
+    probe.add_argument("--user", default="DATASYNC", help="schema user (%(default)s)")
     operate.add_arguments(commands)
     arguments = parser.parse_args()
     code: int = arguments.run(arguments)

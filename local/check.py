@@ -1,0 +1,72 @@
+"""`python -m local check`: is an Autonomous Database what the functions need, and if not, what is missing?
+
+Connects as they do, then runs the tests of the SODA contract in collections of their own.
+"""
+
+import getpass
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+import oracledb
+
+from local.stack import CHECKOUT
+
+_LEAST_VERSION = 23  # native collections, whose behaviour the tests pin
+_NEEDED = ("CREATE SESSION", "CREATE TABLE")
+_WORDS = {
+    "DPI-1047": "Oracle Instant Client is missing from this machine, and SODA needs it.",
+    "ORA-01017": "user or password is wrong; terraform/schema.sql sets the password.",
+    "ORA-28000": "the user is locked; terraform/schema.sql unlocks it.",
+    "ORA-01045": "the user may not connect; terraform/schema.sql grants CREATE SESSION.",
+    "ORA-12170": "no answer: the database has a private address, or a list of addresses without this one.",
+    "ORA-12541": "nothing listens there; compare the connect string with `terraform output database`.",
+    "ORA-12154": "the connect string can't be read; give the one of `terraform output database`.",
+    "ORA-28759": "the database asks for a wallet; is_mtls_connection_required must be false.",
+}
+
+
+def main(dsn: str, user: str) -> int:
+    """Say what is missing, and return 0 where nothing is."""
+    password = os.environ.get("DATASYNC_TEST_PASSWORD") or getpass.getpass(f"Password of {user}: ")
+    try:
+        oracledb.init_oracle_client()
+        with oracledb.connect(user=user, password=password, dsn=dsn) as connection:
+            faults = list(missing(connection))
+    except oracledb.Error as error:
+        faults = [in_words(error)]
+    for fault in faults:
+        print(f"missing: {fault}", file=sys.stderr)
+    return 1 if faults else _contract(dsn, user, password)
+
+
+def in_words(error: oracledb.Error) -> str:
+    """Say what a failure to connect means; its own text may name users and hosts."""
+    code = str(getattr(error.args[0], "full_code", "")) if error.args else ""
+    return _WORDS.get(code, f"no connection ({code or type(error).__name__}).")
+
+
+def missing(connection: Any) -> Iterator[str]:
+    """Yield what a connection's database or user lacks."""
+    if int(connection.version.partition(".")[0]) < _LEAST_VERSION:
+        yield f"Oracle Database {_LEAST_VERSION}ai or later; this is {connection.version}."
+    if "SODA_APP" not in _column(connection, "select role from session_roles"):
+        yield "the role SODA_APP; terraform/schema.sql grants it."
+    held = _column(connection, "select privilege from session_privs")
+    for privilege in _NEEDED:
+        if privilege not in held:
+            yield f"the privilege {privilege}; terraform/schema.sql grants it."
+
+
+def _column(connection: Any, query: str) -> set[str]:
+    return {row[0] for row in connection.cursor().execute(query)}
+
+
+def _contract(dsn: str, user: str, password: str) -> int:
+    """Run the tests of the SODA contract against the database."""
+    names = {"DATASYNC_TEST_DSN": dsn, "DATASYNC_TEST_USER": user, "DATASYNC_TEST_PASSWORD": password}
+    tests = sorted(str(path) for path in (CHECKOUT / "tests/contract").glob("test_soda_*.py"))
+    command = [sys.executable, "-m", "pytest", "--quiet", *tests]
+    return subprocess.run(command, cwd=CHECKOUT, env=os.environ | names, check=False).returncode  # noqa: S603 - our own tests
