@@ -156,3 +156,34 @@ def test_the_files_are_formatted(tmp_path: Path) -> None:
         check=False,
     )
     assert done.returncode == 0, done.stdout
+
+
+@pytest.mark.skipif(
+    not shutil.which("terraform"), reason="terraform is not installed: it judges its variables"
+)
+@pytest.mark.parametrize(
+    ("value", "is_good"),
+    [
+        ("image_tag=0.1.0-abc", True),
+        ("image_tag=latest", False),
+        ("region=frankfurt", False),
+        ("vcn_cidr=10.0.0.0/16", True),
+        ("vcn_cidr=10.0.0.0/25", False),
+        ('allowed_targets=["http://[::1]:80","*.example.com:8443"]', True),
+        ('allowed_targets=["erp.example.com/path"]', False),
+        ('settings={FAN_OUT="4"}', True),
+        ('settings={VAULT_OCID="x"}', False),
+        ('memory_in_mbs={"store-data"="100","process-data"="512"}', False),
+        ("caller_header=authorization", False),
+        ("rate_limit=0.5", False),
+        ("log_retention_days=31", False),
+    ],
+)
+def test_variables_are_held_to_their_rules(tmp_path: Path, value: str, is_good: bool) -> None:
+    shutil.copy(TERRAFORM / "variables.tf", tmp_path)
+    shutil.copy(TERRAFORM / "terraform.tfvars.example", tmp_path / "terraform.tfvars")
+    given = ["-var", "image_tag=1", "-var", value]
+    command = ["terraform", f"-chdir={tmp_path}", "plan", "-input=false", "-no-color", *given]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.returncode == 0) == is_good, done.stdout + done.stderr
+    assert is_good or "Invalid value for variable" in done.stderr
