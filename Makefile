@@ -49,9 +49,9 @@ stage: ## Stage a folder per function under build/, for docker build, fn build o
 	@$(PYTHON) functions/stage.py
 
 TAG ?= $(shell git describe --always --dirty --abbrev=12 2>/dev/null || echo untagged)
-IMAGE_ARGUMENTS ?= $(foreach name,BASE_IMAGE BUILD_IMAGE INSTANT_CLIENT_IMAGE,$(if $($(name)),--build-arg $(name)=$($(name))))
+IMAGE_ARGUMENTS ?= $(foreach name,BASE_IMAGE INSTANT_CLIENT_IMAGE,$(if $($(name)),--build-arg $(name)=$($(name))))
 
-build: stage ## Build both images (BASE_IMAGE, BUILD_IMAGE, INSTANT_CLIENT_IMAGE name other bases)
+build: stage ## Build both images (BASE_IMAGE, INSTANT_CLIENT_IMAGE name other bases)
 	@for function in store-data process-data; do \
 	  docker build $(IMAGE_ARGUMENTS) --tag datasync/$$function:$(TAG) build/$$function || exit 1; done
 
