@@ -17,7 +17,7 @@ from pathlib import Path
 
 from aiohttp import web
 
-from local.callers import ROLES, Callers
+from local.callers import Callers
 from local.functions import MAX_BODY_BYTES, FunctionRunner, Headers, Reply, problem
 
 ROUTES = Path(__file__).resolve().parents[1] / "terraform" / "routes.json"
@@ -47,7 +47,7 @@ class Route:
     pattern: re.Pattern[str]
     methods: tuple[str, ...]
     function: str
-    callers: tuple[str, ...] = ROLES
+    callers: tuple[str, ...]
 
 
 def _without_traceback(line: logging.LogRecord) -> bool:
@@ -74,7 +74,7 @@ def load_routes(path: Path = ROUTES) -> tuple[Route, ...]:
             _pattern(prefix, route["path"]),
             tuple(route["methods"]),
             route["function"],
-            tuple(route.get("callers", ROLES)),
+            tuple(route["callers"]),
         )
         for route in deployment["routes"]
     )

@@ -59,7 +59,7 @@ async def _measured() -> dict[str, Any]:
         async with FunctionRunner(functions, home, environment) as runner:
             routes = [
                 *gateway.load_routes(),
-                Route(re.compile("/echo"), ("POST",), "echo"),
+                Route(re.compile("/echo"), ("POST",), "echo", ("source",)),
             ]
             async with gateway.serve(routes, runner) as url, aiohttp.ClientSession(url) as session:
                 for callers in CALLERS:

@@ -17,9 +17,9 @@ FUNCTIONS = Path(__file__).parent / "functions"
 ROUTES = {
     "path_prefix": "/v1/",
     "routes": [
-        {"path": "/store", "methods": ["POST", "GET"], "function": "echo", "description": ""},
-        {"path": "/store/{id}", "methods": ["GET"], "function": "echo", "description": ""},
-        {"path": "/gone", "methods": ["GET"], "function": "missing", "description": ""},
+        {"path": "/store", "methods": ["POST", "GET"], "callers": ["source"], "function": "echo"},
+        {"path": "/store/{id}", "methods": ["GET"], "callers": ["source"], "function": "echo"},
+        {"path": "/gone", "methods": ["GET"], "callers": ["source"], "function": "missing"},
     ],
 }
 
