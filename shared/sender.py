@@ -119,6 +119,8 @@ class Sender:
             refusal = self._refusal(allowlist.parse_url(request.url))
         except ValueError as error:
             refusal = f"the URL {error}"
+        if seconds <= 0:  # which aiohttp takes for no bound at all
+            refusal = refusal or "no time is left for it"
         if refusal:
             return Answer(OTHER_FAILURES, f"not sent: {refusal}"), b""
         assert self._session is not None  # noqa: S101 - entered: the type checker can't know

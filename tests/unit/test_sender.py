@@ -98,7 +98,9 @@ def names(monkeypatch: pytest.MonkeyPatch) -> Names:
     return names
 
 
-async def sent(site: Site, times: int = 1, path: str = "/", **members: Any) -> list[Answer]:
+async def sent(
+    site: Site, times: int = 1, path: str = "/", seconds: float = 5.0, **members: Any
+) -> list[Answer]:
     """Send a record to NAME some times, one after the other, in one call."""
     config = {
         "DATABASE_DSN": "sqlite:x",
@@ -115,7 +117,7 @@ async def sent(site: Site, times: int = 1, path: str = "/", **members: Any) -> l
         "targetRestApiPayload": {},
     } | members
     async with Sender(Settings.from_config(config)) as sender:
-        return [await sender.send(document, None, 5.0) for _ in range(times)]
+        return [await sender.send(document, None, seconds) for _ in range(times)]
 
 
 async def test_a_name_is_resolved_once_and_that_address_is_connected_to(
@@ -231,3 +233,9 @@ async def test_a_record_without_a_target_is_not_sent(sites: tuple[Site, Site]) -
     async with Sender(config) as sender:
         answer = await sender.send({"id": "1", "targetRestApiOperation": "POST"}, None, 5.0)
     assert answer.reason == "not sent: the record has no targetRestApi"
+
+
+async def test_without_time_nothing_is_sent(sites: tuple[Site, Site], names: Names) -> None:
+    names.answers = [[LISTED]]
+    assert (await sent(sites[0], seconds=-0.1))[0].reason == "not sent: no time is left for it"
+    assert sites[0].requests == []
