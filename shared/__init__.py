@@ -4,7 +4,7 @@ A map, in the order in which imports may point: a module imports only from lines
 `tests/unit/test_imports.py` holds it.
 
     composition                       puts the parts together from the settings
-    ingest, delivery, report          the use cases: keep a record, deliver what is due, count
+    ingest, delivery, report, page    the use cases: keep a record, deliver what is due, show it
     dispatch                          one call at work: reads pages, has them delivered in order, sums up
     courier                           one record's delivery: token, place, request, outcome
     orders                            what a call to /process or /process/retry asks for
@@ -12,6 +12,8 @@ A map, in the order in which imports may point: a module imports only from lines
     intake, lanes, bounds, outcomes   what is read next, order within keys, how much at once, grouped writes
     access_tokens                     tokens got with OAuth 2.0 client credentials, sent along
     collection, vault, sender         records in SODA; tokens in OCI Vault; HTTP requests to targets
+    tallies                           how many records ended how, by the hour
+    notes                             small documents beside the records
     database, oci_clients             the two drivers: oracledb (or what the DSN names) and the oci SDK
     edge                              the FDK's request and response
     hub                               batches of a Stream's messages, as Connector Hub sends them

@@ -8,6 +8,7 @@ from typing import Any
 from shared import jsontext
 from shared.database import CollectionSpec, Database
 from shared.record import MACHINERY, Document, timestamp
+from shared.tallies import Tallies
 
 DUE = "due"
 FAILED = "failed"
@@ -15,7 +16,7 @@ REPLAY = "replay"
 
 _FETCH = 64  # documents per round trip of a cursor: bounds what is in memory beyond the page
 _PAGE_BYTES = 16 * 1024 * 1024
-_MOST_VALUES = 100  # of codes or streams in a report
+_MOST_VALUES = 50  # of codes, streams or targets in a report
 _SAMPLE = 256  # of records read at once in some lanes or at some places
 _LOWEST = "-1"  # sorts before every time and id
 
@@ -84,6 +85,7 @@ class Records:
     def __init__(self, database: Database, name: str):
         self._database = database
         self._spec = CollectionSpec(name, _indexes(name))
+        self._tallies = Tallies(database, name)
 
     def insert(self, documents: Sequence[Document]) -> None:
         """Store new records: all, or none where it raises; Taken where a key of theirs has been used."""
@@ -173,14 +175,26 @@ class Records:
             found = collection.find().filter({"id": {"$in": sorted(identities)}}).getDocuments()
             return [_stored(document) for document in found]
 
-    def write(self, outcomes: Sequence[tuple[Stored, Document]]) -> list[bool]:
-        """Replace documents in one transaction; False for each that was changed since it was read."""
+    def write(self, outcomes: Sequence[tuple[Stored, Document]], place: int = 0) -> list[bool]:
+        """Replace documents in one transaction; False for each that was changed since it was read.
+
+        They are counted in the tally of `place`, the worker's first partition.
+        """
         contents = [jsontext.dump(after) for _, after in outcomes]
-        with self._database.collection(self._spec, together=True) as collection:
-            return [
-                collection.find().key(before.key).version(before.version).replaceOne(content)
-                for (before, _), content in zip(outcomes, contents, strict=True)
-            ]
+        self._tallies.ready(place)
+        try:
+            with self._database.transaction(self._spec, self._tallies.spec) as (collection, tallies):
+                written = [
+                    collection.find().key(before.key).version(before.version).replaceOne(content)
+                    for (before, _), content in zip(outcomes, contents, strict=True)
+                ]
+                changed = [after for (_, after), done in zip(outcomes, written, strict=True) if done]
+                if changed:
+                    self._tallies.add(tallies, place, changed)
+        except Exception:
+            self._tallies.forget(place)
+            raise
+        return written
 
     def count(self, selection: Selection | None = None) -> int:
         """Count the records of a selection, or all."""
@@ -189,6 +203,15 @@ class Records:
             if selection is not None:
                 operation = operation.filter(selection.conditions_at())
             return int(operation.count())
+
+    def latest_failures(self, conditions: Mapping[str, Any] | None, limit: int) -> list[Document]:
+        """Return failed records, those first whose last attempt is the latest."""
+        place = _member("lately")
+        order = [{"path": place, "datatype": "varchar2", "order": "desc", "maxLength": _LENGTHS["lately"]}]
+        query = {"$query": {place: {"$gt": _LOWEST}, **(conditions or {})}, "$orderby": order}
+        with self._database.collection(self._spec) as collection:
+            found = collection.find().filter(query).limit(limit).fetchArraySize(min(limit, _FETCH))
+            return [stored.document for stored in _up_to_bytes(found.getCursor())]
 
     def failures_by(self, path: str) -> dict[str, int]:
         """Count failed records by an indexed text member: two queries for each value that occurs."""
@@ -201,10 +224,15 @@ class Records:
                 found = collection.find().filter(query).limit(1).getDocuments()
                 if not found:
                     break
-                content = found[0].getContent()
-                lowest = str(content[MACHINERY]["code"] if path.startswith(MACHINERY) else content[path])
+                lowest = str(_at(found[0].getContent(), path))
                 counts[lowest] = int(collection.find().filter({path: lowest}).count())
         return counts
+
+
+def _at(content: Document, path: str) -> Any:
+    for name in path.split("."):
+        content = content[name]
+    return content
 
 
 def _member(name: str) -> str:
@@ -243,6 +271,8 @@ _LENGTHS = {
     "lane": 16,
     "target": 270,  # a DNS name of 253 characters, or an address, and a port
     "code": 20,
+    "at": 270,
+    "lately": 27,
     "ingest": 72,  # a digest, a hyphen, a place
 }
 
@@ -265,6 +295,8 @@ def _indexes(name: str) -> tuple[dict[str, Any], ...]:
         _index(f"{name}_keyed", _machine_text("keyed"), _text("id", 36), _machine_text("target")),
         _index(f"{name}_stream", _text("error_stream", 256), _machine_text(FAILED)),
         _index(f"{name}_code", _machine_text("code"), _machine_text(FAILED)),
+        _index(f"{name}_at", _machine_text("at"), _machine_text(FAILED)),
+        _index(f"{name}_lately", _machine_text("lately")),
     )
 
 

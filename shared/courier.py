@@ -4,6 +4,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable, Coroutine
+from dataclasses import replace
 from datetime import UTC, datetime
 from enum import Enum, auto
 from typing import Any, Protocol
@@ -111,7 +112,7 @@ class Courier:
                 return None
             answer = await self._writer.expect(self._sending(document, secret, seconds))
             self.bounds.note(target, answer)
-            return answer
+            return replace(answer, seconds=time.monotonic() - now)
 
     def _sending(self, document: Document, secret: str | None, seconds: float) -> Coroutine[Any, Any, Answer]:
         if secret is not None and describes_client(secret):
@@ -121,9 +122,12 @@ class Courier:
     async def _settle(self, stored: Stored, answer: Answer) -> Outcome:
         document, moment = stored.document, datetime.now(UTC)
         if answer.accepted:
-            outcome, after = Outcome.SUCCEEDED, record.succeeded(document, int(answer.code), moment)
+            outcome, after = (
+                Outcome.SUCCEEDED,
+                record.succeeded(document, int(answer.code), moment, answer.seconds),
+            )
         else:
-            after = record.failed(document, self._failure(document, answer, moment), moment)
+            after = record.failed(document, self._failure(document, answer, moment), moment, answer.seconds)
             outcome = Outcome.DEAD if after.get("dead") else Outcome.FAILED
         if await self._writer.put(stored, after):
             return outcome

@@ -51,18 +51,29 @@ class Database:
         self._lock = threading.Lock()
 
     @contextmanager
-    def collection(self, spec: CollectionSpec, *, together: bool = False) -> Iterator[Any]:
-        """Give the collection, created with its indexes where it is missing.
+    def collection(self, spec: CollectionSpec) -> Iterator[Any]:
+        """Give the collection, created with its indexes where it is missing; each operation is committed.
 
-        Each operation is committed by itself, or all of them `together` at the end. Raises DependencyDown
-        where the database can't be reached or doesn't answer, Taken where a unique index refused a document.
+        Raises DependencyDown where the database can't be reached or doesn't answer, Taken where a unique
+        index refused a document.
         """
+        with self._connected((spec,), autocommit=True) as collections:
+            yield collections[0]
+
+    @contextmanager
+    def transaction(self, *specs: CollectionSpec) -> Iterator[Any]:
+        """Give collections whose operations are committed together, or not at all; raises alike."""
+        with self._connected(specs, autocommit=False) as collections:
+            yield collections
+
+    @contextmanager
+    def _connected(self, specs: tuple[CollectionSpec, ...], *, autocommit: bool) -> Iterator[list[Any]]:
         try:
             with self._opened_pool().acquire() as connection:
                 connection.autocommit = True
-                collection = self._opened(connection, spec)
-                connection.autocommit = not together
-                yield collection
+                collections = [self._opened(connection, spec) for spec in specs]
+                connection.autocommit = autocommit
+                yield collections
                 connection.commit()
         except oracledb.Error as error:
             raise _translated(error) from None

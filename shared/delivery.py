@@ -145,7 +145,7 @@ class Delivery:
 
     async def _deliver(self, order: Order, lease: Lease) -> Summary:
         writer = OutcomeWriter(
-            lambda outcomes: self.blocking(self.records.write, outcomes),
+            lambda outcomes: self.blocking(self.records.write, outcomes, min(lease.partitions)),
             lambda: min(lease.valid_until, order.deadline - AFTER_LAST_ANSWER / 2),
         )
         async with Sender(self.settings) as sender, self._renewed(lease):

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import parse_qsl, unquote, urlsplit
 
 from shared import telemetry
 from shared.errors import MethodNotAllowed, NotFound, UnsupportedMediaType
@@ -22,6 +22,7 @@ class Request:
     path: str | None
     headers: Mapping[str, str]
     body: bytes
+    query: Mapping[str, str]
     deadline: float  # monotonic seconds
 
     @classmethod
@@ -36,6 +37,7 @@ class Request:
             path=None if url is None else unquote(urlsplit(url).path),
             headers=headers,
             body=data.read() if data is not None else b"",
+            query=dict(parse_qsl(urlsplit(url or "").query, keep_blank_values=True)),
             deadline=time.monotonic() + _seconds_until(context.Deadline()),
         )
 
@@ -48,6 +50,15 @@ class Request:
         if name not in segments:
             raise NotFound("There is no such route.")
         return segments[len(segments) - segments[::-1].index(name) :]
+
+    def prefers_html(self) -> bool:
+        """Tell whether the client would rather have a page than JSON (RFC 9110, section 12.5.1).
+
+        >>> Request("GET", "/process", {"accept": "text/html,*/*;q=0.8"}, b"", {}, 0.0).prefers_html()
+        True
+        """
+        wanted = dict(map(_media_range, self.headers.get("accept", "").split(",")))
+        return wanted.get("text/html", 0.0) > wanted.get("application/json", 0.0)
 
     def expect_method(self, *allowed: str) -> None:
         """Raise MethodNotAllowed where the request has another method."""
@@ -72,6 +83,15 @@ def _to_fdk(context: Any, reply: Reply) -> Any:
 
 def _seconds_until(date: str) -> float:
     return (datetime.fromisoformat(date) - datetime.now(UTC)).total_seconds()
+
+
+def _media_range(text: str) -> tuple[str, float]:
+    name, *parameters = (part.strip().lower() for part in text.split(";"))
+    weights = [parameter[2:] for parameter in parameters if parameter.startswith("q=")]
+    try:
+        return name, float(weights[0]) if weights else 1.0
+    except ValueError:
+        return name, 0.0
 
 
 def _last(value: Any) -> str:

@@ -110,6 +110,28 @@ class LeaseTable:
         beats = {name: workers[name] for name in table["owners"] if name not in silent}
         return Standing(table["owners"], beats, silent)
 
+    def overview(self, now: datetime) -> tuple[list[dict[str, Any]], list[str]]:
+        """Return what an operator sees: the workers with what they hold, and the targets found down."""
+        table, workers = _empty(), {}
+        with self._database.collection(self._spec) as collection:
+            for found in collection.find().getDocuments():
+                entry = found.getContent()
+                if entry["name"] == _TABLE:
+                    table = entry
+                else:
+                    workers[entry["name"]] = entry
+        leases = [
+            {
+                "worker": name[:8],
+                "partitions": len(numbers),
+                "inFlight": len(workers[name]["inFlight"]) if name in workers else 0,
+                "until": workers[name]["until"] if name in workers else None,
+                "expired": name not in workers or workers[name]["until"] < timestamp(now),
+            }
+            for name, numbers in sorted(table["owners"].items())
+        ]
+        return leases, list(table["circuits"])
+
     def take(self, standing: Standing, most: int) -> Lease | None:
         """Take at most `most` partitions that were free in `standing`; None where somebody was faster.
 

@@ -17,6 +17,7 @@ RETRY_MEMBERS = (
     *("noOfMessagesToProcess", "readAfterOffset", "retryCodes", "retryLimit", "errormapping"),
     *("streamOCIDToRetry", "from", "to", "targetRestApi", "streamKey", "force", "dryRun"),
 )
+REPORT_MEMBERS = ("retryCodes", "streamOCIDToRetry", "from", "to", "targetRestApi", "streamKey")
 
 
 @dataclass(frozen=True)
@@ -69,6 +70,27 @@ def _retry_selection(reader: "_Reader", settings: Settings) -> Selection:
         conditions.append({"$or": [is_due, {"dead": True}]} if codes else is_due)
     else:
         conditions.append({"datasync.code": {"$ne": INVALID}})  # what is no record can't be sent
+    conditions += _filters(reader)
+    after = reader.read("readAfterOffset", _offset) or "-1"
+    return Selection(
+        FAILED if codes or force else REPLAY, after, conditions={"$and": conditions} if conditions else {}
+    )
+
+
+def report_conditions(query: Mapping[str, str]) -> dict[str, Any]:
+    """Read which of the latest failures the report shall show: members of `/process/retry`, in a query."""
+    reader = _Reader(query)
+    reader.refuse_unknown(REPORT_MEMBERS)
+    codes = reader.read("retryCodes", status_codes)
+    conditions = [{"datasync.code": {"$in": sorted(codes)}}] if codes else []
+    conditions += _filters(reader)
+    reader.finish()
+    return {"$and": conditions} if conditions else {}
+
+
+def _filters(reader: "_Reader") -> list[dict[str, Any]]:
+    """Read which records, whatever became of them."""
+    conditions: list[dict[str, Any]] = []
     for name, path, operator in (
         ("streamOCIDToRetry", "error_stream", "$eq"),
         ("streamKey", "streamKey", "$eq"),
@@ -81,10 +103,7 @@ def _retry_selection(reader: "_Reader", settings: Settings) -> Selection:
         moment = reader.read(name, _moment)
         if moment is not None:
             conditions.append({"createdDate": {operator: moment}})
-    after = reader.read("readAfterOffset", _offset) or "-1"
-    return Selection(
-        FAILED if codes or force else REPLAY, after, conditions={"$and": conditions} if conditions else {}
-    )
+    return conditions
 
 
 class _Reader:

@@ -9,7 +9,8 @@ A record is a JSON document. What a caller stored stands at its top level, besid
 | `size` | always | bytes of the stored record as JSON, about |
 | `due` | unfinished | `<time> <id>`: not before this time; sorts by time, then by age |
 | `partition`, `lane`, `target` | unfinished | where leases, order and bounds apply |
-| `failed`, `code` | failed | its id and its code as text: an index of failures, dead ones included |
+| `failed`, `code`, `at` | failed | its id, its code as text, its target: indexes of failures, dead ones too |
+| `lately` | failed | the time of its last attempt: an index of the latest failures |
 | `replay` | failed, not dead | its id: an index of failures that are still worth a try |
 | `blocks` | failed, not dead, with a key | its lane: an index of what holds back later records of a key |
 | `keyed` | unfinished, with a key | its lane: an index of a key's records that wait |
@@ -37,8 +38,10 @@ Document = dict[str, Any]
 NOT_PROCESSED = "not_processed"
 SUCCESS = "success"
 FAILED = "failed"
+FILTERED = "filtered"  # a rule of the operator's keeps it from being sent
 
 MACHINERY = "datasync"
+ATTEMPTS = "attempts"  # the last ones, each with its time, code, duration in milliseconds and reason
 SET_ASIDE = "setAside"  # a message that is no record, as it came
 INVALID = "invalid"  # its code
 NO_LANE = "-"  # not empty: to Oracle an empty string is NULL, and NULL matches nothing
@@ -59,6 +62,7 @@ SYSTEM_MEMBERS = frozenset(
         "lastAttemptDate",
         "nextAttemptDate",
         "dead",
+        ATTEMPTS,
         SET_ASIDE,
         MACHINERY,
     )
@@ -66,6 +70,8 @@ SYSTEM_MEMBERS = frozenset(
 _HIDDEN_MEMBERS = frozenset(("_id", MACHINERY, SET_ASIDE, "targetRestApiPayload", "targetRestApiHeaders"))
 _KEPT = ("size", "ingest", "digest")  # machinery that no attempt changes
 _LONGEST_REASON = 2000
+_MOST_ATTEMPTS = 10  # that a record keeps, beside their number
+_LONGEST_NOTE = 300  # characters of a reason that is kept there
 _MOST_INTERRUPTIONS = 3  # in a row, after which a record is held to kill its worker
 
 
@@ -153,23 +159,24 @@ def set_aside(message: Any, reason: str, error_stream: str, size: int, origin: M
         "dead": True,
         SET_ASIDE: message,
     }
-    document[MACHINERY] = {"attempts": 0, "size": size, "failed": identity, "code": INVALID, **origin}
+    machinery = _failed_members(document, INVALID, created)
+    document[MACHINERY] = {"attempts": 0, "size": size, **machinery, **origin}
     return document
 
 
-def succeeded(document: Document, code: int, moment: datetime) -> Document:
-    """Return `document` as it stands after a delivery that the target accepted."""
-    after = _attempted(document, moment, SUCCESS, code)
+def succeeded(document: Document, code: int, moment: datetime, seconds: float = 0.0) -> Document:
+    """Return `document` as it stands after a delivery of so many seconds that the target accepted."""
+    after = _attempted(document, moment, SUCCESS, code, seconds)
     after[MACHINERY] = _counted(document)
     return after
 
 
-def failed(document: Document, failure: Failure, moment: datetime) -> Document:
-    """Return `document` as it stands after a failed attempt: due again later, or dead."""
-    after = _attempted(document, moment, FAILED, failure.code)
+def failed(document: Document, failure: Failure, moment: datetime, seconds: float = 0.0) -> Document:
+    """Return `document` as it stands after a failed attempt of so many seconds: due again later, or dead."""
+    after = _attempted(document, moment, FAILED, failure.code, seconds, failure.reason)
     after["failure_reason"] = failure.reason[:_LONGEST_REASON]
     after["error_stream"] = failure.error_stream
-    machinery = _counted(document) | {"failed": document["id"], "code": str(failure.code)}
+    machinery = _counted(document) | _failed_members(document, failure.code, moment)
     if failure.next_attempt is None:
         after["dead"] = True
     else:
@@ -185,15 +192,14 @@ def interrupted(document: Document, error_stream: str, most_attempts: int, momen
     It is due again at once, in its old place: nobody knows whether the target got it. After three such
     attempts in a row, or where it has no attempts left, it is dead.
     """
-    after = _attempted(document, moment, FAILED, OTHER_FAILURES)
     times = interruptions(document) + 1
-    after["failure_reason"] = f"the process ended during delivery, {times} time(s) in a row"
+    reason = f"the process ended during delivery, {times} time(s) in a row"
+    after = _attempted(document, moment, FAILED, OTHER_FAILURES, None, reason)
+    after["failure_reason"] = reason
     after["error_stream"] = error_stream
-    machinery = _counted(document) | {
-        "interrupted": times,
-        "failed": document["id"],
-        "code": OTHER_FAILURES,
-    }
+    machinery = (
+        _counted(document) | _failed_members(document, OTHER_FAILURES, moment) | {"interrupted": times}
+    )
     if times >= _MOST_INTERRUPTIONS or attempts(document) + 1 >= most_attempts:
         after["dead"] = True
     else:
@@ -255,14 +261,34 @@ def _waiting(document: Document, date: str) -> dict[str, Any]:
     return machinery | {"blocks": machinery["lane"]} if "keyed" in machinery else machinery
 
 
+def _failed_members(document: Document, code: int | str, moment: datetime) -> dict[str, str]:
+    """Return what files a failed record, dead or not."""
+    known = {"failed": document["id"], "code": str(code), "lately": timestamp(moment)}
+    return known | ({"at": target(document)} if "targetRestApi" in document else {})
+
+
 def _counted(document: Document) -> dict[str, Any]:
     kept = {name: document[MACHINERY][name] for name in _KEPT if name in document[MACHINERY]}
     return {"attempts": attempts(document) + 1, **kept}
 
 
-def _attempted(document: Document, moment: datetime, status: str, code: int | str) -> Document:
+def _attempted(
+    document: Document,
+    moment: datetime,
+    status: str,
+    code: int | str,
+    seconds: float | None,
+    reason: str = "",
+) -> Document:
+    """Return `document` after an attempt; its duration is not known (None) where its process ended."""
     gone = ("failure_reason", "error_stream", "nextAttemptDate", "dead", MACHINERY)
     after = {name: value for name, value in document.items() if name not in gone}
     after |= {"status": status, "status_code": code, "lastAttemptDate": timestamp(moment)}
     after["retry_attempts"] = attempts(document)
+    attempt: dict[str, Any] = {"time": after["lastAttemptDate"], "code": code}
+    if seconds is not None:
+        attempt["durationMs"] = round(seconds * 1000)
+    if reason:
+        attempt["reason"] = reason[:_LONGEST_NOTE]
+    after[ATTEMPTS] = [*document.get(ATTEMPTS, ()), attempt][-_MOST_ATTEMPTS:]
     return after

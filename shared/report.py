@@ -1,32 +1,77 @@
-"""The operators' view: how many records are in which state, and which codes and streams failed."""
+"""The operators' view: how many records are in which state, what fails and why, who works on it."""
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+from shared import record, tallies
 from shared.collection import DUE, FAILED, REPLAY, Records, Selection, due
+from shared.leases import LeaseTable
+from shared.notes import Notes
+from shared.record import Document, timestamp
+
+LATEST = 50  # failures shown
+_HIDDEN = ("targetRestApiPayload", "targetRestApiHeaders")
 
 
-def report(records: Records) -> dict[str, Any]:
-    """Return counts by state, code and error stream, and the age of what is due.
+class Report:
+    """What `GET /process` answers; one instance serves a process's calls."""
 
-    The counts are read one after another: while records arrive they need not add up to the last one.
-    """
-    now = datetime.now(UTC)
-    unfinished = records.count(Selection(DUE))
-    waiting = records.count(Selection(REPLAY))
-    failed = records.count(Selection(FAILED))
-    oldest = records.page(due(now), 1)
-    return {
-        "counts": {
-            "not_processed": max(0, unfinished - waiting),
-            "success": max(0, records.count() - unfinished - (failed - waiting)),
-            "failed": failed,
-            "dead": max(0, failed - waiting),
-        },
-        "due": records.count(due(now)),
-        "oldestDueDate": str(oldest[0].document["datasync"][DUE]).split(" ")[0] if oldest else None,
-        "failed": {
-            "byCode": records.failures_by("datasync.code"),
-            "byStream": records.failures_by("error_stream"),
-        },
-    }
+    def __init__(self, records: Records, leases: LeaseTable, notes: Notes, *, with_payloads: bool = False):
+        self._records = records
+        self._leases = leases
+        self._notes = notes
+        self._with_payloads = with_payloads
+
+    def read(self, conditions: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        """Return the report, whose cost has a bound: see `tests/contract/test_record_queries.py`.
+
+        `conditions` choose among the latest failures. The counts are read one after another: while records
+        arrive they need not add up to the last one.
+        """
+        now = datetime.now(UTC)
+        notes = self._notes.all()
+        return {
+            "time": timestamp(now),
+            **self._counted(now, tallies.finished(notes)),
+            "lastDay": tallies.last_day(notes, now),
+            **self._work(now),
+            "latestFailures": [self._shown(one) for one in self._records.latest_failures(conditions, LATEST)],
+        }
+
+    def _counted(self, now: datetime, finished: Mapping[str, int]) -> dict[str, Any]:
+        unfinished = self._records.count(Selection(DUE))
+        waiting = self._records.count(Selection(REPLAY))
+        failed = self._records.count(Selection(FAILED))
+        oldest = self._records.page(due(now), 1)
+        since = str(oldest[0].document["datasync"][DUE]).split(" ")[0] if oldest else None
+        return {
+            "counts": {
+                record.NOT_PROCESSED: max(0, unfinished - waiting),
+                **finished,
+                "failed": failed,
+                "dead": max(0, failed - waiting),
+            },
+            "due": self._records.count(due(now)),
+            "oldestDueDate": since,
+            "oldestDueSeconds": _age(since, now),
+            "failed": {
+                "byCode": self._records.failures_by("datasync.code"),
+                "byStream": self._records.failures_by("error_stream"),
+                "byTarget": self._records.failures_by("datasync.at"),
+            },
+        }
+
+    def _work(self, now: datetime) -> dict[str, Any]:
+        leases, circuits = self._leases.overview(now)
+        return {"leases": leases, "openCircuits": circuits}
+
+    def _shown(self, document: Document) -> Document:
+        shown = record.shown(document)
+        if self._with_payloads:
+            shown |= {name: document[name] for name in _HIDDEN if name in document}
+        return shown
+
+
+def _age(since: str | None, now: datetime) -> int:
+    return 0 if since is None else max(0, int((now - datetime.fromisoformat(since)).total_seconds()))

@@ -36,6 +36,8 @@ class Answer:
     reason: str = ""
     retry_after: float | None = None
     connected: bool = True
+    seconds: float = 0.0
+    """How long the attempt took, with what it waited for on its way."""
 
     @property
     def accepted(self) -> bool:

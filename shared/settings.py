@@ -10,24 +10,25 @@ from typing import Any
 from shared import allowlist
 from shared.errors import Fault, Misconfigured
 
-_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
+_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 24 * 3600.0}
 _LONGEST = 366 * 24 * 3600.0
 _SIZES = {"KiB": 1024, "MiB": 1024 * 1024}
 _SERVICE_LIMIT = 6 * 1024 * 1024  # of a request to a function [OCI Functions, service limits]
+LOG_LEVELS = ("debug", "info", "warning", "error")
 OTHER_FAILURES = "unexpectedError"  # the code of a failure without an HTTP answer
 RENEWALS_PER_LEASE = 4
 _INNOCENT = "sqlite:"  # stands for a required setting that is missing, and contradicts no other
 
 
 def duration(text: str) -> float:
-    """Seconds in `500ms`, `30s`, `5m` or `6h`.
+    """Seconds in `500ms`, `30s`, `5m`, `6h` or `7d`.
 
     >>> duration("500ms")
     0.5
     """
-    match = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)(ms|s|m|h)", text)
+    match = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)(ms|s|m|h|d)", text)
     if match is None or float(match[1]) * _UNITS[match[2]] > _LONGEST:
-        raise ValueError("must be a duration such as 500ms, 30s, 5m or 6h, and at most a year")
+        raise ValueError("must be a duration such as 500ms, 30s, 5m, 6h or 7d, and at most a year")
     return float(match[1]) * _UNITS[match[2]]
 
 
@@ -90,6 +91,28 @@ def _error_mapping_text(text: str) -> dict[str, str]:
         return error_mapping(json.loads(text)) if text else {}
     except RecursionError:
         raise ValueError("nests too deep") from None
+
+
+def _flag(text: str) -> bool:
+    if text not in ("true", "false"):
+        raise ValueError("must be true or false")
+    return text == "true"
+
+
+def _log_level(text: str) -> str:
+    if text not in LOG_LEVELS:
+        raise ValueError(f"must be one of {', '.join(LOG_LEVELS)}")
+    return text
+
+
+def _namespace(text: str) -> str:
+    """Read a namespace of custom metrics [Monitoring API, MetricDataDetails]."""
+    if text and not re.fullmatch(r"(?!oci_|oracle_)[A-Za-z][A-Za-z0-9_]{0,255}", text):
+        raise ValueError(
+            "must begin with a letter, have only letters, digits and underscores, and not begin with oci_ or"
+            " oracle_"
+        )
+    return text
 
 
 def _text(text: str) -> str:
@@ -179,6 +202,23 @@ class Settings:
         duration, "how long a crashed worker's partitions rest before another takes them over", "60s"
     )
     fan_out: int = _setting(count, "most process-data invocations that work on one backlog at once", "1")
+    notification_topic_ocid: str = _setting(
+        _text, "topic of Notifications that is told of new failures; none is told where it is absent", ""
+    )
+    notification_interval: float = _setting(
+        duration,
+        "at least so long between two messages; what failed meanwhile is summed up in the next",
+        "5m",
+    )
+    metrics_namespace: str = _setting(
+        _namespace, "namespace of the metrics in Monitoring; none are posted where it is absent", ""
+    )
+    log_level: str = _setting(
+        _log_level, "least level of a log line: `debug` (successes too), `info`, `warning` or `error`", "info"
+    )
+    show_payloads: bool = _setting(
+        _flag, "`true` shows payloads and headers of failed records to operators", "false"
+    )
     body_limit: int = _setting(size, "largest body of a request, at most 6MiB", "1MiB")
     oci_service_endpoint: str = _setting(
         _text, "base URL of the OCI services, where it is not the region's own", ""

@@ -10,8 +10,10 @@ from shared.delivery import Delivery
 from shared.errors import NotFound
 from shared.fan_out import FanOut
 from shared.leases import LeaseTable
-from shared.orders import process_order, retry_order
-from shared.report import report
+from shared.notes import Notes
+from shared.orders import process_order, report_conditions, retry_order
+from shared.page import page
+from shared.report import Report
 
 
 async def handler(ctx: Any, data: Any = None) -> Any:
@@ -23,7 +25,10 @@ async def _handle(request: edge.Request) -> replies.Reply:
     delivery = _delivery()
     match request.tail_after("process"):
         case [] if request.method == "GET":
-            return replies.ok(await delivery.blocking(report, delivery.records))
+            if request.prefers_html():
+                return page()
+            conditions = report_conditions(request.query)
+            return replies.ok(await delivery.blocking(_report().read, conditions))
         case []:
             request.expect_method("POST", "GET")
             request.expect_json()
@@ -46,3 +51,10 @@ def _delivery() -> Delivery:
     leases = LeaseTable(made.database, made.settings.collection, made.settings.lease)
     fan_out = FanOut(made.clients, os.environ.get("FN_FN_ID", ""))
     return Delivery(made.settings, made.records, made.vault, leases, fan_out)
+
+
+@functools.cache
+def _report() -> Report:
+    made, delivery = parts(), _delivery()
+    notes = Notes(made.database, made.settings.collection)
+    return Report(made.records, delivery.leases, notes, with_payloads=made.settings.show_payloads)

@@ -14,8 +14,9 @@ from shared import record
 from shared.collection import FAILED, REPLAY, Records, Selection, due
 from shared.database import Database
 from shared.leases import LeaseTable
+from shared.notes import Notes
 from shared.record import Failure
-from shared.report import report
+from shared.report import Report
 
 NOW = datetime.now(UTC)
 MEMBERS = {
@@ -37,10 +38,12 @@ def records(database: Database) -> Records:
     records = Records(database, "datasync_collection")
     for _ in range(20):
         waiting = [record.stored(MEMBERS, 100) for _ in range(4)]
-        finished = record.succeeded(waiting[1], 200, NOW)
-        failed = record.failed(waiting[2], Failure(503, "why", "recoverable", NOW), NOW)
-        dead = record.failed(waiting[3], Failure(404, "why", "unrecoverable", None), NOW)
-        records.insert([waiting[0], finished, failed, dead])
+        records.insert(waiting)
+        _, one, another, last = records.with_ids([document["id"] for document in waiting])
+        finished = record.succeeded(one.document, 200, NOW)
+        failed = record.failed(another.document, Failure(503, "why", "recoverable", NOW), NOW)
+        dead = record.failed(last.document, Failure(404, "why", "unrecoverable", None), NOW)
+        records.write([(one, finished), (another, failed), (last, dead)])
     return records
 
 
@@ -79,9 +82,10 @@ def questions(records: Records) -> Iterator[tuple[str, Callable[[], Any]]]:
     yield "failed", lambda: records.count(Selection(FAILED))
     yield "blocks", lambda: records.holding_back([record.lane(MEMBERS)])
     yield "id", lambda: records.get("nobody")
+    yield "lately", lambda: records.latest_failures(None, 10)
 
 
-@pytest.mark.parametrize("number", range(14))
+@pytest.mark.parametrize("number", range(15))
 def test_a_query_reads_its_index(records: Records, plans: list[str], number: int) -> None:
     index, ask = list(questions(records))[number]
     ask()
@@ -93,14 +97,39 @@ def test_a_query_reads_its_index(records: Records, plans: list[str], number: int
         assert "TEMP B-TREE" not in plan, plan
 
 
-def test_the_report_scans_nothing_but_to_count_everything(records: Records, plans: list[str]) -> None:
-    counts = report(records)
-    assert counts["counts"] == {"not_processed": 20, "success": 20, "failed": 40, "dead": 20}
-    assert counts["failed"] == {
+def test_the_report_scans_nothing(database: Database, records: Records, plans: list[str]) -> None:
+    leases = LeaseTable(database, "datasync_collection", 60)
+    report = Report(records, leases, Notes(database, "datasync_collection")).read()
+    counts = {"not_processed": 20, "success": 20, "filtered": 0, "failed": 40, "dead": 20}
+    assert report["counts"] == counts
+    assert report["failed"] == {
         "byCode": {"404": 20, "503": 20},
         "byStream": {"recoverable": 20, "unrecoverable": 20},
+        "byTarget": {"erp.example.com:443": 40},
     }
-    assert len([plan for plan in plans if "SCAN" in plan]) == 1
+    assert report["lastDay"][-1] | {"hour": ""} == {"hour": "", "delivered": 20, "failed": 40, "dead": 20}
+    assert len(report["latestFailures"]) == 40
+    scans = {plan for plan in plans if "SCAN" in plan}
+    # A document for each worker, and nothing else, stands in these.
+    assert scans == {"SCAN soda:datasync_collection_notes", "SCAN soda:datasync_collection_leases"}
+
+
+def test_the_report_asks_a_bounded_number_of_queries(
+    database: Database, records: Records, plans: list[str]
+) -> None:
+    """Whatever number of codes, streams and targets there is."""
+    documents = [
+        record.stored(MEMBERS | {"targetRestApi": f"https://t{n}.example.com/"}, 1) for n in range(90)
+    ]
+    records.insert(documents)
+    found = records.with_ids([document["id"] for document in documents])
+    failures = [Failure(400 + n, "why", f"team {n}", NOW) for n in range(90)]
+    records.write([(s, record.failed(s.document, f, NOW)) for s, f in zip(found, failures, strict=True)])
+    plans.clear()
+    leases = LeaseTable(database, "datasync_collection", 60)
+    report = Report(records, leases, Notes(database, "datasync_collection")).read()
+    assert [len(counts) for counts in report["failed"].values()] == [50, 50, 50]
+    assert len(plans) <= 3 * (8 + 2 * 50 * 1.5)  # getDocuments is seen twice: it uses a cursor
 
 
 def test_a_lease_is_found_by_its_index(database: Database, records: Records, plans: list[str]) -> None:

@@ -67,7 +67,7 @@ def test_status_and_replay_work_against_a_deployment(bundle: Bundle) -> None:
     assert shown.returncode == 0, shown.stderr
     assert "failed with 503" in shown.stdout
     counts = json.loads(run("status", "--url", bundle.url, "--json").stdout)["counts"]
-    assert counts == {"not_processed": 0, "success": 0, "failed": 6, "dead": 1}
+    assert counts == {"not_processed": 0, "success": 0, "filtered": 0, "failed": 6, "dead": 1}
     replay = ("replay", "--url", bundle.url, "--codes", "503", "--batch", "2")
     assert "5 failed records match" in run(*replay, "--dry-run").stdout
     assert len(bundle.received()) == 6

@@ -1,7 +1,7 @@
 """Connections: which driver a DSN gets, and what its errors become."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -131,21 +131,22 @@ def test_what_a_unique_index_refuses_is_taken(tmp_path: Path) -> None:
         collection.insertOne({"id": "a"})
 
 
-@pytest.mark.parametrize(("together", "kept"), [(True, 0), (False, 1)])
-def test_what_is_done_together_is_kept_together_or_not_at_all(
-    tmp_path: Path, together: bool, kept: int
-) -> None:
+def test_what_is_done_together_is_kept_together_or_not_at_all(tmp_path: Path) -> None:
     database = Database(f"sqlite:{tmp_path / 'things.db'}", "", str)
+    others = CollectionSpec("others", ())
 
-    def insert_and_fail() -> None:
-        with database.collection(SPEC, together=together) as collection:
-            collection.insertOne({"id": "a"})
+    def insert_and_fail(where: AbstractContextManager[Any]) -> None:
+        with where as opened:
+            for collection in opened if isinstance(opened, list) else [opened]:
+                collection.insertOne({"id": "a"})
             raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
-        insert_and_fail()
-    with database.collection(SPEC) as collection:
-        assert collection.find().count() == kept
+        insert_and_fail(database.transaction(SPEC, others))
+    with pytest.raises(ZeroDivisionError):
+        insert_and_fail(database.collection(SPEC))
+    with database.transaction(SPEC, others) as (things, beside):
+        assert (things.find().count(), beside.find().count()) == (1, 0)
 
 
 def test_a_closed_database_opens_again_when_it_is_used(tmp_path: Path) -> None:

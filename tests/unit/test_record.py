@@ -28,6 +28,7 @@ MEMBERS: dict[str, Any] = {
     "note": "unknown members are kept",
 }
 AGAIN = Failure(503, "the target answered 503", "recoverable", LATER)
+FILED = {"at": "erp.example.com:443", "lately": DATE}  # beside code and id, of every failure
 DEAD = Failure(404, "the target answered 404", "unrecoverable", None)
 
 
@@ -41,8 +42,8 @@ def machinery(document: Document) -> dict[str, Any]:
 
 
 def state(document: Document) -> dict[str, Any]:
-    """What a document has beside the caller's members, its identity and its machinery."""
-    others = {*MEMBERS, "id", "createdDate", "datasync"}
+    """What a document has beside the caller's members, its identity, its machinery and its attempts."""
+    others = {*MEMBERS, "id", "createdDate", "datasync", "attempts"}
     return {name: value for name, value in document.items() if name not in others}
 
 
@@ -159,6 +160,7 @@ def test_a_failure_worth_another_try_is_due_again_and_holds_back_its_key() -> No
         "keyed": record.lane(before),
         "target": "erp.example.com:443",
         "failed": document["id"],
+        **FILED,
         "code": "503",
         "replay": document["id"],
         "blocks": record.lane(before),
@@ -189,7 +191,14 @@ def test_a_dead_record_is_counted_among_the_failures_and_is_neither_due_nor_in_t
         "retry_attempts": 0,
         "dead": True,
     }
-    assert machinery(document) == {"attempts": 1, "size": 321, "failed": document["id"], "code": "404"}
+    assert machinery(document) == {
+        "attempts": 1,
+        "size": 321,
+        "failed": document["id"],
+        **FILED,
+        "code": "404",
+        **FILED,
+    }
 
 
 def test_a_failure_without_an_http_answer_has_a_word_for_a_code() -> None:
@@ -216,6 +225,7 @@ def test_an_attempt_that_nobody_saw_the_end_of_counts_and_leaves_the_record_in_i
         "attempts": 1,
         "interrupted": 1,
         "failed": document["id"],
+        **FILED,
         "code": "unexpectedError",
         "replay": document["id"],
         "blocks": record.lane(before),
@@ -238,7 +248,7 @@ def test_a_record_that_keeps_killing_its_worker_ends_up_dead() -> None:
     document = record.interrupted(document, "recoverable", 8, MOMENT)
     assert document["dead"] is True
     assert "nextAttemptDate" not in document
-    assert machinery(document).keys() == {"attempts", "size", "interrupted", "failed", "code"}
+    assert machinery(document).keys() == {"attempts", "size", "interrupted", "failed", "code", "at", "lately"}
     assert record.attempts(document) == 3
 
 
@@ -306,7 +316,7 @@ def test_a_dead_record_that_fails_again_may_come_back_to_life_and_the_other_way_
     assert machinery(revived)["replay"] == revived["id"]
     dead = record.failed(revived, DEAD, LATER)
     assert "nextAttemptDate" not in dead
-    assert machinery(dead).keys() == {"attempts", "size", "failed", "code"}
+    assert machinery(dead).keys() == {"attempts", "size", "failed", "code", "at", "lately"}
 
 
 def test_a_reason_has_at_most_2000_characters() -> None:
@@ -382,3 +392,18 @@ def test_what_is_shown_is_the_state_without_payload_headers_and_machinery(docume
     assert record.shown(document) == {name: value for name, value in document.items() if name not in hidden}
     assert {"id", "createdDate", "status", "streamKey", "targetRestApi"} <= record.shown(document).keys()
     assert not record.shown(document).keys() & hidden
+
+
+def test_a_record_keeps_its_last_ten_attempts() -> None:
+    document = stored()
+    for number in range(12):
+        failure = Failure(500 + number, "x" * 1000, "recoverable", LATER)
+        document = record.failed(document, failure, MOMENT, seconds=0.0214)
+    document = record.interrupted(document, "recoverable", 100, MOMENT)
+    document = record.succeeded(document, 200, LATER, seconds=1.5)
+    attempts = record.shown(document)["attempts"]
+    assert [attempt["code"] for attempt in attempts] == [*range(504, 512), "unexpectedError", 200]
+    assert attempts[0] == {"time": DATE, "code": 504, "durationMs": 21, "reason": "x" * 300}
+    assert "durationMs" not in attempts[-2]
+    assert attempts[-1] == {"time": LATER_DATE, "code": 200, "durationMs": 1500}
+    assert record.attempts(document) == 14

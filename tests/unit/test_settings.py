@@ -106,7 +106,7 @@ def test_a_duration_is_a_number_and_its_unit(text: str, seconds: float) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["5", "s", "5 s", "-5s", "+5s", "1d", "5S", "5s5s", "1e3s", ".5s", "5.s", "0x5s", "infs", "nans"],
+    ["5", "s", "5 s", "-5s", "+5s", "1w", "5S", "5s5s", "1e3s", ".5s", "5.s", "0x5s", "infs", "nans"],
 )
 def test_what_is_no_duration_is_refused(text: str) -> None:
     assert faults(TARGET_CONNECT_TIMEOUT=text) == ["TARGET_CONNECT_TIMEOUT"]
