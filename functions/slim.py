@@ -12,13 +12,16 @@ from pathlib import Path
 CLIENTS = {
     "FunctionsInvokeClient": "functions",
     "FunctionsManagementClient": "functions",
+    "MonitoringClient": "monitoring",
+    "NotificationDataPlaneClient": "ons",
+    "ObjectStorageClient": "object_storage",
     "SecretsClient": "secrets",
     "VaultsClient": "vault",
 }
 """Whatever `OciClients.call` is given in `shared/`."""
 
 _CORE = ("_vendor", "auth", "circuit_breaker", "pagination", "retry")
-_OF_CORE = ("dns", "object_storage", "work_requests")  # imported by the core's pagination and waiters
+_OF_CORE = ("dns", "work_requests")  # imported by the core's pagination and waiters
 _TOOLS = (  # required by fdk, imported by nothing that runs
     *("Cython", "cython.py", "pyximport", "pygments", "setuptools", "pkg_resources", "wheel", "pbr"),
     *("pytest", "_pytest", "pytest_asyncio", "py.py", "pluggy", "iniconfig", "_distutils_hack"),
@@ -28,6 +31,8 @@ _CHECK = """
 import aiohttp, fdk, fdk.response, fdk.scripts.fdk, importlib, oci, oracledb, simplejson
 oci.auth.signers.get_resource_principals_signer
 oci.retry.RetryStrategyBuilder, oci.circuit_breaker.NoCircuitBreakerStrategy
+from oci.monitoring.models import Datapoint, MetricDataDetails, PostMetricDataDetails
+from oci.ons.models import MessageDetails
 from oci.vault.models import Base64SecretContentDetails, CreateSecretDetails
 for client, service in {clients!r}.items():
     getattr(importlib.import_module("oci." + service), client)

@@ -80,6 +80,8 @@ def configuration(home: Path, oci_url: str, targets: Sequence[str]) -> dict[str,
         "VAULT_COMPARTMENT_OCID": identity.COMPARTMENT_OCID,
         "ALLOWED_TARGETS": ",".join(targets),
         "ALLOWED_NETWORKS": "127.0.0.0/8",
+        "NOTIFICATION_TOPIC_OCID": identity.TOPIC_OCID,
+        "METRICS_NAMESPACE": "datasync",
     }
 
 

@@ -7,6 +7,8 @@ A map, in the order in which imports may point: a module imports only from lines
     ingest, delivery, report, page    the use cases: keep a record, deliver what is due, show it
     dispatch                          one call at work: reads pages, has them delivered in order, sums up
     courier                           one record's delivery: token, place, request, outcome
+    metrics, notices                  what Monitoring and the operators are told of a call
+    observed                          what one call saw
     orders                            what a call to /process or /process/retry asks for
     leases, fan_out                   who works where; how others are started to share a backlog
     intake, lanes, bounds, outcomes   what is read next, order within keys, how much at once, grouped writes

@@ -6,7 +6,8 @@ from datetime import datetime
 from typing import Any
 
 from shared import jsontext
-from shared.database import CollectionSpec, Database
+from shared.database import CollectionSpec, Database, Taken
+from shared.errors import DependencyDown
 from shared.record import MACHINERY, Document, timestamp
 from shared.tallies import Tallies
 
@@ -181,7 +182,6 @@ class Records:
         They are counted in the tally of `place`, the worker's first partition.
         """
         contents = [jsontext.dump(after) for _, after in outcomes]
-        self._tallies.ready(place)
         try:
             with self._database.transaction(self._spec, self._tallies.spec) as (collection, tallies):
                 written = [
@@ -191,8 +191,10 @@ class Records:
                 changed = [after for (_, after), done in zip(outcomes, written, strict=True) if done]
                 if changed:
                     self._tallies.add(tallies, place, changed)
-        except Exception:
+        except Exception as error:
             self._tallies.forget(place)
+            if isinstance(error, Taken):
+                raise DependencyDown("Others counted at the same moment; repeat it later.") from None
             raise
         return written
 

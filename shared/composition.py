@@ -6,8 +6,10 @@ Where that fails the caller gets the error, and the next call tries again.
 import functools
 import os
 
+from shared import telemetry
 from shared.collection import Records
 from shared.database import Database
+from shared.notes import Notes
 from shared.oci_clients import OciClients
 from shared.settings import Settings
 from shared.vault import TokenVault, read_secret
@@ -20,7 +22,9 @@ class Parts:
         self.clients = OciClients(settings.oci_service_endpoint)
         password = functools.partial(read_secret, self.clients, settings.database_password_secret_ocid)
         self.settings = settings
+        telemetry.set_level(settings.log_level)
         self.database = Database(settings.database_dsn, settings.database_user, password)
+        self.notes = Notes(self.database, settings.collection)
         self.records = Records(self.database, settings.collection)
         self.vault = TokenVault(self.clients, settings)
 

@@ -9,13 +9,14 @@ from datetime import UTC, datetime
 from enum import Enum, auto
 from typing import Any, Protocol
 
-from shared import record
+from shared import record, telemetry
 from shared.access_tokens import AccessTokens, AuthorizedSender
 from shared.bounds import Bounds, PutOff
 from shared.collection import Stored
 from shared.credentials import describes_client
 from shared.errors import DependencyDown
 from shared.leases import Lease
+from shared.observed import Observed
 from shared.orders import Order
 from shared.outcomes import OutcomeWriter
 from shared.record import Document, Failure
@@ -47,6 +48,9 @@ class Outcome(Enum):
     """Time, lease or database ended before its outcome was written: another call takes it."""
 
 
+_LEVELS = {Outcome.SUCCEEDED: logging.DEBUG, Outcome.FAILED: logging.INFO, Outcome.DEAD: logging.WARNING}
+
+
 class Courier:
     """Delivers the records of one call."""
 
@@ -60,6 +64,7 @@ class Courier:
         sender: Sender,
         tokens: AccessTokens,
         writer: OutcomeWriter,
+        seen: Observed,
     ):
         self._settings = settings
         self._order = order
@@ -67,6 +72,7 @@ class Courier:
         self._sender = sender
         self._authorized_sender = AuthorizedSender(sender, tokens)
         self._writer = writer
+        self._seen = seen
         self._vault = vault
         self._blocking = blocking
         self._secrets: dict[str, asyncio.Future[str | None]] = {}
@@ -130,9 +136,23 @@ class Courier:
             after = record.failed(document, self._failure(document, answer, moment), moment, answer.seconds)
             outcome = Outcome.DEAD if after.get("dead") else Outcome.FAILED
         if await self._writer.put(stored, after):
+            self._note(document, after, answer, outcome)
             return outcome
         log.warning("record %s was changed by another worker; its outcome here is dropped", document["id"])
         return Outcome.LEFT
+
+    def _note(self, before: Document, after: Document, answer: Answer, outcome: Outcome) -> None:
+        """Count and log an outcome that was written; a success is logged at the level of debugging."""
+        self._seen.note(before, after, answer.seconds)
+        level = _LEVELS[outcome]
+        if log.isEnabledFor(level):
+            telemetry.event(
+                *(log, level, f"a delivery {outcome.name.lower()}"),
+                record=before["id"],
+                target=record.target(before),
+                code=answer.code,
+                durationMs=round(answer.seconds * 1000),
+            )
 
     def _failure(self, document: Document, answer: Answer, moment: datetime) -> Failure:
         policy = self._order.policy

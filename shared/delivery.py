@@ -11,15 +11,18 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
-from shared import record
+from shared import record, telemetry
 from shared.access_tokens import AccessTokens
-from shared.collection import DUE, Records
+from shared.collection import DUE, Records, due
 from shared.courier import AFTER_LAST_ANSWER, Courier
 from shared.dispatch import Dispatch, Summary
 from shared.errors import DependencyDown
 from shared.fan_out import FanOut
 from shared.intake import PAGE
 from shared.leases import Attempts, Lease, LeaseTable, Standing
+from shared.metrics import Metrics
+from shared.notices import Notices
+from shared.observed import Observed
 from shared.orders import Order
 from shared.outcomes import OutcomeWriter
 from shared.record import Document
@@ -33,6 +36,7 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 _THREADS = 4  # one per connection of the database's pool
+_TO_ANSWER_SECONDS = 0.5  # kept of a call's time, whatever else there is to tell
 _LOOK_AGAIN_SECONDS = (0.2, 0.5)  # at the lease table, while others own what is due
 
 
@@ -45,6 +49,8 @@ class Delivery:
     vault: TokenVault
     leases: LeaseTable
     fan_out: FanOut
+    metrics: Metrics
+    notices: Notices
     tokens: AccessTokens = field(default_factory=AccessTokens)
     threads: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(_THREADS))
 
@@ -53,12 +59,19 @@ class Delivery:
 
         A call that has delivered its partitions goes on with those that others have left meanwhile.
         """
+        seen = Observed()
+        total = await self._run(order, seen)
+        seen.skipped = total.skipped
+        await self._tell(seen, order.deadline)
+        return total
+
+    async def _run(self, order: Order, seen: Observed) -> Summary:
         total = Summary(last=order.selection.after)
         while True:
             lease, total.end = await self._leased(order, rest=total.handled > 0)
             if lease is None:
                 return total
-            part = await self._deliver(replace(order, limit=order.limit - total.handled), lease)
+            part = await self._deliver(replace(order, limit=order.limit - total.handled), lease, seen)
             total = total.plus(part)
             if part.end or part.skipped or not part.handled or not self._may_go_on(order, total):
                 return total
@@ -71,6 +84,24 @@ class Delivery:
         """Run a database or Vault call on one of a few threads."""
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self.threads, lambda: call(*arguments, **options))
+
+    async def _tell(self, seen: Observed, deadline: float) -> None:
+        """Post metrics and notify operators, as far as the time for it goes."""
+        told = [self.blocking(self.notices.tell, seen, telemetry.call_id.get())]
+        if self.settings.metrics_namespace:
+            told.append(self.blocking(self._post_metrics, seen))
+        seconds = deadline - time.monotonic() - _TO_ANSWER_SECONDS
+        try:
+            await asyncio.wait_for(asyncio.gather(*told), seconds)
+        except (TimeoutError, DependencyDown):
+            log.warning("operators were not told of this call in time")
+
+    def _post_metrics(self, seen: Observed) -> None:
+        now = datetime.now(UTC)
+        oldest = self.records.page(due(now), 1)
+        since = record.due_since(oldest[0].document) if oldest else now
+        backlog = self.records.count(due(now)) if oldest else 0
+        self.metrics.post(seen, backlog, int((now - since).total_seconds()))
 
     def _may_go_on(self, order: Order, total: Summary) -> bool:
         """Tell whether a call may lease once more; a walk may not, since its offsets would go back."""
@@ -143,14 +174,14 @@ class Delivery:
         stream = RetryPolicy.of(self.settings).error_stream(OTHER_FAILURES)
         return record.interrupted(document, stream, self.settings.retry_limit, datetime.now(UTC))
 
-    async def _deliver(self, order: Order, lease: Lease) -> Summary:
+    async def _deliver(self, order: Order, lease: Lease, seen: Observed) -> Summary:
         writer = OutcomeWriter(
             lambda outcomes: self.blocking(self.records.write, outcomes, min(lease.partitions)),
             lambda: min(lease.valid_until, order.deadline - AFTER_LAST_ANSWER / 2),
         )
         async with Sender(self.settings) as sender, self._renewed(lease):
             courier = Courier(
-                self.settings, order, lease, self.vault, self.blocking, sender, self.tokens, writer
+                self.settings, order, lease, self.vault, self.blocking, sender, self.tokens, writer, seen
             )
             places = self.settings.concurrency, self.settings.concurrency_per_target
             dispatch = Dispatch(self.records, self.leases, order, lease, courier, self.blocking, places)

@@ -120,4 +120,5 @@ async def answered_async(context: Any, data: Any, handle: Callable[[Request], Aw
 def _begun(context: Any, data: Any) -> Request:
     telemetry.configure()
     telemetry.call_id.set(str(context.CallID() or ""))
+    telemetry.begin_trace(context)
     return Request.of(context, data)

@@ -48,27 +48,17 @@ class Notes:
             found = find(collection, name)
         return dict(found.content) if found else {"name": name}
 
-    def made(self, name: str, content: Mapping[str, Any]) -> Note:
-        """Return a note, made with this content where it is missing."""
-        with suppress(Taken), self._database.collection(self.spec) as collection:
-            if find(collection, name) is None:
-                collection.insertOne(jsontext.dump({**content, "name": name}))
-        with self._database.collection(self.spec) as collection:
-            found = find(collection, name)
-        if found is None:
-            raise DependencyDown("A note of the bundle's own vanished; nothing was changed. Repeat later.")
-        return found
-
     def change(self, name: str, change: Callable[[Content], Content | None]) -> Content | None:
         """Write what `change` makes of the newest content, and return it; None where it makes nothing."""
-        self.made(name, {})
         for attempt in range(_TRIES):
-            with self._database.collection(self.spec) as collection:
+            with suppress(Taken), self._database.collection(self.spec) as collection:
                 found = find(collection, name)
-                content = change(dict(found.content)) if found else None
-                if found is None or content is None:
+                content = change(dict(found.content) if found else {})
+                if content is None:
                     return None
-                if replaced(collection, found, content):
+                if found is None:
+                    insert(collection, name, content)
+                if found is None or replaced(collection, found, content):
                     return content
             time.sleep(min(0.001 * 2**attempt, 0.05))
         raise DependencyDown("A note of the bundle's own is contended beyond reason. Repeat later.")
@@ -78,6 +68,11 @@ def find(collection: Any, name: str) -> Note | None:
     """Return the note with this name, within an open collection of notes."""
     found = collection.find().filter({"name": name}).getOne()
     return None if found is None else Note(found.key, found.version, _without_key(found.getContent()))
+
+
+def insert(collection: Any, name: str, content: Mapping[str, Any]) -> None:
+    """Insert a note, within an open collection; Taken where somebody else was first."""
+    collection.insertOne(jsontext.dump({**content, "name": name}))
 
 
 def replaced(collection: Any, note: Note, content: Mapping[str, Any]) -> Note | None:

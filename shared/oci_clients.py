@@ -37,6 +37,7 @@ class OciClients:
         self._endpoint = endpoint
         self._clients: dict[tuple[str, str], Any] = {}
         self._lock = threading.Lock()
+        self._compartment = ""
 
     def call(self, service: str, client: str, operation: str, *arguments: Any, **options: Any) -> Any:
         """Call an operation (`"secrets", "SecretsClient", "get_secret_bundle", ocid`) and return its data.
@@ -56,6 +57,15 @@ class OciClients:
             log.warning("OCI %s.%s failed: %s", service, operation, type(error).__name__)
         raise DependencyDown(f"The OCI service {service} is unavailable; nothing was changed. Repeat later.")
 
+    def compartment(self) -> str:
+        """Return the OCID of the function's own compartment, which its resource principal names."""
+        if not self._compartment:
+            import oci
+
+            signer = oci.auth.signers.get_resource_principals_signer()
+            self._compartment = str(signer.get_claim("res_compartment"))
+        return self._compartment
+
     def _client(self, service: str, name: str) -> Any:
         with self._lock:
             if (service, name) not in self._clients:
@@ -69,7 +79,7 @@ class OciClients:
 
         signer = oci.auth.signers.get_resource_principals_signer()
         endpoint = {"service_endpoint": self._endpoint} if self._endpoint else {}
-        return getattr(importlib.import_module(f"oci.{service}"), name)(
+        client = getattr(importlib.import_module(f"oci.{service}"), name)(
             {"region": signer.region},
             signer=signer,
             timeout=_TIMEOUT,
@@ -88,3 +98,7 @@ class OciClients:
             circuit_breaker_strategy=oci.circuit_breaker.NoCircuitBreakerStrategy(),
             **endpoint,
         )
+        # Metrics are posted to a host of their own [Monitoring API, PostMetricData].
+        base = client.base_client
+        base.endpoint = base.endpoint.replace("//telemetry.", "//telemetry-ingestion.")
+        return client

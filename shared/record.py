@@ -215,6 +215,11 @@ def is_unfinished(document: Document) -> bool:
     return "due" in document[MACHINERY]
 
 
+def due_since(document: Document) -> datetime:
+    """Return since when an unfinished record is due, or when it will be."""
+    return datetime.fromisoformat(str(document[MACHINERY]["due"]).split(" ")[0])
+
+
 def interruptions(document: Document) -> int:
     """Return how often in a row a process ended during this record's delivery."""
     return int(document[MACHINERY].get("interrupted", 0))

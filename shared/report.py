@@ -44,7 +44,7 @@ class Report:
         waiting = self._records.count(Selection(REPLAY))
         failed = self._records.count(Selection(FAILED))
         oldest = self._records.page(due(now), 1)
-        since = str(oldest[0].document["datasync"][DUE]).split(" ")[0] if oldest else None
+        since = record.due_since(oldest[0].document) if oldest else None
         return {
             "counts": {
                 record.NOT_PROCESSED: max(0, unfinished - waiting),
@@ -53,8 +53,8 @@ class Report:
                 "dead": max(0, failed - waiting),
             },
             "due": self._records.count(due(now)),
-            "oldestDueDate": since,
-            "oldestDueSeconds": _age(since, now),
+            "oldestDueDate": timestamp(since) if since else None,
+            "oldestDueSeconds": int((now - since).total_seconds()) if since else 0,
             "failed": {
                 "byCode": self._records.failures_by("datasync.code"),
                 "byStream": self._records.failures_by("error_stream"),
@@ -71,7 +71,3 @@ class Report:
         if self._with_payloads:
             shown |= {name: document[name] for name in _HIDDEN if name in document}
         return shown
-
-
-def _age(since: str | None, now: datetime) -> int:
-    return 0 if since is None else max(0, int((now - datetime.fromisoformat(since)).total_seconds()))

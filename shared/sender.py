@@ -14,7 +14,7 @@ import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
 from yarl import URL
 
-from shared import VERSION, allowlist, jsontext
+from shared import VERSION, allowlist, jsontext, telemetry
 from shared.inbound import OPERATIONS, header_fault, header_pairs
 from shared.record import Document
 from shared.retry import retry_after_seconds
@@ -200,6 +200,9 @@ def headers(document: Document, token: str | None) -> list[tuple[str, str]]:
     if token is not None:
         pairs.append(("Authorization", token))
     pairs.append(("Idempotency-Key", document["id"]))
+    trace = telemetry.traceparent()
+    if trace and "traceparent" not in own:  # the source's own trace goes on
+        pairs.append(("traceparent", trace))
     return pairs
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from shared.database import Database
 from shared.errors import DependencyDown
-from shared.notes import Note, Notes, find, replaced
+from shared.notes import Note, Notes, find, insert, replaced
 from shared.record import FAILED, FILTERED, SUCCESS, Document, timestamp
 
 FINISHED = (SUCCESS, FILTERED)
@@ -29,11 +29,6 @@ class Tallies:
         self._notes = Notes(database, collection)
         self._kept: dict[int, Note] = {}
         self.spec = self._notes.spec
-
-    def ready(self, place: int) -> None:
-        """Make the tally of a place where it is missing, ahead of a transaction."""
-        if place not in self._kept:
-            self._kept[place] = self._notes.made(_NAME.format(place), {"finished": {}, "hours": {}})
 
     def add(self, collection: Any, place: int, outcomes: Sequence[Document]) -> None:
         """Count outcomes, in the transaction that writes them. Where that fails, call `forget`."""
@@ -56,7 +51,10 @@ class Tallies:
         name = _NAME.format(place)
         for _ in range(_TRIES):
             note = self._kept.pop(place, None) or find(collection, name)
-            written = None if note is None else replaced(collection, note, _sum(note, finished, hours))
+            if note is None:
+                insert(collection, name, _sum({}, finished, hours))
+                return
+            written = replaced(collection, note, _sum(note.content, finished, hours))
             if written is not None:
                 self._kept[place] = written
                 return
@@ -99,10 +97,10 @@ def _by_hour(outcomes: Iterable[Document]) -> Hours:
     return hours
 
 
-def _sum(note: Note, finished: Counter[str], hours: Hours) -> dict[str, Any]:
-    total = Counter({name: int(number) for name, number in note.content["finished"].items()})
+def _sum(content: Mapping[str, Any], finished: Counter[str], hours: Hours) -> dict[str, Any]:
+    total = Counter({name: int(number) for name, number in content.get("finished", {}).items()})
     total.update(finished)
-    kept = {hour: Counter(counts) for hour, counts in note.content["hours"].items()}
+    kept = {hour: Counter(counts) for hour, counts in content.get("hours", {}).items()}
     for hour, counts in hours.items():
         kept.setdefault(hour, Counter()).update(counts)
     newest = sorted(kept)[-HOURS - 1 :]

@@ -10,7 +10,8 @@ from shared.delivery import Delivery
 from shared.errors import NotFound
 from shared.fan_out import FanOut
 from shared.leases import LeaseTable
-from shared.notes import Notes
+from shared.metrics import Metrics
+from shared.notices import Notices
 from shared.orders import process_order, report_conditions, retry_order
 from shared.page import page
 from shared.report import Report
@@ -50,11 +51,12 @@ def _delivery() -> Delivery:
     made = parts()
     leases = LeaseTable(made.database, made.settings.collection, made.settings.lease)
     fan_out = FanOut(made.clients, os.environ.get("FN_FN_ID", ""))
-    return Delivery(made.settings, made.records, made.vault, leases, fan_out)
+    metrics = Metrics(made.clients, made.settings)
+    notices = Notices(made.clients, made.notes, made.settings)
+    return Delivery(made.settings, made.records, made.vault, leases, fan_out, metrics, notices)
 
 
 @functools.cache
 def _report() -> Report:
     made, delivery = parts(), _delivery()
-    notes = Notes(made.database, made.settings.collection)
-    return Report(made.records, delivery.leases, notes, with_payloads=made.settings.show_payloads)
+    return Report(made.records, delivery.leases, made.notes, with_payloads=made.settings.show_payloads)

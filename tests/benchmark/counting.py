@@ -16,6 +16,9 @@ from shared.database import Database
 from shared.delivery import Delivery
 from shared.fan_out import FanOut
 from shared.leases import LeaseTable
+from shared.metrics import Metrics
+from shared.notes import Notes
+from shared.notices import Notices
 from shared.oci_clients import OciClients
 from shared.orders import process_order
 from shared.settings import Settings
@@ -72,6 +75,8 @@ def _counted(configuration: dict[str, str], home: Path, limit: int) -> tuple[int
             TokenVault(clients, settings),
             LeaseTable(database, settings.collection, settings.lease),
             FanOut(clients, ""),
+            Metrics(clients, settings),
+            Notices(clients, Notes(database, settings.collection), settings),
         )
         body = b'{"noOfMessagesToProcess": %d}' % limit
         trips: Counter[str] = Counter()

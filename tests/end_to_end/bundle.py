@@ -29,6 +29,8 @@ SETTINGS = {
     "LEASE": "3s",
     "RETRY_BACKOFF": "0s..0s",
     "RETRY_LIMIT": "3",
+    "NOTIFICATION_TOPIC_OCID": "",  # a test of what operators are told turns it on
+    "METRICS_NAMESPACE": "",
 }
 
 _secrets: set[str] = set()

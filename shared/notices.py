@@ -1,0 +1,121 @@
+"""Messages to a topic of OCI Notifications: new failures, summed up, and not too often.
+
+What happened since the last message stands in a note, which all processes share: whoever finds that the
+interval is over takes it out and publishes it; the others add to it.
+"""
+
+import logging
+from collections import Counter
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from shared.errors import DependencyDown
+from shared.notes import Content, Notes
+from shared.observed import Observed
+from shared.oci_clients import OciClients, Refused
+from shared.record import timestamp
+from shared.settings import Settings
+
+log = logging.getLogger(__name__)
+
+_NAME = "notices"
+_TOLD_REASONS = 5
+_KEPT_REASONS = 30  # between two messages; the rest is told as others
+_OTHERS = "other reasons"
+
+
+class Notices:
+    """Tells operators of failures; a failure to tell is logged, and harms nothing."""
+
+    def __init__(
+        self,
+        clients: OciClients,
+        notes: Notes,
+        settings: Settings,
+        wall: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ):
+        self._clients = clients
+        self._notes = notes
+        self._settings = settings
+        self._wall = wall
+
+    def tell(self, seen: Observed, call: str) -> None:
+        """Publish what is new in a call and what was held back before it; or hold it back too."""
+        if not self._settings.notification_topic_ocid:
+            return
+        news = {"failed": seen.newly_failed, "dead": seen.dead, "calls": 1, "reasons": dict(seen.new)}
+        try:
+            pending = self._notes.read(_NAME)
+            if seen.new or _is_news(pending):
+                self._publish_when_due(news if seen.new else {}, call)
+        except (Refused, DependencyDown) as error:
+            log.warning("operators could not be notified: %s", error)
+
+    def _publish_when_due(self, news: dict[str, Any], call: str) -> None:
+        now = self._wall()
+        taken: Content = {}
+
+        def take(note: Content) -> Content:
+            total = _added(note, news)
+            taken.clear()
+            if note.get("last", "") > timestamp(now - self._interval):
+                return total | {"last": note["last"]}
+            taken.update(total)
+            return {"last": timestamp(now)}
+
+        self._notes.change(_NAME, take)
+        if not taken:
+            return
+        try:
+            self._publish(_message(taken, call, self._settings.collection))
+        except (Refused, DependencyDown):
+            self._notes.change(_NAME, lambda note: _added(note, taken) | {"last": note.get("last", "")})
+            raise
+
+    @property
+    def _interval(self) -> timedelta:
+        return timedelta(seconds=self._settings.notification_interval)
+
+    def _publish(self, message: tuple[str, str]) -> None:
+        from oci.ons.models import MessageDetails
+
+        title, body = message
+        self._clients.call(
+            "ons",
+            "NotificationDataPlaneClient",
+            "publish_message",
+            self._settings.notification_topic_ocid,
+            MessageDetails(title=title, body=body),
+        )
+
+
+def _is_news(note: Content) -> bool:
+    return bool(note.get("calls"))
+
+
+def _added(note: Content, news: dict[str, Any]) -> Content:
+    reasons = Counter({reason: int(number) for reason, number in note.get("reasons", {}).items()})
+    reasons.update(news.get("reasons", {}))
+    kept = Counter(dict(reasons.most_common(_KEPT_REASONS)))
+    kept[_OTHERS] += reasons.total() - kept.total()
+    total = {name: int(note.get(name, 0)) + int(news.get(name, 0)) for name in ("failed", "dead", "calls")}
+    return {**total, "reasons": dict(+kept)}
+
+
+def _message(total: Content, call: str, collection: str) -> tuple[str, str]:
+    """Return title and body: counts, codes and hosts; no payload, no token."""
+    reasons: list[tuple[str, int]] = sorted(total["reasons"].items(), key=lambda one: (-one[1], one[0]))
+    told = reasons[:_TOLD_REASONS]
+    more = len(reasons) - len(told)
+    lines = [
+        f"{total['failed']} record(s) failed for the first time, and {total['dead']} died, in"
+        f" {total['calls']} call(s) since the last message.",
+        "",
+        *(f"  {number} x {reason}" for reason, number in told),
+        *([f"  and {more} more reason(s)"] if more else []),
+        "",
+        "Where to look: GET /process on the gateway, in a browser or as JSON, or `python -m local status`.",
+        f"Collection {collection}; the last of these calls is {call or 'unnamed'} in the log.",
+    ]
+    return f"Data Sync: {total['failed']} failed, {total['dead']} dead", "\n".join(lines)
