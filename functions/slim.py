@@ -33,7 +33,8 @@ oci.auth.signers.get_resource_principals_signer
 oci.retry.RetryStrategyBuilder, oci.circuit_breaker.NoCircuitBreakerStrategy
 from oci.monitoring.models import Datapoint, MetricDataDetails, PostMetricDataDetails
 from oci.ons.models import MessageDetails
-from oci.vault.models import Base64SecretContentDetails, CreateSecretDetails
+from oci.vault.models import Base64SecretContentDetails, CreateSecretDetails, ScheduleSecretDeletionDetails
+from oci.pagination import list_call_get_all_results
 for client, service in {clients!r}.items():
     getattr(importlib.import_module("oci." + service), client)
 """

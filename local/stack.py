@@ -13,11 +13,13 @@ from local.callers import Callers
 from local.functions import Function, FunctionRunner
 from local.oci_services.app import create_app
 from local.oci_services.functions import Invoke, InvokeReply, UnknownFunctionError
+from local.oci_services.object_store import ObjectStore
 from local.private_files import private_folder
 from shared.settings import Settings
 
 CHECKOUT = Path(__file__).resolve().parents[1]
 HOST = "127.0.0.1"
+ARCHIVE_BUCKET = "datasync-archive"
 _BACKLOG = 1024  # connections waiting to be accepted
 
 
@@ -50,6 +52,7 @@ async def running(
     Raises OSError where a port is taken.
     """
     private_folder(home)
+    ObjectStore(home).create_bucket(ARCHIVE_BUCKET)
     async with AsyncExitStack() as opened:
         target_url = await _serve(opened, target.create_app(), listener(target_port), abandoning=True)
         services = listener(0)
@@ -82,6 +85,7 @@ def configuration(home: Path, oci_url: str, targets: Sequence[str]) -> dict[str,
         "ALLOWED_NETWORKS": "127.0.0.0/8",
         "NOTIFICATION_TOPIC_OCID": identity.TOPIC_OCID,
         "METRICS_NAMESPACE": "datasync",
+        "ARCHIVE_BUCKET": ARCHIVE_BUCKET,
     }
 
 

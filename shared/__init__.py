@@ -5,6 +5,7 @@ A map, in the order in which imports may point: a module imports only from lines
 
     composition                       puts the parts together from the settings
     ingest, delivery, report, page    the use cases: keep a record, deliver what is due, show it
+    maintenance                       and clean up behind all of them
     dispatch                          one call at work: reads pages, has them delivered in order, sums up
     courier                           one record's delivery: token, place, request, outcome
     metrics, notices                  what Monitoring and the operators are told of a call
@@ -14,6 +15,7 @@ A map, in the order in which imports may point: a module imports only from lines
     intake, lanes, bounds, outcomes   what is read next, order within keys, how much at once, grouped writes
     access_tokens                     tokens got with OAuth 2.0 client credentials, sent along
     collection, vault, sender         records in SODA; tokens in OCI Vault; HTTP requests to targets
+    archive                           finished records in Object Storage
     tallies                           how many records ended how, by the hour
     notes                             small documents beside the records
     database, oci_clients             the two drivers: oracledb (or what the DSN names) and the oci SDK

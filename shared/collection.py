@@ -1,5 +1,6 @@
 """The records in SODA: insert, find what a call may handle, write outcomes, count; with their indexes."""
 
+from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -8,7 +9,8 @@ from typing import Any
 from shared import jsontext
 from shared.database import CollectionSpec, Database, Taken
 from shared.errors import DependencyDown
-from shared.record import MACHINERY, Document, timestamp
+from shared.notes import find, replaced
+from shared.record import FILTERED, MACHINERY, PARTITIONS, SUCCESS, Document, id_at, timestamp
 from shared.tallies import Tallies
 
 DUE = "due"
@@ -198,6 +200,48 @@ class Records:
             raise
         return written
 
+    def finished(self, before: datetime, after: str, limit: int) -> list[Stored]:
+        """Return records behind the id `after` that ended before a time and are not dead, in their order."""
+        query = {"$query": _finished(before, after or _LOWEST), "$orderby": [_text("id", 36)]}
+        with self._database.collection(self._spec) as collection:
+            found = collection.find().filter(query).limit(limit).fetchArraySize(min(limit, _FETCH))
+            return list(_up_to_bytes(found.getCursor()))
+
+    def count_finished(self, before: datetime) -> int:
+        """Count what `finished` would return in all."""
+        with self._database.collection(self._spec) as collection:
+            return int(collection.find().filter(_finished(before, _LOWEST)).count())
+
+    def remove(self, documents: Sequence[Document], intent: str, object_name: str) -> bool:
+        """Delete archived records, and the note that says so, together; False where the note is another's."""
+        identities = [document["id"] for document in documents]
+        ended = Counter(
+            str(document["status"]) for document in documents if document["status"] in (SUCCESS, FILTERED)
+        )
+        try:
+            with self._database.transaction(self._spec, self._tallies.spec) as (collection, notes):
+                note = find(notes, intent)
+                if note is None or note.content.get("object") != object_name:
+                    return False
+                if replaced(notes, note, {}) is None:
+                    return False
+                if identities:
+                    collection.find().filter({"id": {"$in": identities}}).remove()
+                self._tallies.take_off(notes, PARTITIONS, ended)
+        except Exception:
+            self._tallies.forget(PARTITIONS)
+            raise
+        return True
+
+    def names_secret(self, name: str, since: datetime) -> bool:
+        """Tell whether an unfinished record needs this secret, or one was stored with it since a time."""
+        recent = {"vaultSecretName": name, "id": {"$gt": id_at(since)}}
+        with self._database.collection(self._spec) as collection:
+            return any(
+                collection.find().filter(condition).limit(1).getDocuments()
+                for condition in ({_member("secret"): name}, recent)
+            )
+
     def count(self, selection: Selection | None = None) -> int:
         """Count the records of a selection, or all."""
         with self._database.collection(self._spec) as collection:
@@ -229,6 +273,14 @@ class Records:
                 lowest = str(_at(found[0].getContent(), path))
                 counts[lowest] = int(collection.find().filter({path: lowest}).count())
         return counts
+
+
+def _finished(before: datetime, after: str) -> dict[str, Any]:
+    return {
+        "id": {"$gt": after, "$lt": id_at(before)},
+        "status": {"$in": [SUCCESS, FILTERED]},
+        "lastAttemptDate": {"$lt": timestamp(before)},
+    }
 
 
 def _at(content: Document, path: str) -> Any:
@@ -275,6 +327,7 @@ _LENGTHS = {
     "code": 20,
     "at": 270,
     "lately": 27,
+    "secret": 200,
     "ingest": 72,  # a digest, a hyphen, a place
 }
 
@@ -299,6 +352,8 @@ def _indexes(name: str) -> tuple[dict[str, Any], ...]:
         _index(f"{name}_code", _machine_text("code"), _machine_text(FAILED)),
         _index(f"{name}_at", _machine_text("at"), _machine_text(FAILED)),
         _index(f"{name}_lately", _machine_text("lately")),
+        _index(f"{name}_needing", _machine_text("secret")),
+        _index(f"{name}_naming", _text("vaultSecretName", 200), _text("id", 36)),
     )
 
 

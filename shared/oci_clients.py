@@ -5,6 +5,7 @@ The `oci` package is imported when the first client is made: it costs a cold sta
 
 import logging
 import threading
+from collections.abc import Callable
 from typing import Any
 
 from shared.errors import DependencyDown
@@ -45,10 +46,15 @@ class OciClients:
         Raises Refused where the service says no (a 4xx), DependencyDown where it can't be reached or fails.
         """
         target = self._client(service, client)
+        return self._carried_out(
+            service, operation, lambda: getattr(target, operation)(*arguments, **options)
+        )
+
+    def _carried_out(self, service: str, operation: str, call: Callable[[], Any]) -> Any:
         from oci.exceptions import ClientError, ConnectTimeout, RequestException, ServiceError
 
         try:
-            return getattr(target, operation)(*arguments, **options).data
+            return call().data
         except ServiceError as error:
             log.info("OCI %s.%s answered %s %s", service, operation, error.status, error.code)
             if 400 <= error.status < 500 and error.status not in (401, 429):
@@ -56,6 +62,17 @@ class OciClients:
         except (RequestException, ConnectTimeout, ClientError) as error:
             log.warning("OCI %s.%s failed: %s", service, operation, type(error).__name__)
         raise DependencyDown(f"The OCI service {service} is unavailable; nothing was changed. Repeat later.")
+
+    def all(self, service: str, client: str, operation: str, *arguments: Any, **options: Any) -> list[Any]:
+        """Call an operation that lists something, to its last page; raises as `call` does."""
+        target = self._client(service, client)
+
+        def listed() -> Any:
+            from oci.pagination import list_call_get_all_results
+
+            return list_call_get_all_results(getattr(target, operation), *arguments, **options)
+
+        return list(self._carried_out(service, operation, listed))
 
     def compartment(self) -> str:
         """Return the OCID of the function's own compartment, which its resource principal names."""

@@ -17,6 +17,7 @@ RETRY_MEMBERS = (
     *("noOfMessagesToProcess", "readAfterOffset", "retryCodes", "retryLimit", "errormapping"),
     *("streamOCIDToRetry", "from", "to", "targetRestApi", "streamKey", "force", "dryRun"),
 )
+MAINTENANCE = "maintenance"
 REPORT_MEMBERS = ("retryCodes", "streamOCIDToRetry", "from", "to", "targetRestApi", "streamKey")
 
 
@@ -43,6 +44,14 @@ def process_order(body: bytes, settings: Settings, deadline: float, *, direct: b
     fanned_out = direct and reader.read("fannedOut", _boolean) is True
     reader.finish()
     return Order(due(datetime.now(UTC)), limit, RetryPolicy.of(settings), deadline, fanned_out=fanned_out)
+
+
+def maintenance_order(body: bytes) -> bool | None:
+    """Tell whether a direct invocation asks for maintenance (True: a dry run); None where it does not."""
+    members = _members(body, lenient=True, needed="task")
+    if members.get("task") != MAINTENANCE:
+        return None
+    return members.get("dryRun") is True
 
 
 def retry_order(body: bytes, settings: Settings, deadline: float) -> Order:
@@ -146,7 +155,10 @@ class _Reader:
             raise Invalid.of(self._faults, "nothing was done")
 
 
-def _members(body: bytes, *, lenient: bool = False) -> Mapping[str, Any]:
+def _members(
+    body: bytes, *, lenient: bool = False, needed: str = "noOfMessagesToProcess"
+) -> Mapping[str, Any]:
+    """Return the members of a body; leniently, none where it is no object that has the one `needed`."""
     try:
         value = jsontext.parse(body) if body.strip() else {}
     except (NotJson, Invalid):
@@ -157,7 +169,7 @@ def _members(body: bytes, *, lenient: bool = False) -> Mapping[str, Any]:
         if not lenient:
             raise Invalid("1 rule(s) broken; nothing was done.", [Fault("", "must be an object")])
         value = {}
-    if lenient and "noOfMessagesToProcess" not in value:
+    if lenient and needed not in value:
         return {}
     return value
 

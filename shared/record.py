@@ -12,6 +12,7 @@ A record is a JSON document. What a caller stored stands at its top level, besid
 | `failed`, `code`, `at` | failed | its id, its code as text, its target: indexes of failures, dead ones too |
 | `lately` | failed | the time of its last attempt: an index of the latest failures |
 | `replay` | failed, not dead | its id: an index of failures that are still worth a try |
+| `secret` | unfinished, with a token | its `vaultSecretName`: an index of tokens that are still needed |
 | `blocks` | failed, not dead, with a key | its lane: an index of what holds back later records of a key |
 | `keyed` | unfinished, with a key | its lane: an index of a key's records that wait |
 | `ingest`, `digest` | stored under an idempotency key | key's digest and place (unique); the body's digest |
@@ -220,6 +221,23 @@ def due_since(document: Document) -> datetime:
     return datetime.fromisoformat(str(document[MACHINERY]["due"]).split(" ")[0])
 
 
+def id_at(moment: datetime) -> str:
+    """Return the lowest id that a record stored at `moment` can have."""
+    text = f"{int(moment.timestamp() * 1000):012x}"
+    return f"{text[:8]}-{text[8:]}-7000-8000-000000000000"
+
+
+def expired(document: Document, error_stream: str, moment: datetime) -> Document:
+    """Return `document` as it stands where it was not delivered for too long: dead."""
+    reason = "expired: it was not delivered within EXPIRE_AFTER"
+    after = _attempted(document, moment, FAILED, OTHER_FAILURES, None, reason)
+    after |= {"failure_reason": reason, "error_stream": error_stream, "dead": True}
+    machinery = _counted(document) | _failed_members(document, OTHER_FAILURES, moment)
+    after[MACHINERY] = machinery | {"attempts": attempts(document)}  # none was made now
+    after["retry_attempts"] = max(0, attempts(document) - 1)
+    return after
+
+
 def interruptions(document: Document) -> int:
     """Return how often in a row a process ended during this record's delivery."""
     return int(document[MACHINERY].get("interrupted", 0))
@@ -257,6 +275,8 @@ def _queued(document: Document, date: str) -> dict[str, Any]:
     where = {"partition": partition(document), "lane": lane(document), "target": target(document)}
     if where["lane"] != NO_LANE:
         where["keyed"] = where["lane"]
+    if document.get("vaultSecretName"):
+        where["secret"] = document["vaultSecretName"]
     return {"due": f"{date} {document['id']}", **where}
 
 

@@ -213,6 +213,18 @@ class Settings:
     metrics_namespace: str = _setting(
         _namespace, "namespace of the metrics in Monitoring; none are posted where it is absent", ""
     )
+    archive_bucket: str = _setting(
+        _text, "bucket for finished records; nothing is archived or deleted where it is absent", ""
+    )
+    archive_after: float = _setting(
+        duration, "how long after its last attempt a finished or dead record goes into the archive", "30d"
+    )
+    expire_after: float = _setting(
+        duration, "how long after it was stored an undelivered record is dead; `0s`: never", "30d"
+    )
+    secrets_unused_after: float = _setting(
+        duration, "how long after its last use a token is deleted from Vault; `0s`: never", "30d"
+    )
     log_level: str = _setting(
         _log_level, "least level of a log line: `debug` (successes too), `info`, `warning` or `error`", "info"
     )
@@ -269,6 +281,10 @@ class Settings:
             )
         if self.messages_per_call > self.messages_per_call_max:
             faults.append(Fault("MESSAGES_PER_CALL", "must be at most MESSAGES_PER_CALL_MAX"))
+        if self.archive_bucket and self.secrets_unused_after > self.archive_after:
+            faults.append(
+                Fault("SECRETS_UNUSED_AFTER", "must be at most ARCHIVE_AFTER: what is archived is not seen")
+            )
         if not self.database_dsn.startswith("sqlite:"):
             faults += [
                 Fault(name.upper(), "is missing")

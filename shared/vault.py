@@ -5,6 +5,8 @@ import hmac
 import time
 import uuid
 from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 
 from shared import credentials
 from shared.errors import Conflict, DependencyDown
@@ -14,6 +16,8 @@ from shared.settings import Settings
 _CACHED_SECONDS = 300.0
 _MISSING_SECONDS = 15.0  # how long a name that isn't there is not asked for again
 _BEING_DELETED = ("SCHEDULING_DELETION", "PENDING_DELETION", "DELETING")  # they still hold their names
+_TAGS = {"managed-by": "oci-data-sync"}
+_DELETION_DAYS = 7
 _WAIT_FOR_ACTIVE = (0.1, 0.2, 0.4, 0.8, 1.6)  # seconds between looks at a secret that is being created
 
 
@@ -26,6 +30,16 @@ def read_secret(clients: OciClients, ocid: str) -> str:
             f"Vault refused ({error.status}) a system secret; the operator checks its OCID and the policies."
         ) from None
     return _text(bundle)
+
+
+@dataclass(frozen=True)
+class KeptSecret:
+    """A secret that store-data has made: its `vaultSecretName`, and whether it is on its way out."""
+
+    ocid: str
+    name: str
+    created: datetime
+    is_leaving: bool
 
 
 class TokenVault:
@@ -58,6 +72,46 @@ class TokenVault:
                 f"vaultSecretName {name!r} is in use with another token. Use a new name for a new token; an"
                 " operator can also store a new version of the secret."
             )
+
+    def kept(self) -> list[KeptSecret]:
+        """Return the secrets that store-data has made here, and none that the operator has."""
+        prefix, settings = self._settings.secret_prefix, self._settings
+        try:
+            found = self._clients.all(
+                *("vault", "VaultsClient", "list_secrets", settings.vault_compartment_ocid),
+                vault_id=settings.vault_ocid,
+            )
+        except Refused as error:
+            raise DependencyDown(
+                f"Vault refused ({error.status}) to list secrets; the operator checks the policies."
+            ) from None
+        return [
+            KeptSecret(
+                one.id,
+                one.secret_name.removeprefix(prefix),
+                one.time_created,
+                one.lifecycle_state in _BEING_DELETED,
+            )
+            for one in found
+            if one.secret_name.startswith(prefix)
+            and (one.freeform_tags or {}).items() >= _TAGS.items()
+            and one.lifecycle_state in ("ACTIVE", *_BEING_DELETED)
+            and one.secret_name.removeprefix(prefix) not in settings.connector_hub_secrets
+        ]
+
+    def delete(self, secret: KeptSecret) -> None:
+        """Schedule a secret's deletion, a week ahead; until then it can be taken back."""
+        from oci.vault.models import ScheduleSecretDeletionDetails
+
+        moment = datetime.now(UTC) + timedelta(days=_DELETION_DAYS)
+        details = ScheduleSecretDeletionDetails(time_of_deletion=moment)
+        self._clients.call("vault", "VaultsClient", "schedule_secret_deletion", secret.ocid, details)
+        self._cache.pop(secret.name, None)
+
+    def take_deletion_back(self, secret: KeptSecret) -> None:
+        """Keep a secret after all."""
+        self._clients.call("vault", "VaultsClient", "cancel_secret_deletion", secret.ocid)
+        self._cache.pop(secret.name, None)
 
     def _fresh(self, name: str) -> tuple[str | None, float] | None:
         cached = self._cache.get(name)
@@ -93,7 +147,7 @@ class TokenVault:
             secret_content=Base64SecretContentDetails(
                 content=base64.b64encode(token.encode()).decode(), stage="CURRENT"
             ),
-            freeform_tags={"managed-by": "oci-data-sync"},
+            freeform_tags=_TAGS,
         )
         try:
             self._clients.call(

@@ -5,14 +5,16 @@ import os
 from typing import Any
 
 from shared import edge, replies
+from shared.archive import Archive
 from shared.composition import parts
 from shared.delivery import Delivery
 from shared.errors import NotFound
 from shared.fan_out import FanOut
 from shared.leases import LeaseTable
+from shared.maintenance import Maintenance
 from shared.metrics import Metrics
 from shared.notices import Notices
-from shared.orders import process_order, report_conditions, retry_order
+from shared.orders import maintenance_order, process_order, report_conditions, retry_order
 from shared.page import page
 from shared.report import Report
 
@@ -34,6 +36,10 @@ async def _handle(request: edge.Request) -> replies.Reply:
             request.expect_method("POST", "GET")
             request.expect_json()
             direct = request.path is None
+            dry_run = maintenance_order(request.body) if direct else None
+            if dry_run is not None:
+                work = functools.partial(_maintenance().run, request.deadline, dry_run=dry_run)
+                return replies.ok(await delivery.blocking(work))
             order = process_order(request.body, delivery.settings, request.deadline, direct=direct)
         case ["retry"]:
             request.expect_method("POST")
@@ -54,6 +60,12 @@ def _delivery() -> Delivery:
     metrics = Metrics(made.clients, made.settings)
     notices = Notices(made.clients, made.notes, made.settings)
     return Delivery(made.settings, made.records, made.vault, leases, fan_out, metrics, notices)
+
+
+def _maintenance() -> Maintenance:
+    made, leases = parts(), _delivery().leases
+    archive = Archive(made.clients, made.settings.archive_bucket)
+    return Maintenance(made.settings, made.records, leases, made.notes, made.vault, archive)
 
 
 @functools.cache

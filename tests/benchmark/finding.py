@@ -1,4 +1,4 @@
-"""Time to find and lease the next page, in small and large collections: what is finished costs nothing."""
+"""Time to find and lease the next page, and to report, in small and large collections."""
 
 import statistics
 import tempfile
@@ -12,10 +12,13 @@ from shared import record
 from shared.collection import Records, due
 from shared.database import Database
 from shared.leases import LeaseTable
+from shared.notes import Notes
 from shared.record import PARTITIONS, Document, Failure
+from shared.report import Report
 
 PAGE = 256
 LOOKS = 25
+REPORTS = 5
 BATCH = 5000
 MEMBERS = {
     "targetRestApi": "https://erp.example.com/orders",
@@ -48,7 +51,7 @@ def _later() -> Document:
 CASES: tuple[tuple[str, Kind, tuple[int, ...]], ...] = (
     ("finished", _finished, (1_000, 100_000, 1_000_000)),
     ("waiting", _waiting, (1_000, 100_000, 1_000_000)),
-    ("dead", _dead, (1_000, 100_000)),
+    ("dead", _dead, (1_000, 100_000, 1_000_000)),
     ("not yet due", _later, (1_000, 100_000)),
 )
 
@@ -61,14 +64,16 @@ def measure(most: int = 1_000_000) -> list[dict[str, Any]]:
             database = Database(f"sqlite:{Path(folder) / 'records.db'}", "", str)
             records = Records(database, "datasync_collection")
             leases = LeaseTable(database, "datasync_collection", 60)
+            report = Report(records, leases, Notes(database, "datasync_collection"))
             _fill(records, _waiting, 1_000)
             there = 0
             for size in sizes:
                 if size <= most:
                     _fill(records, kind, size - there)
                     there = size
-                    milliseconds = _looked(records, leases)
-                    rows.append({"beside": name, "records": size, "milliseconds": milliseconds})
+                    looked, reported = _looked(records, leases), _reported(report)
+                    row = {"beside": name, "records": size, "milliseconds": looked, "report": reported}
+                    rows.append(row)
             database.close()
     return rows
 
@@ -96,11 +101,22 @@ def _looked(records: Records, leases: LeaseTable) -> float:
     return statistics.median(times) * 1000
 
 
+def _reported(report: Report) -> float:
+    """Median of what `GET /process` costs in the function."""
+    times = []
+    for _ in range(REPORTS):
+        started = time.perf_counter()
+        report.read()
+        times.append(time.perf_counter() - started)
+    return statistics.median(times) * 1000
+
+
 def table(rows: list[dict[str, Any]]) -> list[list[str]]:
     """The rows as a table, with the ratio to the smallest collection of its kind."""
-    lines = [["beside 1,000 due", "records", "lease and page", "ratio"]]
+    lines = [["beside 1,000 due", "records", "lease and page", "ratio", "report"]]
     for row in rows:
         smallest = next(one for one in rows if one["beside"] == row["beside"])
         ratio = row["milliseconds"] / smallest["milliseconds"]
-        lines.append([row["beside"], f"{row['records']:,}", f"{row['milliseconds']:.1f} ms", f"{ratio:.2f}"])
+        times = f"{row['milliseconds']:.1f} ms", f"{ratio:.2f}", f"{row['report']:.0f} ms"
+        lines.append([row["beside"], f"{row['records']:,}", *times])
     return lines

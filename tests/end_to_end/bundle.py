@@ -1,6 +1,7 @@
 """The whole bundle as a process of its own (`python -m local run`), and what a test does with it."""
 
 import base64
+import gzip
 import json
 import os
 import re
@@ -14,9 +15,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import oci
 import requests
 
 import local.soda
+from local import identity
+from local.oci_services.object_store import ObjectStore
+from local.stack import ARCHIVE_BUCKET
+from tests.contract.oci_server import signer
 
 ROOT = Path(__file__).resolve().parents[2]
 COLLECTION = "datasync_collection"
@@ -138,6 +144,26 @@ class Bundle:
         """End all faults, and count calls from zero."""
         requests.delete(f"{self.oci_url}/_local/faults", timeout=10)
         requests.delete(f"{self.oci_url}/_local/calls", timeout=10)
+
+    def maintain(self, **members: Any) -> Any:
+        """Invoke maintenance directly, as its schedule does; the function's answer."""
+        client = oci.functions.FunctionsInvokeClient(
+            {}, service_endpoint=self.oci_url, signer=signer(self.home), timeout=120
+        )
+        body = json.dumps({"task": "maintenance", **members})
+        return client.invoke_function(
+            identity.PROCESS_DATA_FUNCTION_OCID, invoke_function_body=body
+        ).data.json()
+
+    def archived(self) -> dict[str, list[dict[str, Any]]]:
+        """The records in the archive, by object."""
+        store = ObjectStore(self.home)
+        objects = {}
+        for one in store.all(ARCHIVE_BUCKET):
+            found = store.read(ARCHIVE_BUCKET, one.name)
+            assert found is not None
+            objects[one.name] = [json.loads(line) for line in gzip.decompress(found[1]).splitlines()]
+        return objects
 
     # What lies below
 

@@ -72,9 +72,7 @@ def test_a_call_posts_its_metrics_once(told: Bundle) -> None:
 
 
 def test_new_failures_of_a_call_are_one_message(told: Bundle) -> None:
-    told.store(
-        [told.record("/status/404"), told.record("/status/503/a"), told.record("/status/503/b")], TOKEN
-    )
+    told.store([told.record("/status/404"), told.record("/status/503/a"), told.record("/status/503/b")])
     told.process()
     (message,) = journal(told, "messages")
     assert message["title"] == "Data Sync: 3 failed, 1 dead"

@@ -67,9 +67,13 @@ def amid_requests() -> None:
 def install_kill(step: str) -> None:
     import oracledb
 
+    from shared.archive import Archive
     from shared.collection import Records
     from shared.leases import LeaseTable
+    from shared.maintenance import Maintenance
+    from shared.notes import Notes
     from shared.outcomes import OutcomeWriter
+    from shared.vault import TokenVault
 
     steps: dict[str, Callable[[], None]] = {
         "before the lease": lambda: before(LeaseTable, "take"),
@@ -81,6 +85,17 @@ def install_kill(step: str) -> None:
         "mid-write": lambda: before(oracledb.SodaOperation, "replaceOne", 12),
         "after the write": lambda: after(Records, "write"),
         "before the release": lambda: before(LeaseTable, "release"),
+        # of maintenance
+        "while expiring": lambda: before(Records, "write"),
+        "before the batch is noted": lambda: before(Notes, "change"),
+        "after the batch is noted": lambda: after(Notes, "change"),
+        "after the put": lambda: after(Archive, "put"),
+        "before the second put": lambda: before(Archive, "put", 2),
+        "mid-delete": lambda: before(oracledb.SodaOperation, "remove"),
+        "after the delete": lambda: after(Records, "remove"),
+        "while archiving the dead": lambda: before(Maintenance, "_still_dead"),
+        "before a secret goes": lambda: before(TokenVault, "delete"),
+        "after a secret went": lambda: after(TokenVault, "delete"),
     }
     steps[step]()
 

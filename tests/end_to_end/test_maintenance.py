@@ -1,0 +1,182 @@
+"""The daily call: finished records go into the archive, idle tokens out of Vault; nothing is lost."""
+
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import oci
+import pytest
+
+from local.identity import COMPARTMENT_OCID
+from tests.contract.oci_server import signer
+from tests.end_to_end.bundle import TOKEN, Bundle, running
+from tests.end_to_end.test_connector_hub import invoked, message
+
+AT_ONCE = {
+    "ARCHIVE_AFTER": "1ms",
+    "SECRETS_UNUSED_AFTER": "1ms",
+    "EXPIRE_AFTER": "0s",
+    "RETRY_LIMIT": "1",
+}
+
+
+@pytest.fixture
+def aged(tmp_path: Path) -> Iterator[Bundle]:
+    """A bundle in which everything is old as soon as it is finished."""
+    with running(tmp_path / "home", **AT_ONCE) as bundle:
+        yield bundle
+
+
+def vault(bundle: Bundle) -> dict[str, str]:
+    """The secrets of callers, and their states."""
+    client = oci.vault.VaultsClient({}, service_endpoint=bundle.oci_url, signer=signer(bundle.home))
+    return {one.secret_name: one.lifecycle_state for one in client.list_secrets(COMPARTMENT_OCID).data}
+
+
+def test_finished_and_dead_records_move_to_the_archive(aged: Bundle) -> None:
+    delivered = [aged.stored(f"/ok/{n}", streamKey="a key") for n in range(3)]
+    dead = aged.stored("/status/404")
+    aged.process()
+    waiting = aged.stored("/ok/later")
+    assert aged.maintain(dryRun=True)["archived"] == 3
+    assert len(aged.documents()) == 5
+    assert aged.archived() == {}
+    answer = aged.maintain()
+    assert (answer["archived"], answer["archivedDead"], answer["endOfWork"]) == (3, 1, True)
+    objects = aged.archived()
+    kinds = {name.split("/")[1]: [one["id"] for one in records] for name, records in objects.items()}
+    assert kinds == {"finished": delivered, "dead": [dead]}
+    (one, *_), (other,) = sorted(objects.values(), key=len, reverse=True)
+    assert one["targetRestApiPayload"] == {"orderid": "18jan"}
+    assert other["attempts"][0]["code"] == 404
+    assert [one["id"] for one in aged.documents()] == [waiting]
+    counts = aged.call("GET", "/process").json()["counts"]
+    assert counts == {"not_processed": 1, "success": 0, "filtered": 0, "failed": 0, "dead": 0}
+    assert aged.call("GET", f"/store/{dead}").status_code == 404
+    again = aged.maintain()
+    assert (again["archived"], again["archivedDead"]) == (0, 0)
+
+
+def test_what_is_young_or_unfinished_stays(tmp_path: Path) -> None:
+    with running(tmp_path / "home", RETRY_BACKOFF="1h..1h") as bundle:
+        for path in ("/ok", "/status/404", "/status/503"):
+            bundle.stored(path, TOKEN, vaultSecretName="kept")
+        bundle.process()
+        answer = bundle.maintain()
+        assert answer == {
+            "archived": 0,
+            "archivedDead": 0,
+            "expired": 0,
+            "secretsDeleted": 0,
+            "secretsKept": 0,
+            "endOfWork": True,
+        }
+        assert len(bundle.documents()) == 3
+
+
+def test_a_message_that_was_no_record_is_archived_too(aged: Bundle) -> None:
+    (one,) = invoked(aged, [message({"targetRestApi": "nowhere"}, 1)])
+    assert aged.maintain()["archivedDead"] == 1
+    ((record,),) = aged.archived().values()
+    assert record["id"] == one["id"]
+
+
+def test_without_object_storage_nothing_is_deleted(aged: Bundle) -> None:
+    aged.stored("/ok")
+    aged.process()
+    aged.fault("object_storage.put_object", status=503)
+    assert aged.maintain()["status"] == 503
+    assert len(aged.documents()) == 1
+    aged.clear_oci()
+    assert aged.maintain()["archived"] == 1
+    assert [len(records) for records in aged.archived().values()] == [1]
+
+
+def test_an_undelivered_record_expires(tmp_path: Path) -> None:
+    with running(tmp_path / "home", RETRY_BACKOFF="1h..1h", EXPIRE_AFTER="1s") as bundle:
+        old, older = bundle.stored("/status/503", streamKey="k"), bundle.stored("/ok", streamKey="k")
+        bundle.process()
+        time.sleep(1)
+        young = bundle.stored("/ok/young")
+        assert bundle.maintain()["expired"] == 2
+        for one in (old, older):
+            state = bundle.state(one)
+            assert (state["status"], state["status_code"], state["dead"]) == (
+                "failed",
+                "unexpectedError",
+                True,
+            )
+            assert state["failure_reason"].startswith("expired")
+        bundle.process()
+        assert bundle.state(young)["status"] == "success"
+        assert (
+            bundle.retry(force=True, streamKey="k")["failedMessages"] == 1
+        )  # an operator may think otherwise
+
+
+def test_idle_tokens_are_deleted_and_needed_ones_stay(aged: Bundle) -> None:
+    aged.stored("/ok", TOKEN, vaultSecretName="idle")
+    aged.process()
+    aged.stored("/ok", TOKEN, vaultSecretName="needed")
+    time.sleep(0.1)
+    assert aged.maintain(dryRun=True)["secretsDeleted"] == 1
+    assert set(vault(aged).values()) == {"ACTIVE"}
+    assert aged.maintain()["secretsDeleted"] == 1
+    assert vault(aged) == {"datasync-idle": "PENDING_DELETION", "datasync-needed": "ACTIVE"}
+    aged.process()
+    assert aged.received("/ok")[-1]["header"]["authorization"] == TOKEN
+
+
+def test_a_deletion_is_taken_back_where_a_record_came_meanwhile(aged: Bundle) -> None:
+    aged.stored("/ok", TOKEN, vaultSecretName="late")
+    aged.process()
+    time.sleep(0.1)
+    assert aged.maintain()["secretsDeleted"] == 1
+    aged.stored("/ok", TOKEN, vaultSecretName="late")  # store-data still knows the token for five minutes
+    assert aged.maintain()["secretsKept"] == 1
+    assert vault(aged) == {"datasync-late": "ACTIVE"}
+    aged.process()
+    assert len(aged.received("/ok")) == 2
+
+
+def test_through_the_gateway_nobody_maintains(aged: Bundle) -> None:
+    aged.stored("/ok")
+    aged.process()
+    answer = aged.process(task="maintenance")
+    assert "archived" not in answer
+    assert len(aged.documents()) == 1
+
+
+def test_stores_and_deliveries_go_on_meanwhile(aged: Bundle) -> None:
+    """Thousands are archived; each record is delivered once, and archived once."""
+    ids: list[str] = []
+    for _ in range(8):
+        records = [aged.record(f"/ok/{n}", streamKey=f"key {n % 50}") for n in range(500)]
+        ids += [one["id"] for one in aged.store(records)["records"]]
+    while not aged.process(noOfMessagesToProcess=5000)["endOfStream"]:
+        pass
+    stop, slowest = threading.Event(), [0.0]
+
+    def go_on() -> None:
+        while not stop.is_set():
+            ids.extend(aged.stored("/ok/meanwhile", streamKey="key 1") for _ in range(5))
+            started = time.monotonic()
+            aged.process()
+            slowest[0] = max(slowest[0], time.monotonic() - started)
+
+    worker = threading.Thread(target=go_on)
+    worker.start()
+    for _ in range(3):
+        assert aged.maintain()["endOfWork"] is True
+    stop.set()
+    worker.join()
+    aged.process()
+    assert aged.maintain()["endOfWork"] is True
+    kept = Counter(record["id"] for records in aged.archived().values() for record in records)
+    assert kept == Counter(ids)
+    assert aged.documents() == []
+    received = Counter(one["idempotencyKey"] for one in aged.received())
+    assert received == Counter(ids)
+    assert aged.call("GET", "/process").json()["counts"]["success"] == 0

@@ -1,0 +1,184 @@
+"""The operators' page in a real browser: look, filter, open a record, count, replay, see it succeed."""
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from selenium import webdriver
+from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
+from selenium.webdriver.support.ui import WebDriverWait
+
+from tests.end_to_end.bundle import Bundle, running
+
+BROWSER, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
+pytestmark = pytest.mark.skipif(
+    not (BROWSER and DRIVER), reason="needs a browser: the Debian packages chromium and chromium-driver"
+)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[webdriver.Chrome]:
+    options = webdriver.ChromeOptions()
+    options.binary_location = BROWSER or ""
+    for argument in ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--window-size=1100,1400"):
+        options.add_argument(argument)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    driver = webdriver.Chrome(options, webdriver.ChromeService(DRIVER))
+    yield driver
+    driver.quit()
+
+
+class Page:
+    """The page, as somebody sees it who can click and type."""
+
+    def __init__(self, browser: webdriver.Chrome, bundle: Bundle):
+        self.browser = browser
+        browser.get(f"{bundle.url}/process")
+        self.until("as of", "asof")
+
+    def text(self, identity: str) -> str:
+        return self.browser.find_element(By.ID, identity).text
+
+    def until(self, text: str, identity: str) -> None:
+        WebDriverWait(self.browser, 15).until(lambda _: text in self.text(identity), f"{text} in {identity}")
+
+    def press(self, identity: str) -> None:
+        self.browser.find_element(By.ID, identity).click()
+
+    def fill(self, **values: str) -> None:
+        for name, text in values.items():
+            field = self.browser.find_element(By.NAME, name)
+            field.clear()
+            field.send_keys(text)
+        self.browser.find_element(By.CSS_SELECTOR, "#filter button[type=submit]").click()
+
+    def failures(self) -> list[str]:
+        shown = "return [...document.querySelectorAll('#failures [data-id]')].map((one) => one.innerText)"
+        found: list[str] = self.browser.execute_script(shown)
+        return found
+
+    def until_failures(self, number: int) -> None:
+        WebDriverWait(self.browser, 15).until(lambda _: len(self.failures()) == number, f"{number} failures")
+
+
+def test_an_operator_finds_opens_and_replays_a_failure(browser: webdriver.Chrome, bundle: Bundle) -> None:
+    flaky = [bundle.stored(f"/flaky/1/{n}", streamKey=f"order-{n}") for n in range(3)]
+    gone = bundle.stored("/status/404")
+    delivered = bundle.stored("/ok")
+    bundle.process()
+    page = Page(browser, bundle)
+    assert [
+        line for line in ("delivered", "failed", "of these dead") if line not in page.text("counts")
+    ] == []
+    assert sorted(page.failures()) == sorted([*flaky, gone])
+    chart = browser.find_element(By.CSS_SELECTOR, "#day svg")
+    assert chart.get_attribute("aria-label") == "1 deliveries and 4 failures in the last 24 hours"
+
+    page.fill(retryCodes="404")
+    page.until_failures(1)
+    page.fill(retryCodes="", targetRestApi=f"{bundle.target_url}/flaky/")
+    page.until_failures(3)
+    page.fill(streamKey="order-1")
+    page.until_failures(1)
+    page.fill(streamKey="")
+    page.until_failures(3)
+
+    opener = browser.find_element(By.CSS_SELECTOR, f"[data-id='{flaky[0]}']")
+    opener.send_keys(Keys.ENTER)  # by the keyboard
+    page.until("503", "record-body")
+    assert "Attempts" in page.text("record-body")
+    assert "18jan" not in page.text("record-body")  # no payload, unless the operator turns it on
+    browser.switch_to.active_element.send_keys(Keys.ESCAPE)
+
+    page.press("count")
+    page.until("3 failed records match", "sure-text")
+    browser.find_element(By.CSS_SELECTOR, "#sure button[value=no]").click()
+    assert bundle.state(flaky[0])["status"] == "failed"  # cancelled
+    page.press("count")
+    page.until("3 failed records match", "sure-text")
+    page.press("replay")
+    page.until("Replayed: 3 delivered, 0 failed again.", "message")
+    page.until_failures(0)
+    assert [bundle.state(one)["status"] for one in (*flaky, delivered)] == ["success"] * 4
+    assert bundle.state(gone)["status"] == "failed"
+
+    assert [one for one in browser.get_log("browser") if one["level"] == "SEVERE"] == []
+    hosts = "return performance.getEntriesByType('resource').map((entry) => new URL(entry.name).origin)"
+    assert set(browser.execute_script(hosts)) == {bundle.url}
+
+
+def test_what_callers_sent_is_shown_as_text(browser: webdriver.Chrome, bundle: Bundle) -> None:
+    hostile = "<img src=x onerror=alert(1)><script>alert(1)</script>"
+    bundle.stored("/status/404/%3Cscript%3E", streamKey=hostile, remark=hostile)
+    bundle.process()
+    page = Page(browser, bundle)
+    page.until_failures(1)
+    browser.find_element(By.CSS_SELECTOR, "#failures [data-id]").click()
+    page.until(hostile, "record-body")
+    assert browser.find_elements(By.CSS_SELECTOR, "main img, dialog img, main script, dialog script") == []
+
+
+def test_a_wrong_filter_is_explained(browser: webdriver.Chrome, bundle: Bundle) -> None:
+    page = Page(browser, bundle)
+    page.fill(retryCodes="abc")
+    page.until("422: /retryCodes must hold HTTP status codes", "message")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_it_fits_a_phone_in_light_and_dark(browser: webdriver.Chrome, bundle: Bundle, scheme: str) -> None:
+    bundle.stored("/status/404/" + "long" * 50)
+    bundle.process()
+    features = {"features": [{"name": "prefers-color-scheme", "value": scheme}]}
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", features)
+    phone = {"width": 360, "height": 800, "deviceScaleFactor": 1, "mobile": True}
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", phone)
+    try:
+        Page(browser, bundle).until_failures(1)
+        assert browser.execute_script("return document.documentElement.scrollWidth") <= 360
+        colour = browser.execute_script("return getComputedStyle(document.body).backgroundColor")
+        assert colour == {"light": "rgb(255, 255, 255)", "dark": "rgb(20, 24, 28)"}[scheme]
+    finally:
+        browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+
+
+def test_every_field_and_table_has_a_name(browser: webdriver.Chrome, bundle: Bundle) -> None:
+    bundle.stored("/status/404")
+    bundle.process()
+    Page(browser, bundle).until_failures(1)
+    tree = browser.execute_cdp_cmd("Accessibility.getFullAXTree", {})["nodes"]
+    roles = ("textbox", "button", "checkbox", "table", "image", "dialog", "link")
+    named = [
+        (one["role"]["value"], one.get("name", {}).get("value"))
+        for one in tree
+        if not one.get("ignored") and one.get("role", {}).get("value") in roles
+    ]
+    assert len(named) > 8
+    assert [role for role, name in named if not name] == []
+
+
+def test_payloads_are_shown_where_the_operator_turns_them_on(
+    browser: webdriver.Chrome, tmp_path: Path
+) -> None:
+    with running(tmp_path / "home", SHOW_PAYLOADS="true") as bundle:
+        bundle.stored("/status/404", targetRestApiHeaders={"X-Tenant": "north"})
+        bundle.process()
+        page = Page(browser, bundle)
+        page.until_failures(1)
+        browser.find_element(By.CSS_SELECTOR, "#failures [data-id]").click()
+        page.until("18jan", "record-body")
+        assert "X-Tenant" in page.text("record-body")
+
+
+def test_json_is_the_answer_unless_a_page_is_asked_for(bundle: Bundle) -> None:
+    for accept, kind in (
+        ("application/json", "application/json"),
+        ("*/*", "application/json"),
+        ("text/html;q=0.5,application/json", "application/json"),
+        ("text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8", "text/html; charset=utf-8"),
+    ):
+        assert bundle.call("GET", "/process", Accept=accept).headers["Content-Type"] == kind, accept
+    policy = bundle.call("GET", "/process", Accept="text/html").headers["Content-Security-Policy"]
+    assert "default-src 'none'" in policy
+    assert "unsafe" not in policy

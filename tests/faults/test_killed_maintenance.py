@@ -1,0 +1,54 @@
+"""Maintenance killed with -9 at each of its steps: the next run completes it."""
+
+import json
+import time
+from collections import Counter
+from pathlib import Path
+
+import oci
+import pytest
+
+from tests.end_to_end.bundle import TOKEN, running
+
+STEPS = (
+    "while expiring",
+    "before the batch is noted",
+    "after the batch is noted",
+    "after the put",
+    "before the second put",
+    "mid-delete",
+    "after the delete",
+    "while archiving the dead",
+    "before a secret goes",
+    "after a secret went",
+)
+PROGRAM = ("-m", "tests.faults.serve")
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_maintenance_dies_at_a_step(tmp_path: Path, step: str) -> None:
+    home, settings = tmp_path / "home", {"RETRY_LIMIT": "1", "EXPIRE_AFTER": "1s", "LEASE": "3s"}
+    with running(home, **settings) as bundle:
+        ids = [
+            bundle.stored(path, TOKEN, vaultSecretName="idle") for path in ["/ok"] * 5 + ["/status/404"] * 3
+        ]
+        bundle.process()
+        ids.append(bundle.stored("/ok/expired"))
+        bundle.call("GET", "/process")
+    killed = tmp_path / "killed"
+    faults = json.dumps({"KILL_AT": step, "KILLED": str(killed)})
+    old = {"ARCHIVE_AFTER": "1s", "SECRETS_UNUSED_AFTER": "1s"}
+    with running(home, program=PROGRAM, FAULTS=faults, **settings, **old) as bundle:
+        time.sleep(1)  # everything gets old
+        with pytest.raises(oci.exceptions.ServiceError):
+            bundle.maintain()
+        assert killed.exists()
+        for _ in range(20):
+            time.sleep(0.5)
+            bundle.maintain()
+            if not bundle.documents():
+                break
+        kept = Counter(record["id"] for records in bundle.archived().values() for record in records)
+        assert kept == Counter(ids)
+        assert bundle.documents() == []
+        assert set(bundle.call("GET", "/process").json()["counts"].values()) == {0}
