@@ -28,7 +28,7 @@ _TOOLS = (  # required by fdk, imported by nothing that runs
     *("distutils-precedence.pth",),
 )
 _CHECK = """
-import aiohttp, fdk, fdk.response, fdk.scripts.fdk, importlib, oci, oracledb, simplejson
+import aiohttp, jmespath, fdk, fdk.response, fdk.scripts.fdk, importlib, oci, oracledb, simplejson
 oci.auth.signers.get_resource_principals_signer
 oci.retry.RetryStrategyBuilder, oci.circuit_breaker.NoCircuitBreakerStrategy
 from oci.monitoring.models import Datapoint, MetricDataDetails, PostMetricDataDetails

@@ -1,4 +1,4 @@
-"""The command line: `python -m local demo | run | check | status | replay`."""
+"""The command line: `python -m local demo | run | check | status | replay | rules`."""
 
 import argparse
 import asyncio

@@ -14,8 +14,9 @@ A map, in the order in which imports may point: a module imports only from lines
     leases, fan_out                   who works where; how others are started to share a backlog
     intake, lanes, bounds, outcomes   what is read next, order within keys, how much at once, grouped writes
     access_tokens                     tokens got with OAuth 2.0 client credentials, sent along
-    collection, vault, sender         records in SODA; tokens in OCI Vault; HTTP requests to targets
-    archive                           finished records in Object Storage
+    collection, sender, archive       records in SODA; HTTP requests to targets; the archive's objects
+    signing                           signatures of requests
+    vault                             tokens in OCI Vault
     tallies                           how many records ended how, by the hour
     notes                             small documents beside the records
     database, oci_clients             the two drivers: oracledb (or what the DSN names) and the oci SDK
@@ -25,7 +26,7 @@ A map, in the order in which imports may point: a module imports only from lines
     record, replies                   the record and its states; results and errors as a caller reads them
     credentials                       what a secret holds: a token, or client credentials
     settings                          what the operator set
-    allowlist, jsontext               which targets; JSON as text and back
+    allowlist, jsontext, rules        which targets; JSON as text and back; what of a record is sent
     errors                            the error tree
 """
 

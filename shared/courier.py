@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from enum import Enum, auto
 from typing import Any, Protocol
 
-from shared import record, telemetry
+from shared import record, rules, telemetry
 from shared.access_tokens import AccessTokens, AuthorizedSender
 from shared.bounds import Bounds, PutOff
 from shared.collection import Stored
@@ -20,6 +20,7 @@ from shared.observed import Observed
 from shared.orders import Order
 from shared.outcomes import OutcomeWriter
 from shared.record import Document, Failure
+from shared.rules import RuleFailed
 from shared.sender import Answer, Sender
 from shared.settings import OTHER_FAILURES, Settings
 from shared.vault import TokenVault
@@ -40,6 +41,8 @@ class Outcome(Enum):
     """What a call did with a record."""
 
     SUCCEEDED = auto()
+    FILTERED = auto()
+    """Not sent, since a rule of the operator's says so; finished all the same."""
     FAILED = auto()
     DEAD = auto()
     PUT_OFF = auto()
@@ -48,7 +51,12 @@ class Outcome(Enum):
     """Time, lease or database ended before its outcome was written: another call takes it."""
 
 
-_LEVELS = {Outcome.SUCCEEDED: logging.DEBUG, Outcome.FAILED: logging.INFO, Outcome.DEAD: logging.WARNING}
+_LEVELS = {
+    Outcome.SUCCEEDED: logging.DEBUG,
+    Outcome.FILTERED: logging.DEBUG,
+    Outcome.FAILED: logging.INFO,
+    Outcome.DEAD: logging.WARNING,
+}
 
 
 class Courier:
@@ -90,12 +98,27 @@ class Courier:
 
     async def deliver(self, stored: Stored) -> Outcome:
         """Make one attempt at a record, and write what came of it."""
-        document = stored.document
         try:
+            document, rule = rules.apply(self._settings.rules, stored.document)
+            if document is None:
+                return await self._filtered(stored, rule)
             answer = await self._attempt(document)
             return Outcome.LEFT if answer is None else await self._settle(stored, answer)
+        except RuleFailed as error:
+            return await self._failed(stored, f"not sent: {error}")
         except PutOff:
             return Outcome.PUT_OFF
+        except DependencyDown as error:
+            self.trouble = error
+            return Outcome.LEFT
+
+    async def _filtered(self, stored: Stored, rule: str) -> Outcome:
+        after = record.filtered(stored.document, rule, datetime.now(UTC))
+        return await self._written(stored, after, Answer(""), Outcome.FILTERED)
+
+    async def _failed(self, stored: Stored, reason: str) -> Outcome:
+        try:
+            return await self._settle(stored, Answer(OTHER_FAILURES, reason))
         except DependencyDown as error:
             self.trouble = error
             return Outcome.LEFT
@@ -135,6 +158,10 @@ class Courier:
         else:
             after = record.failed(document, self._failure(document, answer, moment), moment, answer.seconds)
             outcome = Outcome.DEAD if after.get("dead") else Outcome.FAILED
+        return await self._written(stored, after, answer, outcome)
+
+    async def _written(self, stored: Stored, after: Document, answer: Answer, outcome: Outcome) -> Outcome:
+        document = stored.document
         if await self._writer.put(stored, after):
             self._note(document, after, answer, outcome)
             return outcome

@@ -29,6 +29,7 @@ from shared.record import Document
 from shared.retry import RetryPolicy
 from shared.sender import Sender
 from shared.settings import OTHER_FAILURES, Settings
+from shared.signing import SigningKeys
 from shared.vault import TokenVault
 
 log = logging.getLogger(__name__)
@@ -51,6 +52,7 @@ class Delivery:
     fan_out: FanOut
     metrics: Metrics
     notices: Notices
+    signing: SigningKeys
     tokens: AccessTokens = field(default_factory=AccessTokens)
     threads: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(_THREADS))
 
@@ -179,7 +181,8 @@ class Delivery:
             lambda outcomes: self.blocking(self.records.write, outcomes, min(lease.partitions)),
             lambda: min(lease.valid_until, order.deadline - AFTER_LAST_ANSWER / 2),
         )
-        async with Sender(self.settings) as sender, self._renewed(lease):
+        keys = await self.blocking(self.signing.current)
+        async with Sender(self.settings, keys) as sender, self._renewed(lease):
             courier = Courier(
                 self.settings, order, lease, self.vault, self.blocking, sender, self.tokens, writer, seen
             )

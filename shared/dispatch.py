@@ -24,7 +24,10 @@ _SUSPECT = 2  # interruptions after which a record is sent with nothing else in 
 
 @dataclass
 class Summary:
-    """What a call did: how many records ended how, the last one's id, and whether nothing is left."""
+    """What a call did: how many records ended how, the last one's id, and whether nothing is left.
+
+    Those that a rule filtered count among those that succeeded.
+    """
 
     succeeded: int = 0
     failed: int = 0
@@ -179,10 +182,10 @@ class Dispatch:
                 self._put_off(document)
                 return
         outcome = await self._courier.deliver(stored)
-        if outcome not in (Outcome.SUCCEEDED, Outcome.DEAD):
+        if outcome not in (Outcome.SUCCEEDED, Outcome.FILTERED, Outcome.DEAD):
             self._lanes.hold(document)
         match outcome:
-            case Outcome.SUCCEEDED:
+            case Outcome.SUCCEEDED | Outcome.FILTERED:
                 self._summary.succeeded += 1
                 self._handled.append(document["id"])
             case Outcome.FAILED | Outcome.DEAD:

@@ -64,6 +64,7 @@ SYSTEM_MEMBERS = frozenset(
         "nextAttemptDate",
         "dead",
         ATTEMPTS,
+        "filteredBy",
         SET_ASIDE,
         MACHINERY,
     )
@@ -219,6 +220,15 @@ def is_unfinished(document: Document) -> bool:
 def due_since(document: Document) -> datetime:
     """Return since when an unfinished record is due, or when it will be."""
     return datetime.fromisoformat(str(document[MACHINERY]["due"]).split(" ")[0])
+
+
+def filtered(document: Document, rule: str, moment: datetime) -> Document:
+    """Return `document` as it stands where a rule keeps it from being sent: finished, and not sent."""
+    gone = ("failure_reason", "error_stream", "nextAttemptDate", "dead", "status_code", MACHINERY)
+    after = {name: value for name, value in document.items() if name not in gone}
+    after |= {"status": FILTERED, "filteredBy": rule, "lastAttemptDate": timestamp(moment)}
+    after[MACHINERY] = _counted(document) | {"attempts": attempts(document)}
+    return after
 
 
 def id_at(moment: datetime) -> str:

@@ -3,7 +3,7 @@
 import asyncio
 import socket
 import ssl
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from http import HTTPStatus
@@ -19,6 +19,7 @@ from shared.inbound import OPERATIONS, header_fault, header_pairs
 from shared.record import Document
 from shared.retry import retry_after_seconds
 from shared.settings import OTHER_FAILURES, Settings
+from shared.signing import HEADERS, signed
 
 PRODUCT = f"oci-data-sync/{VERSION}"
 
@@ -63,8 +64,9 @@ class RefusedAddress(OSError):
 class Sender:
     """Sends records; used as an asynchronous context manager, for one call."""
 
-    def __init__(self, settings: Settings):
+    def __init__(self, settings: Settings, signing_keys: Sequence[bytes] = ()):
         self._settings = settings
+        self._signing_keys = signing_keys
         self._session: aiohttp.ClientSession | None = None
         self._refusals: dict[tuple[str, str], str | None] = {}
         self._usual = self._timeout(settings.longest_delivery)
@@ -94,11 +96,17 @@ class Sender:
     async def send(self, document: Document, token: str | None, seconds: float) -> Answer:
         """Send one record within `seconds`; every outcome is an Answer, none an exception."""
         try:
-            request = _request(document, token)
+            request = self._signed(document["id"], _request(document, token))
         except ValueError as error:
             return Answer(OTHER_FAILURES, f"not sent: {error}")
         answer, _ = await self._exchange(request, seconds, _drained)
         return answer
+
+    def _signed(self, identity: str, request: "_Request") -> "_Request":
+        if not self._signing_keys:
+            return request
+        own = [pair for pair in request.headers if pair[0].lower() not in HEADERS]
+        return request._replace(headers=own + signed(self._signing_keys, identity, request.body or b""))
 
     async def ask(self, url: str, form: bytes, authorization: str, seconds: float) -> tuple[Answer, bytes]:
         """POST a form, under the same rules; with the answer's content, of which _READ_BYTES are read."""

@@ -17,6 +17,7 @@ from shared.notices import Notices
 from shared.orders import maintenance_order, process_order, report_conditions, retry_order
 from shared.page import page
 from shared.report import Report
+from shared.signing import SigningKeys
 
 
 async def handler(ctx: Any, data: Any = None) -> Any:
@@ -59,7 +60,8 @@ def _delivery() -> Delivery:
     fan_out = FanOut(made.clients, os.environ.get("FN_FN_ID", ""))
     metrics = Metrics(made.clients, made.settings)
     notices = Notices(made.clients, made.notes, made.settings)
-    return Delivery(made.settings, made.records, made.vault, leases, fan_out, metrics, notices)
+    signing = SigningKeys(made.clients, made.settings)
+    return Delivery(made.settings, made.records, made.vault, leases, fan_out, metrics, notices, signing)
 
 
 def _maintenance() -> Maintenance:

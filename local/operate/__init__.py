@@ -1,8 +1,19 @@
-"""The operator's commands against any deployment: `status` counts its records, `replay` resends failed ones.
+"""The operator's commands against any deployment: `status` counts its records, `replay` resends failed ones,
+`rules try` shows what rules do.
 
 Exit codes: 0 all is well; 1 not every matching record succeeded; 2 the deployment could not be asked.
 """
 
-from local.operate.commands import add_arguments, run
+import argparse
+
+from local.operate import commands, rules
+from local.operate.commands import run
+
+
+def add_arguments(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Add all of them to a command line."""
+    commands.add_arguments(subparsers)
+    rules.add_arguments(subparsers)
+
 
 __all__ = ["add_arguments", "run"]

@@ -22,6 +22,7 @@ from shared.notices import Notices
 from shared.oci_clients import OciClients
 from shared.orders import process_order
 from shared.settings import Settings
+from shared.signing import SigningKeys
 from shared.vault import TokenVault
 from tests.benchmark.machine import SETTINGS, path, targets
 from tests.end_to_end import bundle as bundles
@@ -77,6 +78,7 @@ def _counted(configuration: dict[str, str], home: Path, limit: int) -> tuple[int
             FanOut(clients, ""),
             Metrics(clients, settings),
             Notices(clients, Notes(database, settings.collection), settings),
+            SigningKeys(clients, settings),
         )
         body = b'{"noOfMessagesToProcess": %d}' % limit
         trips: Counter[str] = Counter()
