@@ -7,8 +7,10 @@ from dataclasses import MISSING, Field, dataclass, field, fields
 from decimal import Decimal
 from typing import Any
 
-from shared import allowlist, rules
+from shared import allowlist
 from shared.errors import Fault, Misconfigured
+from shared.rules import Rule
+from shared.rules import parse as parse_rules
 
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 24 * 3600.0}
 _LONGEST = 366 * 24 * 3600.0
@@ -225,8 +227,8 @@ class Settings:
     secrets_unused_after: float = _setting(
         duration, "how long after its last use a token is deleted from Vault; `0s`: never", "30d"
     )
-    rules: tuple[rules.Rule, ...] = _setting(
-        rules.parse, "which records are not sent, and what of the others is: a JSON list, see Rules", ""
+    rules: tuple[Rule, ...] = _setting(
+        parse_rules, "which records are not sent, and what of the others is: a JSON list, see Rules", ""
     )
     signing_secret_ocid: str = _setting(
         _text, "secret with the keys that sign each delivery; none is signed where it is absent", ""

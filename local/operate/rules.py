@@ -18,7 +18,7 @@ def add_arguments(subparsers: "argparse._SubParsersAction[argparse.ArgumentParse
     attempt = actions.add_parser(
         "try",
         help="print what would be sent of a record",
-        epilog="Exit codes: 0 it would be sent; 1 it would be filtered, or the rules fail; 2 a file is wrong.",
+        epilog="Exit codes: 0 it would be sent; 1 a rule filters it or fails; 2 a file is wrong.",
     )
     attempt.add_argument("--rules", type=Path, required=True, help="a file with the value of RULES")
     attempt.add_argument("--record", type=Path, required=True, help="a file with a record, as for /store")

@@ -1,0 +1,101 @@
+"""Rules are validated when they are read, see no token, give exact numbers, and end in time."""
+
+import json
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from shared import rules
+from shared.rules import RuleFailed
+
+DOCUMENT = {
+    "id": "1",
+    "streamKey": "k",
+    "vaultSecretName": "erp",
+    "targetRestApi": "https://erp.example.com/orders",
+    "targetRestApiOperation": "POST",
+    "targetRestApiPayload": {"amount": Decimal("12.10"), "lines": [{"n": Decimal(1)}, {"n": Decimal("0.2")}]},
+    "targetRestApiHeaders": [{"key": "X-Tenant", "value": "north"}],
+}
+
+
+def applied(*entries: dict[str, str], **members: Any) -> rules.Document | None:
+    return rules.apply(rules.parse(json.dumps(entries)), DOCUMENT | members)[0]
+
+
+@pytest.mark.parametrize(
+    ("expression", "is_sent"),
+    [
+        ("payload.amount > `12`", True),
+        ("payload.amount > `12.10`", False),
+        ("payload.amount == `12.1`", True),  # a fraction that no float is
+        ("payload.missing > `12`", False),
+        ("headers.\"X-Tenant\" == 'north' && streamKey == 'k'", True),
+        ("sum(payload.lines[].n) == `1.2`", True),
+        ("contains(targetRestApi, 'orders')", True),
+        ("vaultSecretName == 'erp'", False),  # neither the token nor its name can be seen
+    ],
+)
+def test_a_filter_says_what_is_sent(expression: str, is_sent: bool) -> None:
+    assert (applied({"filter": expression}) is not None) is is_sent
+
+
+def test_payload_and_headers_are_mapped_exactly() -> None:
+    sent = applied({"payload": "{total: payload.amount, all: payload.lines[].n}"}, {"headers": "{A: 'b'}"})
+    assert sent is not None
+    assert sent["targetRestApiPayload"] == {"total": Decimal("12.10"), "all": [Decimal(1), Decimal("0.2")]}
+    assert str(sent["targetRestApiPayload"]["total"]) == "12.10"
+    assert sent["targetRestApiHeaders"] == {"A": "b"}
+    assert DOCUMENT["targetRestApiHeaders"] == [{"key": "X-Tenant", "value": "north"}]
+
+
+def test_rules_are_for_targets_and_operations() -> None:
+    none = {"filter": "`false`"}
+    assert applied({**none, "targetRestApi": "https://crm.example.com/"}) == DOCUMENT
+    assert applied({**none, "targetRestApiOperation": "PUT, PATCH"}) == DOCUMENT
+    assert applied({**none, "targetRestApi": "https://erp.", "targetRestApiOperation": "PUT,POST"}) is None
+
+
+def test_each_rule_sees_what_the_one_before_it_made() -> None:
+    assert applied({"payload": "{a: `1`}"}, {"filter": "payload.a == `1`"}) is not None
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ("{}", "JSON list"),
+        ("[", "JSON list"),
+        ("[1]", "objects"),
+        ('[{"name": "n"}]', "must have filter, payload or headers"),
+        ('[{"filtre": "a"}]', "rules of name"),
+        ('[{"filter": 1}]', "all text"),
+        ('[{"name": "n", "filter": "payload.["}]', "rule 'n': filter is no JMESPath expression"),
+        (json.dumps([{"filter": "a" * 2001}]), "at most 2000 characters"),
+        (json.dumps([{"filter": "!" * 1999 + "a"}]), "is no JMESPath expression"),
+        ("[" * 100_000, "JSON list"),
+    ],
+)
+def test_what_is_no_rule_is_named(text: str, complaint: str) -> None:
+    with pytest.raises(ValueError, match=complaint.replace("[", "\\[")):
+        rules.parse(text)
+
+
+@pytest.mark.parametrize(
+    ("entry", "reason"),
+    [
+        ({"filter": "payload.lines"}, "filter gives neither true nor false"),
+        ({"payload": "payload.missing"}, "payload gives null"),
+        ({"headers": "{A: `1`}"}, "headers gives no object of strings"),
+        ({"filter": "sum(payload.secret)"}, "filter fails (JMESPathTypeError)"),
+        ({"payload": "|".join(["[@,@]"] * 60)}, "payload gives too much"),
+        ({"payload": "|".join(["payload.text"] + ["[@,@]|join('',@)"] * 40)}, "payload gives too much"),
+        ({"payload": "payload.many[*].[a,a,a,a,a,a,a,a]"}, "payload takes more than 300000 steps"),
+    ],
+)
+def test_what_fails_is_said_without_the_payload(entry: dict[str, str], reason: str) -> None:
+    payload = {"secret": "s3cr3t", "text": "x" * 100, "many": [{"a": 1}] * 90_000}
+    with pytest.raises(RuleFailed) as caught:
+        applied({"name": "n", **entry}, targetRestApiPayload=payload | DOCUMENT["targetRestApiPayload"])  # type: ignore[operator]
+    assert reason in str(caught.value)
+    assert "s3cr3t" not in str(caught.value)
