@@ -24,6 +24,12 @@ resource "oci_functions_application" "this" {
     VAULT_KEY_OCID                = oci_kms_key.this["tokens"].id
     VAULT_COMPARTMENT_OCID        = var.compartment_ocid
     ALLOWED_TARGETS               = join(",", var.allowed_targets)
+    NOTIFICATION_TOPIC_OCID       = oci_ons_notification_topic.operators.id
+    METRICS_NAMESPACE             = local.metrics_namespace
+    ARCHIVE_BUCKET                = oci_objectstorage_bucket.archive.name
+    ARCHIVE_AFTER                 = "${var.archive_after_days}d"
+    RULES                         = length(var.rules) == 0 ? "" : jsonencode(var.rules)
+    SIGNING_SECRET_OCID           = var.signing_secret_ocid == null ? "" : var.signing_secret_ocid
   })
 
   dynamic "trace_config" {

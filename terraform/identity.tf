@@ -32,6 +32,22 @@ locals {
       "process-data finds itself"  = "allow dynamic-group ${local.process_group} to read fn-function ${local.here} where target.function.id = '${local.process_data}'"  # its endpoint, for FAN_OUT
       "process-data starts others" = "allow dynamic-group ${local.process_group} to use fn-invocation ${local.here} where target.function.id = '${local.process_data}'" # FAN_OUT
     },
+    {
+      # What a call tells: metrics in its own namespace, messages to the operators' topic.
+      "process-data posts metrics"      = "allow dynamic-group ${local.process_group} to use metrics ${local.here} where target.metrics.namespace = '${local.metrics_namespace}'"
+      "process-data notifies operators" = "allow dynamic-group ${local.process_group} to use ons-topics ${local.here} where request.operation = 'PublishMessage'"
+
+      # Maintenance: it puts archives into one bucket and can't delete there; of callers' tokens it lists all, and
+      # deletes idle ones, or takes that back. It can't change any.
+      "process-data archives"            = "allow dynamic-group ${local.process_group} to manage objects ${local.here} where all {target.bucket.name = '${var.name}-archive', request.operation = 'PutObject'}"
+      "process-data lists tokens"        = "allow dynamic-group ${local.process_group} to inspect secrets ${local.here} where request.operation = 'ListSecrets'"
+      "process-data deletes idle tokens" = "allow dynamic-group ${local.process_group} to manage secrets ${local.here} where all {target.secret.name = /${local.prefix}*/, request.operation = 'ScheduleSecretDeletion'}"
+      "process-data keeps tokens"        = "allow dynamic-group ${local.process_group} to manage secrets ${local.here} where all {target.secret.name = /${local.prefix}*/, request.operation = 'CancelSecretDeletion'}"
+    },
+    # The keys that sign deliveries.
+    var.signing_secret_ocid == null ? {} : {
+      "process-data reads signing keys" = "allow dynamic-group ${local.process_group} to read secret-bundles ${local.here} where target.secret.id = '${var.signing_secret_ocid}'"
+    },
     # Resource Scheduler calls process-data.
     { for key, schedule in oci_resource_scheduler_schedule.this : "schedule ${key} calls functions" => "allow any-user to manage functions-family ${local.here} where all {request.principal.type = 'resourceschedule', request.principal.id = '${schedule.id}'}" },
     # Connector Hub reads one Stream and calls store-data.
@@ -41,6 +57,19 @@ locals {
       "connector sees functions"   = "allow any-user to use fn-function ${local.here} where all {request.principal.type = 'serviceconnector', request.principal.compartment.id = '${var.compartment_ocid}'}"
     },
   )
+}
+
+# Object Storage itself encrypts the archive with our key, and moves and deletes what its life-cycle rules say.
+resource "oci_identity_policy" "object_storage" {
+  provider       = oci.home
+  compartment_id = var.compartment_ocid
+  name           = "${var.name}-object-storage"
+  description    = "What Object Storage needs for the archive of OCI Data Sync"
+  freeform_tags  = local.tags
+  statements = [
+    "allow service objectstorage-${var.region} to manage object-family ${local.here} where target.bucket.name = '${var.name}-archive'",
+    "allow service objectstorage-${var.region} to use keys ${local.here} where target.key.id = '${oci_kms_key.this["system"].id}'",
+  ]
 }
 
 resource "oci_identity_dynamic_group" "this" {

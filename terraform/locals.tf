@@ -25,5 +25,8 @@ locals {
   routes    = jsondecode(file("${path.module}/routes.json"))
   functions = toset(["store-data", "process-data"])
   registry  = "ocir.${var.region}.oci.oraclecloud.com/${data.oci_objectstorage_namespace.this.namespace}"
-  tags      = { "managed-by" = "oci-data-sync", "deployment" = var.name }
+  # Metrics' namespaces have no hyphens.
+  metrics_namespace = replace(var.name, "-", "_")
+
+  tags = { "managed-by" = "oci-data-sync", "deployment" = var.name }
 }

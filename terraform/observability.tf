@@ -17,6 +17,30 @@ resource "oci_ons_subscription" "operators" {
 locals {
   in_application = "resourceId =~ \"${local.store_data}|${local.process_data}\""
   alarms = {
+    "dead-records" = {
+      namespace = local.metrics_namespace
+      query     = "dead[5m].sum() > 0"
+      severity  = "WARNING"
+      body      = "Records are dead: nothing retries them by itself. GET /process shows them and replays them."
+    }
+    "failures" = {
+      namespace = local.metrics_namespace
+      query     = "failed[15m].sum() > ${var.alarm_failures}"
+      severity  = "WARNING"
+      body      = "More attempts than usual failed: GET /process shows the codes and targets."
+    }
+    "oldest-due" = {
+      namespace = local.metrics_namespace
+      query     = "oldest_due_seconds[5m].max() > ${60 * var.alarm_due_minutes}"
+      severity  = "CRITICAL"
+      body      = "Records wait longer than they should: process-data is not called, cannot keep up, or a target is down."
+    }
+    "silence" = {
+      namespace = local.metrics_namespace
+      query     = "backlog[1m].absent(${var.process_every_minute ? 15 : 150}m)"
+      severity  = "CRITICAL"
+      body      = "process-data has posted no metrics: it is not called, or fails at once."
+    }
     "function-errors" = {
       namespace = "oci_faas"
       query     = "FunctionResponseCount[5m]{responseType = \"Error\", ${local.in_application}}.sum() > 0"

@@ -1,5 +1,5 @@
 # What calls process-data: every minute an alarm that always fires, through a topic of its own; else, hourly,
-# Resource Scheduler, whose shortest interval is an hour.
+# Resource Scheduler, whose shortest interval is an hour. Once a day it calls for maintenance.
 
 resource "oci_ons_notification_topic" "clock" {
   count          = var.process_every_minute ? 1 : 0
@@ -36,19 +36,22 @@ resource "oci_monitoring_alarm" "clock" {
 }
 
 resource "oci_resource_scheduler_schedule" "this" {
-  for_each           = var.process_every_minute ? {} : { hourly = "0 * * * *" }
+  for_each = merge(
+    { daily = { cron = "0 3 * * *", body = { task = "maintenance" } } },
+    var.process_every_minute ? {} : { hourly = { cron = "0 * * * *", body = {} } },
+  )
   compartment_id     = var.compartment_ocid
   display_name       = "${var.name}-${each.key}"
   action             = "START_RESOURCE"
   recurrence_type    = "CRON"
-  recurrence_details = each.value
+  recurrence_details = each.value.cron
   freeform_tags      = local.tags
 
   resources {
     id = local.process_data
     parameters {
       parameter_type = "BODY"
-      value          = [jsonencode({})]
+      value          = [jsonencode(each.value.body)]
     }
   }
 }

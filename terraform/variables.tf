@@ -174,9 +174,27 @@ variable "settings" {
       "ALLOWED_NETWORKS", "CONNECTOR_HUB_SECRETS", "RETRY_CODES", "RETRY_LIMIT", "RETRY_BACKOFF", "ERROR_MAPPING",
       "MESSAGES_PER_CALL", "MESSAGES_PER_CALL_MAX", "CONCURRENCY", "CONCURRENCY_PER_TARGET", "TARGET_CONNECT_TIMEOUT",
       "TARGET_READ_TIMEOUT", "LEASE", "FAN_OUT", "BODY_LIMIT", "COLLECTION", "SECRET_PREFIX", "OCI_SERVICE_ENDPOINT",
+      "NOTIFICATION_INTERVAL", "EXPIRE_AFTER", "SECRETS_UNUSED_AFTER", "LOG_LEVEL", "SHOW_PAYLOADS",
     ], name)])
     error_message = "Unknown setting, or one that this configuration writes itself."
   }
+}
+
+variable "rules" {
+  description = "Rules that filter records or map what is sent of them; their members are in the README."
+  type        = list(map(string))
+  default     = []
+
+  validation {
+    condition     = length(jsonencode(var.rules)) <= 1500
+    error_message = "Rules share the functions' 4 KB of configuration: at most 1,500 characters as JSON."
+  }
+}
+
+variable "signing_secret_ocid" {
+  description = "A secret with the keys that sign each delivery (Standard Webhooks); null signs none."
+  type        = string
+  default     = null
 }
 
 variable "memory_in_mbs" {
@@ -242,12 +260,47 @@ variable "database_auto_scaling" {
   default     = false
 }
 
-# When, and who is told
+# When, how long, and who is told
 
 variable "process_every_minute" {
   description = "Whether process-data is called every minute, by an alarm that always fires; else every hour, by Resource Scheduler."
   type        = bool
   default     = true
+}
+
+variable "archive_after_days" {
+  description = "Days after which finished and dead records leave the database for the archive."
+  type        = number
+  default     = 30
+
+  validation {
+    condition     = var.archive_after_days >= 1 && var.archive_after_days <= 365 && floor(var.archive_after_days) == var.archive_after_days
+    error_message = "Give 1 to 365 days; below 30 only with a SECRETS_UNUSED_AFTER that is no longer."
+  }
+}
+
+variable "archive_cold_after_days" {
+  description = "Days after which archived objects move to Archive Storage, which is cheaper and takes hours to read."
+  type        = number
+  default     = 30
+}
+
+variable "archive_delete_after_days" {
+  description = "Days after which archived objects are deleted; null keeps them."
+  type        = number
+  default     = null
+}
+
+variable "alarm_failures" {
+  description = "Failed attempts in 15 minutes beyond which operators are alarmed."
+  type        = number
+  default     = 100
+}
+
+variable "alarm_due_minutes" {
+  description = "Minutes for which the oldest due record may wait before operators are alarmed."
+  type        = number
+  default     = 30
 }
 
 variable "notification_emails" {

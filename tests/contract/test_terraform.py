@@ -73,7 +73,7 @@ def test_routes_are_those_that_are_served_locally() -> None:
 
 # allow <whom> to <verb or permissions> <what> in compartment id <OCID> [where <conditions>]
 STATEMENT = re.compile(
-    r"allow (any-user|dynamic-group \S+) to (?:(inspect|read|use|manage) ([a-z-]+)|\{[A-Z_, ]+\})"
+    r"allow (any-user|dynamic-group \S+|service \S+) to (?:(inspect|read|use|manage) ([a-z-]+)|\{[A-Z_, ]+\})"
     r" in compartment id \S+ where (all \{.+\}|any \{.+\}|[a-z.]+ = '[^']+')"
 )
 CONDITION = re.compile(r"(request|target)\.[a-z.]+ = ('[^']+'|/[^/]+/)")
@@ -88,12 +88,16 @@ def statements() -> dict[str, str]:
             "${local.prefix}", "datasync-"
         )
         filled[name] = re.sub(r"\$\{[^}]*\}", "ocid1.x", known)
+    bare = re.findall(r'^    "(allow service .*)",$', TEXT["identity.tf"], re.MULTILINE)
+    for number, text in enumerate(bare):
+        known = text.replace("${local.here}", "in compartment id ocid1.c")
+        filled[f"Object Storage {number}"] = re.sub(r"\$\{[^}]*\}", "x", known)
     return filled
 
 
 def test_every_policy_statement_is_one_and_is_narrowed() -> None:
     found = statements()
-    assert len(found) == TEXT["identity.tf"].count('"allow ') == 14
+    assert len(found) == TEXT["identity.tf"].count('"allow ') == 23
     for name, text in found.items():
         match = STATEMENT.fullmatch(text)
         assert match, (name, text)
@@ -105,7 +109,16 @@ def test_every_policy_statement_is_one_and_is_narrowed() -> None:
 
 def test_only_what_creates_may_create() -> None:
     managing = {name for name, text in statements().items() if " to manage " in text}
-    assert managing == {"store-data makes secrets", "schedule ${key} calls functions"}
+    assert managing == {
+        "store-data makes secrets",
+        "process-data archives",
+        "process-data deletes idle tokens",
+        "process-data keeps tokens",
+        "schedule ${key} calls functions",
+        "Object Storage 0",
+    }
+    for name in managing - {"schedule ${key} calls functions", "Object Storage 0"}:  # as documented
+        assert "request.operation = " in statements()[name] or "request.permission = " in statements()[name]
 
 
 def test_whatever_is_named_is_declared() -> None:
@@ -177,6 +190,8 @@ def test_the_files_are_formatted(tmp_path: Path) -> None:
         ("caller_header=authorization", False),
         ("rate_limit=0.5", False),
         ("log_retention_days=31", False),
+        ("archive_after_days=0", False),
+        ('rules=[{name="large",filter="payload.amount > `100`"}]', True),
     ],
 )
 def test_variables_are_held_to_their_rules(tmp_path: Path, value: str, is_good: bool) -> None:

@@ -10,6 +10,7 @@ from shared import signing
 from shared.errors import Misconfigured
 
 OLD, NEW = (f"whsec_{base64.b64encode(bytes([one]) * 32).decode()}" for one in (1, 2))
+SHORT = "whsec_" + base64.b64encode(b"x" * 23).decode()
 BODY = b'{"orderid": "18jan"}'
 
 
