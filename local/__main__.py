@@ -1,4 +1,4 @@
-"""The command line: `python -m local demo | run | check | status | replay | rules`."""
+"""The command line: `python -m local demo | run | check | status | view | replay | rules`."""
 
 import argparse
 import asyncio

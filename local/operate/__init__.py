@@ -1,5 +1,4 @@
-"""The operator's commands against any deployment: `status` counts its records, `replay` resends failed ones,
-`rules try` shows what rules do.
+"""The operator's commands: `status`, `view` and `replay` against any deployment, and `rules try`.
 
 Exit codes: 0 all is well; 1 not every matching record succeeded; 2 the deployment could not be asked.
 """

@@ -11,6 +11,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
+from local.operate import view
 from local.operate.deployment import Deployment, DeploymentError, printable
 from local.operate.replay import FROM_THE_OLDEST, NoProgressError, Tally, matching, walk
 
@@ -30,7 +31,10 @@ def add_arguments(subparsers: "argparse._SubParsersAction[argparse.ArgumentParse
         epilog="Exit codes: 0 every matching record succeeded; 1 some failed again or were put off; "
         "2 the deployment could not be asked.",
     )
-    for operation, parser in (("status", status), ("replay", replay)):
+    page = subparsers.add_parser("view", help="show the operators' page in a browser")
+    page.add_argument("--port", type=int, default=0, help="of this machine, to serve it on (a free one)")
+    page.add_argument("--no-browser", action="store_true", help="only print where it is")
+    for operation, parser in (("status", status), ("replay", replay), ("view", page)):
         parser.set_defaults(run=run, operation=operation)
         parser.add_argument("--url", required=True, help="root of the deployment")
         parser.add_argument(
@@ -43,7 +47,8 @@ def add_arguments(subparsers: "argparse._SubParsersAction[argparse.ArgumentParse
             help="sent with every call, to get past an authenticating gateway; may be repeated. The key in "
             "DATASYNC_API_KEY is sent as X-API-Key",
         )
-        parser.add_argument("--json", dest="as_json", action="store_true", help="print JSON, and no progress")
+        if parser is not page:
+            parser.add_argument("--json", dest="as_json", action="store_true", help="print JSON, no progress")
     _add_filters(replay)
 
 
@@ -82,6 +87,9 @@ def run(args: argparse.Namespace) -> int:
         with Deployment(args.url, _headers(args.headers)) as deployment:
             if args.operation == "status":
                 return status(deployment, as_json=args.as_json)
+            if args.operation == "view":
+                headers = _headers(args.headers)
+                return view.view(args.url, headers, port=args.port, opening=not args.no_browser)
             given = vars(args)
             filters = {name: given[name] for name in _FILTERS if given[name] is not None}
             return replay(deployment, filters, after=args.after, dry_run=args.dry_run, as_json=args.as_json)

@@ -1,16 +1,20 @@
 """The operators' page in a real browser: look, filter, open a record, count, replay, see it succeed."""
 
+import os
 import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import requests
 from selenium import webdriver
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import WebDriverWait
 
-from tests.end_to_end.bundle import Bundle, running
+from tests.end_to_end.bundle import ROOT, Bundle, running
 
 BROWSER, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
 pytestmark = pytest.mark.skipif(
@@ -182,3 +186,32 @@ def test_json_is_the_answer_unless_a_page_is_asked_for(bundle: Bundle) -> None:
     policy = bundle.call("GET", "/process", Accept="text/html").headers["Content-Security-Policy"]
     assert "default-src 'none'" in policy
     assert "unsafe" not in policy
+
+
+def test_behind_a_gateway_that_wants_a_key_the_page_is_viewed_through_this_machine(
+    browser: webdriver.Chrome, tmp_path: Path
+) -> None:
+    keys = "source/app:s0urce-4f2a9c71d8aa,operator/ops:0perator-b83e5d06ff"
+    with running(tmp_path / "home", API_KEYS=keys) as bundle:
+        stored = bundle.call("POST", "/store", bundle.record("/status/404"), X_API_Key="s0urce-4f2a9c71d8aa")
+        assert stored.status_code == 202
+        assert bundle.call("POST", "/process", X_API_Key="0perator-b83e5d06ff").status_code == 200
+        assert requests.get(f"{bundle.url}/process", timeout=10).status_code == 401
+        command = [sys.executable, "-m", "local", "view", "--url", bundle.url, "--no-browser"]
+        environment = os.environ | {"DATASYNC_API_KEY": "0perator-b83e5d06ff"}
+        with subprocess.Popen(
+            command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True
+        ) as viewing:
+            assert viewing.stdout is not None
+            address = viewing.stdout.readline().split("/process")[0]
+            try:
+                browser.get(f"{address}/process")
+                shown = "return document.querySelectorAll('#failures [data-id]').length"
+                WebDriverWait(browser, 15).until(lambda _: browser.execute_script(shown) == 1)
+                browser.find_element(By.CSS_SELECTOR, "#failures [data-id]").click()
+                found = browser.find_element(By.ID, "record-body")
+                WebDriverWait(browser, 15).until(lambda _: "404" in found.text)
+                other = requests.get(f"{address}/process", headers={"Host": "evil.example.com"}, timeout=10)
+                assert other.status_code == 403
+            finally:
+                viewing.terminate()
