@@ -12,7 +12,7 @@ export ADVISORIES := import json, urllib.request as u; \
   json.load(u.urlopen('https://pypi.org/pypi/requests/json', timeout=10))['vulnerabilities']
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo run test test-terraform stage build deploy destroy bench fuzz check format pins clean
+.PHONY: help setup demo run test test-terraform stage build deploy destroy bench fuzz scan check format pins clean
 
 help: ## Explain the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -70,6 +70,14 @@ destroy: ## Take the deployment back, with all records in it
 fuzz: setup ## Make up requests and input for MINUTES (4), until something breaks
 	$(BIN)/python -m tests.fuzz $(MINUTES)
 
+SCAN := $(VENV)/scan
+
+scan: ## Look for risky settings in terraform/ and the Dockerfile, with checkov in an environment of its own
+	@test -x $(SCAN)/bin/checkov || { $(PYTHON) -m venv $(SCAN) && \
+	  $(SCAN)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-scan.txt; }
+	$(SCAN)/bin/checkov --directory terraform --framework terraform --skip-download --compact --quiet
+	$(SCAN)/bin/checkov --file functions/Dockerfile --framework dockerfile --skip-download --compact --quiet
+
 check: setup ## Check format, lint, types, imports, and pinned packages for known vulnerabilities
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
@@ -86,6 +94,7 @@ format: setup ## Format the code and mend what lint can mend
 
 pins: setup ## Pin the newest versions of what pyproject.toml names
 	$(PIN) --upgrade --output-file requirements.txt pyproject.toml
+	echo checkov | $(PIN) --upgrade --output-file requirements-scan.txt -
 	$(PIN) --upgrade --extra dev --constraint requirements.txt --output-file requirements-dev.txt pyproject.toml
 
 clean: ## Remove what was built, installed and kept on this machine
