@@ -71,5 +71,5 @@ def test_the_examples_run_as_shown(bundle: Bundle) -> None:
     assert {**processed, "lastReadOffset": ""} == {**shown_processed, "lastReadOffset": ""}
     assert dry == {"matchingMessages": 1}
     assert replayed["processedmessages"] == 1
-    assert report["counts"] == {"not_processed": 0, "success": 4, "failed": 0, "dead": 0}
+    assert report["counts"] == {"not_processed": 0, "success": 4, "filtered": 0, "failed": 0, "dead": 0}
     assert (state["id"], state["status"]) == (identity, "success")
