@@ -9,7 +9,7 @@ from pathlib import Path
 import oci
 import pytest
 
-from local.identity import COMPARTMENT_OCID
+from local.identity import COMPARTMENT_OCID, KEY_OCID, VAULT_OCID
 from tests.contract.oci_server import signer
 from tests.end_to_end.bundle import TOKEN, Bundle, running
 from tests.end_to_end.test_connector_hub import invoked, message
@@ -127,6 +127,28 @@ def test_idle_tokens_are_deleted_and_needed_ones_stay(aged: Bundle) -> None:
     assert vault(aged) == {"datasync-idle": "PENDING_DELETION", "datasync-needed": "ACTIVE"}
     aged.process()
     assert aged.received("/ok")[-1]["header"]["authorization"] == TOKEN
+
+
+def test_the_operators_own_secrets_stay(tmp_path: Path) -> None:
+    """Not made by store-data: without its tag, though under its prefix; or listed for Connector Hub."""
+    with running(tmp_path / "home", **AT_ONCE, CONNECTOR_HUB_SECRETS="hub") as bundle:
+        bundle.stored("/ok", TOKEN, vaultSecretName="hub")
+        bundle.process()
+        client = oci.vault.VaultsClient({}, service_endpoint=bundle.oci_url, signer=signer(bundle.home))
+        content = oci.vault.models.Base64SecretContentDetails(content="c2VjcmV0")
+        for name in ("datasync-by-hand", "other"):
+            client.create_secret(
+                oci.vault.models.CreateSecretDetails(
+                    compartment_id=COMPARTMENT_OCID,
+                    vault_id=VAULT_OCID,
+                    key_id=KEY_OCID,
+                    secret_name=name,
+                    secret_content=content,
+                )
+            )
+        time.sleep(0.1)
+        assert bundle.maintain()["secretsDeleted"] == 0
+        assert set(vault(bundle).values()) == {"ACTIVE"}
 
 
 def test_a_deletion_is_taken_back_where_a_record_came_meanwhile(aged: Bundle) -> None:
