@@ -5,26 +5,26 @@ A map, in the order in which imports may point: a module imports only from lines
 
     composition                                  puts the parts together from the settings
     ingest, delivery, report, page, maintenance  the use cases: keep, deliver, show, clean up
-    dispatch                                     one call at work: reads pages, has them delivered in order, sums up
-    courier, metrics, notices                    one record's delivery; what Monitoring and operators are told
+    dispatch                                     one call at work: pages, in order, summed up
+    courier, metrics, notices                    one record's delivery; what is told of a call
     observed                                     what one call saw
     orders                                       what a call to process-data asks for
-    leases, fan_out                              who works where; how others are started to share a backlog
-    intake, lanes, bounds, outcomes              what is read next, order within keys, how much at once, writes
+    leases, fan_out                              who works where; how others are started to help
+    intake, lanes, bounds, outcomes              what is read next, order, bounds, grouped writes
     access_tokens                                tokens got with OAuth 2.0 client credentials, sent along
     collection, sender, archive                  records in SODA; HTTP requests to targets; archived objects
     signing                                      signatures of these requests
     vault                                        tokens in OCI Vault
     tallies                                      how many records ended how, by the hour
     notes                                        small documents beside the records
-    database, oci_clients                        the drivers: oracledb (or what the DSN names) and the oci SDK
+    database, oci_clients                        the drivers: oracledb, or what the DSN names; oci
     edge                                         the FDK's request and response
-    hub                                          batches of a Stream's messages, as Connector Hub sends them
-    inbound, retry, telemetry                    what may come in; what a failure means; log lines and traces
-    record, replies                              the record and its states; results and errors as read by callers
+    hub                                          a Stream's messages, as Connector Hub sends them
+    inbound, retry, telemetry                    what may come in; failures' meaning; logs, traces
+    record, replies                              the record's states; results and errors, as read
     credentials                                  what a secret holds: a token, or client credentials
     settings                                     what the operator set
-    allowlist, jsontext, rules                   which targets; JSON as text and back; what of a record is sent
+    allowlist, jsontext, rules                   which targets; JSON text; what of a record is sent
     errors                                       the error tree
 """
 
