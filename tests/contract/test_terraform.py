@@ -13,6 +13,10 @@ import pytest
 import yaml
 
 from local import gateway
+from shared.collection import Records
+from shared.database import Database
+from shared.leases import LeaseTable
+from shared.notes import Notes
 from shared.settings import Settings
 
 TERRAFORM = gateway.ROUTES.parent
@@ -119,6 +123,18 @@ def test_only_what_creates_may_create() -> None:
     }
     for name in managing - {"schedule ${key} calls functions", "Object Storage 0"}:  # as documented
         assert "request.operation = " in statements()[name] or "request.permission = " in statements()[name]
+
+
+def test_the_collections_script_makes_what_the_code_makes() -> None:
+    text = (TERRAFORM / "collections.sql").read_text()
+    written = re.findall(r"made\('(\w+)', json_array_t\(q'\[(.*?)\]'\)\);", text, re.DOTALL)
+    name = "datasync_collection"
+    database = Database("sqlite:unused", "", str)
+    leases, notes = LeaseTable(database, name, 60)._spec, Notes(database, name).spec
+    made = {name: Records(database, name)._spec, leases.name: leases, notes.name: notes}
+    assert {one: json.loads(indexes) for one, indexes in written} == {
+        one: list(spec.indexes) for one, spec in made.items()
+    }
 
 
 def test_whatever_is_named_is_declared() -> None:
