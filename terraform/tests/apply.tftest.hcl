@@ -73,12 +73,32 @@ run "everything" {
     error_message = "Authorization is the target's."
   }
   assert {
-    condition     = oci_database_autonomous_database.this.admin_password == null
-    error_message = "The password of ADMIN is in the vault, not in the state."
+    condition     = keys(oci_resource_scheduler_schedule.this) == ["daily"] && length(oci_monitoring_alarm.clock) == 1
+    error_message = "The clock is the alarm; maintenance is called once a day."
   }
   assert {
-    condition     = length(oci_resource_scheduler_schedule.this) == 0 && length(oci_monitoring_alarm.clock) == 1
-    error_message = "The clock is the alarm."
+    condition     = one(one(oci_resource_scheduler_schedule.this["daily"].resources).parameters).value == tolist(["{\"task\":\"maintenance\"}"])
+    error_message = "The daily call asks for maintenance."
+  }
+  assert {
+    condition     = oci_functions_application.this.config["ARCHIVE_BUCKET"] == "datasync-archive" && oci_functions_application.this.config["ARCHIVE_AFTER"] == "30d"
+    error_message = "Finished records go into the archive."
+  }
+  assert {
+    condition     = length(oci_objectstorage_object_lifecycle_policy.archive.rules) == 2
+    error_message = "Archived objects move to cheaper storage, and are kept."
+  }
+  assert {
+    condition     = sum([for name, value in oci_functions_application.this.config : length(name) + length(value)]) < 4096
+    error_message = "A function's configuration has at most 4 KB."
+  }
+  assert {
+    condition     = length(oci_identity_policy.this.statements) <= 50 && !anytrue([for statement in oci_identity_policy.this.statements : length(statement) > 500])
+    error_message = "A policy has at most 50 statements, and these are short."
+  }
+  assert {
+    condition     = length(oci_monitoring_alarm.this) == 7
+    error_message = "Operators are alarmed."
   }
 }
 
@@ -90,7 +110,7 @@ run "hourly" {
   }
 
   assert {
-    condition     = length(oci_resource_scheduler_schedule.this) == 1 && length(oci_monitoring_alarm.clock) == 0
+    condition     = keys(oci_resource_scheduler_schedule.this) == ["daily", "hourly"] && length(oci_monitoring_alarm.clock) == 0
     error_message = "The clock is Resource Scheduler."
   }
   assert {
@@ -109,6 +129,26 @@ run "a_stream" {
   assert {
     condition     = length(oci_sch_service_connector.stream) == 1 && contains(keys(local.statements), "connector calls store-data")
     error_message = "The connector is made, and may call store-data."
+  }
+}
+
+run "rules_signatures_and_a_short_memory" {
+  command = apply
+
+  variables {
+    rules                     = [{ name = "large", filter = "payload.amount > `100`" }]
+    signing_secret_ocid       = "ocid1.vaultsecret.oc1..signing"
+    archive_delete_after_days = 365
+    settings                  = { EXPIRE_AFTER = "7d", SHOW_PAYLOADS = "true" }
+  }
+
+  assert {
+    condition     = jsondecode(oci_functions_application.this.config["RULES"])[0].name == "large" && oci_functions_application.this.config["SHOW_PAYLOADS"] == "true"
+    error_message = "Rules and settings reach the functions."
+  }
+  assert {
+    condition     = contains(keys(local.statements), "process-data reads signing keys") && length(oci_objectstorage_object_lifecycle_policy.archive.rules) == 3
+    error_message = "The keys can be read, and old objects are deleted."
   }
 }
 
