@@ -117,6 +117,7 @@ def _status_table(report: dict[str, Any]) -> Table:
         ("", _members(report, "counts")),
         ("failed with ", _members(failed, "byCode")),
         ("failed, filed under ", _members(failed, "byStream")),
+        ("failed at ", _members(failed, "byTarget")),
     ):
         for name, count in counts.items():
             table.add_row(_plain(f"{title}{name}"), _plain(count))

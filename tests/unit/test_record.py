@@ -116,6 +116,7 @@ def test_a_new_record_is_due_at_once_in_its_partition_and_lane() -> None:
         "partition": record.partition(document),
         "lane": record.lane(document),
         "keyed": record.lane(document),
+        "secret": "erp-token-7",
         "target": "erp.example.com:443",
     }
 
