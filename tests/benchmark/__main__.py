@@ -47,6 +47,7 @@ def _counted(counts: dict[str, Any]) -> list[list[str]]:
         ["", ""],
         ["round trips per record", f"{counts['round_trips_per_record']:.3f}"],
         ["round trips of a call that finds nothing", str(counts["round_trips_of_an_idle_call"])],
+        ["the same, with metrics and notifications", str(counts["round_trips_of_an_idle_call_that_tells"])],
         [f"Vault calls for {counts['records']:,} records of one token", str(vault)],
     ]
 

@@ -54,12 +54,15 @@ def measure() -> dict[str, Any]:
             delivered, full = _counted(configuration, home, RECORDS)
             vault_calls = dict(bundle.oci_calls())
             idle_delivered, idle = _counted(configuration, home, RECORDS)
+            telling = stack.configuration(home, bundle.oci_url, urls)
+            _, idle_telling = _counted(SETTINGS | telling, home, RECORDS)
     assert (delivered, idle_delivered) == (RECORDS, 0), "not every record was delivered in the first call"
     return {
         "records": RECORDS,
         "round_trips": full.total(),
         "round_trips_per_record": full.total() / RECORDS,
         "round_trips_of_an_idle_call": idle.total(),
+        "round_trips_of_an_idle_call_that_tells": idle_telling.total(),
         "by_method": dict(full),
         "vault_calls": vault_calls,
     }

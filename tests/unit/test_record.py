@@ -159,6 +159,7 @@ def test_a_failure_worth_another_try_is_due_again_and_holds_back_its_key() -> No
         "partition": record.partition(before),
         "lane": record.lane(before),
         "keyed": record.lane(before),
+        "secret": "erp-token-7",
         "target": "erp.example.com:443",
         "failed": document["id"],
         **FILED,
