@@ -20,12 +20,13 @@ from shared.notes import Content, Notes
 from shared.record import PARTITIONS, Document
 from shared.retry import RetryPolicy
 from shared.settings import OTHER_FAILURES, Settings
-from shared.vault import TokenVault
+from shared.vault import KeptSecret, TokenVault
 
 log = logging.getLogger(__name__)
 
 BATCH = 500
 _NAME = "archive"
+_LEAVING = "leaving"  # the secrets whose deletion was ours
 _NEEDED_SECONDS = 20.0  # for a batch; with less left none is begun
 _LEASE_SECONDS = 10.0  # how long a run waits for partitions that others work on
 
@@ -66,7 +67,7 @@ class Maintenance:
         else:
             self._expire(done, deadline)
             self._archive(done, deadline)
-        self._clean_secrets(done, dry_run=dry_run)
+        self._clean_secrets(done, deadline, dry_run=dry_run)
         return asdict(done)
 
     def _count(self, done: Done) -> None:
@@ -111,7 +112,9 @@ class Maintenance:
         """Archive and delete batch after batch; what an interrupted run had begun comes first."""
         if not self.settings.archive_bucket:
             return
-        self._finish_interrupted(done)
+        if not self._finish_interrupted(done):
+            done.endOfWork = False
+            return
         cutoff = self._cutoff(self.settings.archive_after)
         after = ""
         while page := self.records.finished(cutoff, after, BATCH):
@@ -139,18 +142,22 @@ class Maintenance:
         found = (one.document for one in self.records.with_ids(identities))
         return [one for one in found if one.get("dead") and record.partition(one) in partitions]
 
-    def _finish_interrupted(self, done: Done) -> None:
+    def _finish_interrupted(self, done: Done) -> bool:
+        """Finish the batch that the last run had begun; False where others work on its partitions."""
         note = self.notes.read(_NAME)
         if not note.get("ids"):
-            return
+            return True
         log.info("an interrupted batch is archived again: %s", note["object"])
         with _Leased(self.leases) as mine:
             found = [one.document for one in self.records.with_ids(note["ids"])]
             if note["kind"] == "dead":
-                found = [one for one in found if one.get("dead") and record.partition(one) in mine]
+                if any(record.partition(one) not in mine for one in found):
+                    return False
+                found = [one for one in found if one.get("dead")]
             self._put_and_remove(note, found)
         done.archived += len(found) if note["kind"] == "finished" else 0
         done.archivedDead += len(found) if note["kind"] == "dead" else 0
+        return True
 
     def _moved(self, kind: str, documents: Sequence[Document]) -> int:
         """Archive a batch and delete it; return how many records it had."""
@@ -178,26 +185,39 @@ class Maintenance:
 
     # Secrets
 
-    def _clean_secrets(self, done: Done, *, dry_run: bool) -> None:
+    def _clean_secrets(self, done: Done, deadline: float, *, dry_run: bool) -> None:
         """Delete tokens that no unfinished record names and none was stored with for long.
 
-        Deletion is scheduled a week ahead. It is taken back where a record has come meanwhile.
+        Deletion is scheduled a week ahead. It is taken back where a record has come meanwhile, and where it
+        was ours: an operator's stands.
         """
         if not self.settings.secrets_unused_after:
             return
         since = self._cutoff(self.settings.secrets_unused_after)
-        for secret in self.vault.kept():
-            if secret.is_leaving:
-                if self.records.names_secret(secret.name, since):
-                    done.secretsKept += 1
-                    if not dry_run:
-                        self.vault.take_deletion_back(secret)
-            elif secret.created < since and not self.records.names_secret(secret.name, since):
+        kept = self.vault.kept()
+        ours = set(self.notes.read(_LEAVING).get("ids", ()))
+        for secret in kept:
+            if time.monotonic() > deadline - _NEEDED_SECONDS:
+                done.endOfWork = False
+                return
+            is_needed = self.records.names_secret(secret.name, since)
+            if secret.is_leaving and is_needed and secret.ocid in ours:
+                done.secretsKept += 1
+                if not dry_run:
+                    self.vault.take_deletion_back(secret)
+            elif not secret.is_leaving and not is_needed and secret.created < since:
                 done.secretsDeleted += 1
                 if not dry_run:
-                    self.vault.delete(secret)
-                    if self.records.names_secret(secret.name, since):  # stored in this moment
-                        self.vault.take_deletion_back(secret)
+                    self._delete(secret, since, {one.ocid for one in kept})
+
+    def _delete(self, secret: KeptSecret, since: datetime, known: set[str]) -> None:
+        """Note that a deletion is ours, and schedule it; look again for a record stored in this moment."""
+        self.notes.change(
+            _LEAVING, lambda note: {"ids": sorted({secret.ocid, *known.intersection(note.get("ids", ()))})}
+        )
+        self.vault.delete(secret)
+        if self.records.names_secret(secret.name, since):
+            self.vault.take_deletion_back(secret)
 
     def _cutoff(self, seconds: float) -> datetime:
         return self.now - timedelta(seconds=seconds)

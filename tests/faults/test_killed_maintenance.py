@@ -17,6 +17,7 @@ STEPS = (
     "after the put",
     "before the second put",
     "mid-delete",
+    "after the put of the dead",
     "after the delete",
     "while archiving the dead",
     "before a secret goes",

@@ -45,11 +45,32 @@ class Records:
         return self.answers.pop(0)
 
 
-def run(secret: KeptSecret, answers: list[bool], *, dry_run: bool = False, **config: str) -> Any:
-    vault, records = Vault([secret]), Records(answers)
+@dataclass
+class Notes:
+    """Notes in memory."""
+
+    content: dict[str, Any]
+
+    def read(self, name: str) -> dict[str, Any]:
+        return self.content
+
+    def change(self, name: str, change: Any) -> None:
+        self.content = change(self.content)
+
+
+def run(
+    secret: KeptSecret,
+    answers: list[bool],
+    *,
+    ours: tuple[str, ...] = (),
+    dry_run: bool = False,
+    **config: str,
+) -> Any:
+    vault, records, notes = Vault([secret]), Records(answers), Notes({"ids": ours})
     settings = Settings.from_config(CONFIG | {"EXPIRE_AFTER": "0s"} | config)
-    work = Maintenance(settings, records, None, None, vault, None, NOW)  # type: ignore[arg-type]  # not called
+    work = Maintenance(settings, records, None, notes, vault, None, NOW)  # type: ignore[arg-type]  # not called
     done = work.run(time.monotonic() + 60, dry_run=dry_run)
+    assert ("delete", secret.name) not in vault.calls or notes.content["ids"] == [secret.ocid]
     assert all(since == NOW - timedelta(days=30) for since in records.since)
     return vault.calls, done["secretsDeleted"], done["secretsKept"]
 
@@ -62,7 +83,7 @@ def test_an_idle_token_is_deleted() -> None:
     assert run(secret(OLD), [False, False]) == ([("delete", "erp")], 1, 0)
 
 
-@pytest.mark.parametrize(("created", "answers"), [(YOUNG, []), (OLD, [True])])
+@pytest.mark.parametrize(("created", "answers"), [(YOUNG, [False]), (OLD, [True])])
 def test_a_young_or_needed_one_is_not(created: datetime, answers: list[bool]) -> None:
     assert run(secret(created), answers) == ([], 0, 0)
 
@@ -72,11 +93,15 @@ def test_a_record_that_comes_between_look_and_deletion_takes_it_back() -> None:
 
 
 def test_one_on_its_way_out_is_kept_where_it_is_needed_again() -> None:
-    assert run(secret(OLD, leaving=True), [True]) == ([("keep", "erp")], 0, 1)
-    assert run(secret(OLD, leaving=True), [False]) == ([], 0, 0)
+    assert run(secret(OLD, leaving=True), [True], ours=("ocid1",)) == ([("keep", "erp")], 0, 1)
+    assert run(secret(OLD, leaving=True), [False], ours=("ocid1",)) == ([], 0, 0)
+
+
+def test_a_deletion_that_an_operator_scheduled_stands() -> None:
+    assert run(secret(OLD, leaving=True), [True]) == ([], 0, 0)
 
 
 def test_a_dry_run_and_a_zero_change_nothing() -> None:
     assert run(secret(OLD), [False], dry_run=True) == ([], 1, 0)
-    assert run(secret(OLD, leaving=True), [True], dry_run=True) == ([], 0, 1)
+    assert run(secret(OLD, leaving=True), [True], ours=("ocid1",), dry_run=True) == ([], 0, 1)
     assert run(secret(OLD), [], SECRETS_UNUSED_AFTER="0s") == ([], 0, 0)

@@ -92,6 +92,7 @@ def install_kill(step: str) -> None:
         "after the put": lambda: after(Archive, "put"),
         "before the second put": lambda: before(Archive, "put", 2),
         "mid-delete": lambda: before(oracledb.SodaOperation, "remove"),
+        "after the put of the dead": lambda: before(Records, "remove", 2),
         "after the delete": lambda: after(Records, "remove"),
         "while archiving the dead": lambda: before(Maintenance, "_still_dead"),
         "before a secret goes": lambda: before(TokenVault, "delete"),
