@@ -115,7 +115,7 @@ class OciClients:
             circuit_breaker_strategy=oci.circuit_breaker.NoCircuitBreakerStrategy(),
             **endpoint,
         )
-        # Metrics are posted to a host of their own [Monitoring API, PostMetricData].
-        base = client.base_client
-        base.endpoint = base.endpoint.replace("//telemetry.", "//telemetry-ingestion.")
+        if service == "monitoring":  # metrics are posted to a host of their own [PostMetricData]
+            base = client.base_client
+            base.endpoint = base.endpoint.replace("//telemetry.", "//telemetry-ingestion.")
         return client

@@ -12,8 +12,8 @@ from shared.oci_clients import OciClients
     ("service", "client", "host"),
     [
         ("monitoring", "MonitoringClient", "telemetry-ingestion.eu-frankfurt-1.oraclecloud.com"),
-        ("ons", "NotificationDataPlaneClient", "notification.eu-frankfurt-1.oci.oraclecloud.com"),
-        ("object_storage", "ObjectStorageClient", "objectstorage.eu-frankfurt-1.oraclecloud.com"),
+        ("ons", "NotificationDataPlaneClient", "notification.eu-frankfurt-1.oraclecloud.com"),
+        ("object_storage", "ObjectStorageClient", "objectstorage.eu-frankfurt-1."),
     ],
 )
 def test_a_client_has_its_services_host(
