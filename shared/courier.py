@@ -99,29 +99,27 @@ class Courier:
     async def deliver(self, stored: Stored) -> Outcome:
         """Make one attempt at a record, and write what came of it."""
         try:
-            document, rule = rules.apply(self._settings.rules, stored.document)
-            if document is None:
-                return await self._filtered(stored, rule)
-            answer = await self._attempt(document)
-            return Outcome.LEFT if answer is None else await self._settle(stored, answer)
-        except RuleFailed as error:
-            return await self._failed(stored, f"not sent: {error}")
+            return await self._delivered(stored)
         except PutOff:
             return Outcome.PUT_OFF
         except DependencyDown as error:
             self.trouble = error
             return Outcome.LEFT
 
+    async def _delivered(self, stored: Stored) -> Outcome:
+        """Apply the rules, send what they leave, and write the outcome."""
+        try:
+            document, rule = rules.apply(self._settings.rules, stored.document)
+        except RuleFailed as error:
+            return await self._settle(stored, Answer(OTHER_FAILURES, f"not sent: {error}"))
+        if document is None:
+            return await self._filtered(stored, rule)
+        answer = await self._attempt(document)
+        return Outcome.LEFT if answer is None else await self._settle(stored, answer)
+
     async def _filtered(self, stored: Stored, rule: str) -> Outcome:
         after = record.filtered(stored.document, rule, datetime.now(UTC))
         return await self._written(stored, after, Answer(""), Outcome.FILTERED)
-
-    async def _failed(self, stored: Stored, reason: str) -> Outcome:
-        try:
-            return await self._settle(stored, Answer(OTHER_FAILURES, reason))
-        except DependencyDown as error:
-            self.trouble = error
-            return Outcome.LEFT
 
     async def _attempt(self, document: Document) -> Answer | None:
         """Send a record; None where no time is left."""
