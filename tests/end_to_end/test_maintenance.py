@@ -116,6 +116,19 @@ def test_an_undelivered_record_expires(tmp_path: Path) -> None:
         )  # an operator may think otherwise
 
 
+def test_a_record_on_its_way_does_not_expire(tmp_path: Path) -> None:
+    settings = {"EXPIRE_AFTER": "1s", "TARGET_READ_TIMEOUT": "5s", "LEASE": "10s"}
+    with running(tmp_path / "home", **settings) as bundle:
+        bundle.maintain()  # warm
+        one = bundle.stored("/slow/3000")
+        delivering = threading.Thread(target=bundle.process)
+        delivering.start()
+        time.sleep(1.5)
+        assert bundle.maintain()["expired"] == 0
+        delivering.join()
+        assert bundle.state(one)["status"] == "success"
+
+
 def test_idle_tokens_are_deleted_and_needed_ones_stay(aged: Bundle) -> None:
     aged.stored("/ok", TOKEN, vaultSecretName="idle")
     aged.process()
