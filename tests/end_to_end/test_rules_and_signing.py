@@ -115,8 +115,9 @@ def test_deliveries_are_signed_with_the_operators_keys(tmp_path: Path) -> None:
         identity_ = bundle.stored("/ok", TOKEN, vaultSecretName="erp", targetRestApiHeaders=own)
         bundle.process()
         (request,) = bundle.received()
-        sent = [value for name, value in request["headers"] if name.lower() == "webhook-id"]
-        assert sent == [identity_]
+        sent = sorted(name.lower() for name, _ in request["headers"] if name.lower().startswith("webhook-"))
+        assert sent == ["webhook-id", "webhook-signature", "webhook-timestamp"]
+        assert request["header"]["webhook-id"] == identity_
         for one in keys:
             assert standardwebhooks.Webhook(one).verify(request["body"], request["header"])
 

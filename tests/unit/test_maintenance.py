@@ -1,13 +1,20 @@
-"""Tokens are deleted only where nobody needs them, which is looked at twice."""
+"""What others work on is left alone; tokens are deleted only where nobody needs them, looked at twice."""
 
 import time
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from shared import maintenance, record
+from shared.collection import Records as Collection
+from shared.database import Database
+from shared.leases import LeaseTable
 from shared.maintenance import Maintenance
+from shared.notes import Notes as RealNotes
+from shared.record import Failure
 from shared.settings import Settings
 from shared.vault import KeptSecret
 
@@ -105,3 +112,75 @@ def test_a_dry_run_and_a_zero_change_nothing() -> None:
     assert run(secret(OLD), [False], dry_run=True) == ([], 1, 0)
     assert run(secret(OLD, leaving=True), [True], ours=("ocid1",), dry_run=True) == ([], 0, 1)
     assert run(secret(OLD), [], SECRETS_UNUSED_AFTER="0s") == ([], 0, 0)
+
+
+class Archived:
+    """An archive in memory."""
+
+    def __init__(self) -> None:
+        self.objects: dict[str, list[str]] = {}
+
+    def put(self, name: str, documents: list[Any]) -> None:
+        self.objects[name] = [document["id"] for document in documents]
+
+
+@pytest.fixture
+def work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Maintenance:
+    """Maintenance of a real collection, in which everything is old at once, and which waits for nobody."""
+    monkeypatch.setattr(maintenance, "_LEASE_SECONDS", 0.0)
+    database = Database(f"sqlite:{tmp_path / 'records.db'}", "", str)
+    ages = {
+        "EXPIRE_AFTER": "1ms",
+        "SECRETS_UNUSED_AFTER": "0s",
+        "ARCHIVE_BUCKET": "b",
+        "ARCHIVE_AFTER": "1ms",
+    }
+    settings = Settings.from_config(CONFIG | ages)
+    leases, notes = LeaseTable(database, "c", 60), RealNotes(database, "c")
+    later = datetime.now(UTC) + timedelta(hours=1)
+    return Maintenance(settings, Collection(database, "c"), leases, notes, Vault([]), Archived(), later)  # type: ignore[arg-type]  # as above
+
+
+def stored(work: Maintenance, number: int) -> list[Any]:
+    members = {"targetRestApi": "https://a.example.com/", "targetRestApiOperation": "DELETE"}
+    documents = [record.stored(members, 10) for _ in range(number)]
+    work.records.insert(documents)
+    return work.records.with_ids([document["id"] for document in documents])
+
+
+def dead(work: Maintenance, number: int) -> list[str]:
+    found = stored(work, number)
+    failure = Failure(404, "why", "unrecoverable", None)
+    outcomes = [(one, record.failed(one.document, failure, datetime.now(UTC))) for one in found]
+    work.records.write(outcomes)
+    return [one.document["id"] for one in found]
+
+
+def test_what_others_work_on_neither_expires_nor_is_archived(work: Maintenance) -> None:
+    waiting, gone = [one.document["id"] for one in stored(work, 40)], dead(work, 40)
+    other = work.leases.take(work.leases.look(), 32)
+    assert other is not None
+    done = work.run(time.monotonic() + 60)
+    busy = {one for one in waiting + gone if record.partition({"id": one}) in other.partitions}
+    assert done["endOfWork"] is False
+    assert done["expired"] == len(set(waiting) - busy) > 0
+    left = {one.document["id"] for one in work.records.with_ids(waiting + gone)}
+    assert left == busy
+    work.leases.release(other)
+    assert work.run(time.monotonic() + 60)["endOfWork"] is True
+    assert work.records.with_ids(waiting + gone) == []
+    archived = [one for ids in work.archive.objects.values() for one in ids]  # type: ignore[attr-defined]  # as above
+    assert sorted(archived) == sorted(waiting + gone)
+
+
+def test_an_interrupted_batch_of_the_dead_waits_for_its_partitions(work: Maintenance) -> None:
+    ids = dead(work, 20)
+    work.notes.change("archive", lambda _: {"object": "interrupted", "kind": "dead", "ids": ids})
+    other = work.leases.take(work.leases.look(), 32)
+    assert other is not None
+    assert work.run(time.monotonic() + 60)["endOfWork"] is False
+    assert len(work.records.with_ids(ids)) == 20
+    work.leases.release(other)
+    assert work.run(time.monotonic() + 60)["archivedDead"] == 20
+    assert work.archive.objects == {"interrupted": ids}  # type: ignore[attr-defined]  # as above
+    assert work.notes.read("archive").get("ids") is None
