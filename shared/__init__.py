@@ -13,6 +13,7 @@ A map, in the order in which imports may point: a module imports only from lines
     intake, lanes, bounds, outcomes              what is read next, order, bounds, grouped writes
     access_tokens                                tokens got with OAuth 2.0 client credentials, sent along
     collection, sender, archive                  records in SODA; HTTP requests to targets; archived objects
+    indexes                                      what is indexed of records
     signing                                      signatures of these requests
     vault                                        tokens in OCI Vault
     tallies                                      how many records ended how, by the hour
@@ -24,7 +25,7 @@ A map, in the order in which imports may point: a module imports only from lines
     record, replies                              the record's states; results and errors, as read
     credentials                                  what a secret holds: a token, or client credentials
     settings                                     what the operator set
-    allowlist, jsontext, rules                   which targets; JSON text; what of a record is sent
+    allowlist, jsontext, rules, values           which targets; JSON; rules; how settings are written
     errors                                       the error tree
 """
 

@@ -12,7 +12,7 @@ from shared.credentials import ClientCredentials, parse
 from shared.errors import CallerError
 from shared.record import Document
 from shared.sender import Answer, Sender
-from shared.settings import OTHER_FAILURES
+from shared.values import OTHER_FAILURES
 
 _TOKEN = re.compile(r"[!-~]{1,16384}")  # visible characters [RFC 6749, appendix A.12]; the size is ours
 _UNSTATED_SECONDS = 300.0  # where the server leaves the lifetime away, as RFC 6749, section 5.1, lets it

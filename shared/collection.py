@@ -9,13 +9,10 @@ from typing import Any
 from shared import jsontext
 from shared.database import CollectionSpec, Database, Taken
 from shared.errors import DependencyDown
+from shared.indexes import DUE, ascending, indexes, member, text
 from shared.notes import find, replaced
 from shared.record import FILTERED, MACHINERY, PARTITIONS, SUCCESS, Document, id_at, timestamp
 from shared.tallies import Tallies
-
-DUE = "due"
-FAILED = "failed"
-REPLAY = "replay"
 
 _FETCH = 64  # documents per round trip of a cursor: bounds what is in memory beyond the page
 _PAGE_BYTES = 16 * 1024 * 1024
@@ -65,15 +62,15 @@ class Selection:
         bounds = {"$gt": self.after}
         if self.before is not None:
             bounds["$lt"] = self.before
-        found = {**self.conditions, _member(self.order): bounds}
+        found = {**self.conditions, member(self.order): bounds}
         if self.partitions is not None:
-            found[_member("partition")] = {"$in": sorted(self.partitions)}
+            found[member("partition")] = {"$in": sorted(self.partitions)}
         if self.without_lanes:
-            found[_member("lane")] = {"$nin": list(self.without_lanes)}
+            found[member("lane")] = {"$nin": list(self.without_lanes)}
         if self.target is not None:
-            found[_member("target")] = self.target
+            found[member("target")] = self.target
         elif self.without_targets:
-            found[_member("target")] = {"$nin": list(self.without_targets)}
+            found[member("target")] = {"$nin": list(self.without_targets)}
         return found
 
 
@@ -87,7 +84,7 @@ class Records:
 
     def __init__(self, database: Database, name: str):
         self._database = database
-        self._spec = CollectionSpec(name, _indexes(name))
+        self._spec = CollectionSpec(name, indexes(name))
         self._tallies = Tallies(database, name)
 
     def insert(self, documents: Sequence[Document]) -> None:
@@ -108,7 +105,7 @@ class Records:
     def received(self, key: str) -> list[Document]:
         """Return the records that one request has stored under an idempotency key, in their order."""
         with self._database.collection(self._spec) as collection:
-            found = collection.find().filter({_member("ingest"): {"$startsWith": f"{key}-"}}).getDocuments()
+            found = collection.find().filter({member("ingest"): {"$startsWith": f"{key}-"}}).getDocuments()
             documents = [_stored(document).document for document in found]
         return sorted(documents, key=lambda document: str(document[MACHINERY]["ingest"]))
 
@@ -118,7 +115,7 @@ class Records:
         ordered = sorted(places)
         with self._database.collection(self._spec) as collection:
             for start in range(0, len(ordered), _SAMPLE):
-                some = {_member("ingest"): {"$in": ordered[start : start + _SAMPLE]}}
+                some = {member("ingest"): {"$in": ordered[start : start + _SAMPLE]}}
                 for document in collection.find().filter(some).getDocuments():
                     stored = _stored(document).document
                     found[stored[MACHINERY]["ingest"]] = stored
@@ -126,14 +123,14 @@ class Records:
 
     def page(self, selection: Selection, limit: int) -> list[Stored]:
         """Return the next records of a selection, at most `limit` of them and a bounded number of bytes."""
-        query = {"$query": selection.conditions_at(), "$orderby": [_ascending(selection.order)]}
+        query = {"$query": selection.conditions_at(), "$orderby": [ascending(selection.order)]}
         with self._database.collection(self._spec) as collection:
             found = collection.find().filter(query).limit(limit).fetchArraySize(min(limit, _FETCH))
             return list(_up_to_bytes(found.getCursor()))
 
     def reaches(self, selection: Selection, number: int) -> bool:
         """Tell whether a selection holds more than `number` records."""
-        query = {"$query": selection.conditions_at(), "$orderby": [_ascending(selection.order)]}
+        query = {"$query": selection.conditions_at(), "$orderby": [ascending(selection.order)]}
         with self._database.collection(self._spec) as collection:
             return bool(collection.find().filter(query).skip(number).limit(1).getDocuments())
 
@@ -142,7 +139,7 @@ class Records:
         if not lanes:
             return []
         with self._database.collection(self._spec) as collection:
-            found = collection.find().filter({_member("blocks"): {"$in": sorted(lanes)}}).getDocuments()
+            found = collection.find().filter({member("blocks"): {"$in": sorted(lanes)}}).getDocuments()
             return [_stored(document) for document in found]
 
     def first_waiting(
@@ -154,13 +151,13 @@ class Records:
         """
         firsts: list[Document] = []
         open_lanes = set(lanes)
-        order = [{"path": "id", "datatype": "varchar2", "order": "asc", "maxLength": 36}]
+        order = [text("id", 36)]
         with self._database.collection(self._spec) as collection:
             while open_lanes:
                 conditions = {
-                    _member("keyed"): {"$in": sorted(open_lanes)},
+                    member("keyed"): {"$in": sorted(open_lanes)},
                     "id": {"$lt": before},
-                    _member("target"): targets,
+                    member("target"): targets,
                 }
                 query = {"$query": conditions, "$orderby": order}
                 found = collection.find().filter(query).limit(_SAMPLE).getDocuments()
@@ -202,7 +199,7 @@ class Records:
 
     def finished(self, before: datetime, after: str, limit: int) -> list[Stored]:
         """Return records behind the id `after` that ended before a time and are not dead, in their order."""
-        query = {"$query": _finished(before, after or _LOWEST), "$orderby": [_text("id", 36)]}
+        query = {"$query": _finished(before, after or _LOWEST), "$orderby": [text("id", 36)]}
         with self._database.collection(self._spec) as collection:
             found = collection.find().filter(query).limit(limit).fetchArraySize(min(limit, _FETCH))
             return list(_up_to_bytes(found.getCursor()))
@@ -239,7 +236,7 @@ class Records:
         with self._database.collection(self._spec) as collection:
             return any(
                 collection.find().filter(condition).limit(1).getDocuments()
-                for condition in ({_member("secret"): name}, recent)
+                for condition in ({member("secret"): name}, recent)
             )
 
     def count(self, selection: Selection | None = None) -> int:
@@ -252,8 +249,8 @@ class Records:
 
     def latest_failures(self, conditions: Mapping[str, Any] | None, limit: int) -> list[Document]:
         """Return failed records, those first whose last attempt is the latest."""
-        place = _member("lately")
-        order = [{"path": place, "datatype": "varchar2", "order": "desc", "maxLength": _LENGTHS["lately"]}]
+        place = member("lately")
+        order = [ascending("lately") | {"order": "desc"}]
         query = {"$query": {place: {"$gt": _LOWEST}, **(conditions or {})}, "$orderby": order}
         with self._database.collection(self._spec) as collection:
             found = collection.find().filter(query).limit(limit).fetchArraySize(min(limit, _FETCH))
@@ -289,14 +286,6 @@ def _at(content: Document, path: str) -> Any:
     return content
 
 
-def _member(name: str) -> str:
-    return f"{MACHINERY}.{name}"
-
-
-def _ascending(name: str) -> dict[str, Any]:
-    return {"path": _member(name), "datatype": "varchar2", "order": "asc", "maxLength": _LENGTHS[name]}
-
-
 def _up_to_bytes(cursor: Any) -> Iterator[Stored]:
     total = 0
     try:
@@ -314,56 +303,3 @@ def _stored(document: Any) -> Stored:
     content = document.getContent()
     content.pop("_id", None)  # native collections put the key into the content
     return Stored(document.key, document.version, content)
-
-
-_LENGTHS = {
-    DUE: 64,  # a time and an id: 27 + 1 + 36 characters
-    FAILED: 36,
-    REPLAY: 36,
-    "blocks": 16,
-    "keyed": 16,
-    "lane": 16,
-    "target": 270,  # a DNS name of 253 characters, or an address, and a port
-    "code": 20,
-    "at": 270,
-    "lately": 27,
-    "secret": 200,
-    "ingest": 72,  # a digest, a hyphen, a place
-}
-
-
-def _indexes(name: str) -> tuple[dict[str, Any], ...]:
-    """Return the index specifications. An index whose fields a record lacks has no entry for it."""
-    return (
-        _index(f"{name}_id", _text("id", 36), unique=True),
-        _index(
-            f"{name}_due",
-            _machine_text(DUE),
-            {"path": _member("partition"), "datatype": "number"},
-            _machine_text("lane"),
-            _machine_text("target"),
-        ),
-        _index(f"{name}_ingest", _machine_text("ingest"), unique=True),
-        _index(f"{name}_replay", _machine_text(REPLAY)),
-        _index(f"{name}_failed", _machine_text(FAILED)),
-        _index(f"{name}_blocks", _machine_text("blocks")),
-        _index(f"{name}_keyed", _machine_text("keyed"), _text("id", 36), _machine_text("target")),
-        _index(f"{name}_stream", _text("error_stream", 256), _machine_text(FAILED)),
-        _index(f"{name}_code", _machine_text("code"), _machine_text(FAILED)),
-        _index(f"{name}_at", _machine_text("at"), _machine_text(FAILED)),
-        _index(f"{name}_lately", _machine_text("lately")),
-        _index(f"{name}_needing", _machine_text("secret")),
-        _index(f"{name}_naming", _text("vaultSecretName", 200), _text("id", 36)),
-    )
-
-
-def _index(name: str, *fields_: dict[str, Any], unique: bool = False) -> dict[str, Any]:
-    return {"name": name, "unique": unique, "fields": list(fields_)}
-
-
-def _machine_text(name: str) -> dict[str, Any]:
-    return _text(_member(name), _LENGTHS[name])
-
-
-def _text(path: str, length: int) -> dict[str, Any]:
-    return {"path": path, "datatype": "varchar2", "maxLength": length, "order": "asc"}

@@ -22,7 +22,8 @@ from shared.outcomes import OutcomeWriter
 from shared.record import Document, Failure
 from shared.rules import RuleFailed
 from shared.sender import Answer, Sender
-from shared.settings import OTHER_FAILURES, Settings
+from shared.settings import Settings
+from shared.values import OTHER_FAILURES
 from shared.vault import TokenVault
 
 log = logging.getLogger(__name__)

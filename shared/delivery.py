@@ -13,11 +13,12 @@ from typing import Any, TypeVar
 
 from shared import record, telemetry
 from shared.access_tokens import AccessTokens
-from shared.collection import DUE, Records, due
+from shared.collection import Records, due
 from shared.courier import AFTER_LAST_ANSWER, Courier
 from shared.dispatch import Dispatch, Summary
 from shared.errors import DependencyDown
 from shared.fan_out import FanOut
+from shared.indexes import DUE
 from shared.intake import PAGE
 from shared.leases import Attempts, Lease, LeaseTable, Standing
 from shared.metrics import Metrics
@@ -28,8 +29,9 @@ from shared.outcomes import OutcomeWriter
 from shared.record import Document
 from shared.retry import RetryPolicy
 from shared.sender import Sender
-from shared.settings import OTHER_FAILURES, Settings
+from shared.settings import Settings
 from shared.signing import SigningKeys
+from shared.values import OTHER_FAILURES
 from shared.vault import TokenVault
 
 log = logging.getLogger(__name__)

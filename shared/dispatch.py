@@ -10,9 +10,10 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from shared import record
-from shared.collection import DUE, Records, Stored
+from shared.collection import Records, Stored
 from shared.courier import Blocking, Courier, Outcome
 from shared.errors import DependencyDown
+from shared.indexes import DUE
 from shared.intake import Intake
 from shared.lanes import Lanes
 from shared.leases import Lease, LeaseTable

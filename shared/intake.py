@@ -9,7 +9,8 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 
-from shared.collection import DUE, Selection, Stored
+from shared.collection import Selection, Stored
+from shared.indexes import DUE
 
 PAGE = 256
 _MOST_STREAMS = 200  # targets that one query passes over

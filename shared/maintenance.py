@@ -13,13 +13,15 @@ from typing import Any
 
 from shared import record
 from shared.archive import Archive
-from shared.collection import DUE, FAILED, Records, Selection
+from shared.collection import Records, Selection
 from shared.errors import DependencyDown
+from shared.indexes import DUE, FAILED
 from shared.leases import LeaseTable
 from shared.notes import Content, Notes
 from shared.record import PARTITIONS, Document
 from shared.retry import RetryPolicy
-from shared.settings import OTHER_FAILURES, Settings
+from shared.settings import Settings
+from shared.values import OTHER_FAILURES
 from shared.vault import KeptSecret, TokenVault
 
 log = logging.getLogger(__name__)

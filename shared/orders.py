@@ -7,11 +7,13 @@ from decimal import Decimal
 from typing import Any
 
 from shared import jsontext
-from shared.collection import FAILED, REPLAY, Selection, due
+from shared.collection import Selection, due
 from shared.errors import MOST_NAMED, Fault, Invalid, NotJson
+from shared.indexes import FAILED, REPLAY
 from shared.record import INVALID, timestamp
 from shared.retry import RetryPolicy
-from shared.settings import Settings, count, error_mapping, status_codes
+from shared.settings import Settings
+from shared.values import count, error_mapping, status_codes
 
 RETRY_MEMBERS = (
     *("noOfMessagesToProcess", "readAfterOffset", "retryCodes", "retryLimit", "errormapping"),

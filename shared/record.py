@@ -32,7 +32,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from shared.allowlist import parse_url
-from shared.settings import OTHER_FAILURES
+from shared.values import OTHER_FAILURES
 
 Document = dict[str, Any]
 

@@ -5,7 +5,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from shared import record, tallies
-from shared.collection import DUE, FAILED, REPLAY, Records, Selection, due
+from shared.collection import Records, Selection, due
+from shared.indexes import DUE, FAILED, REPLAY
 from shared.leases import LeaseTable
 from shared.notes import Notes
 from shared.record import Document, timestamp

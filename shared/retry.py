@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 
-from shared.settings import OTHER_FAILURES, Settings
+from shared.settings import Settings
+from shared.values import OTHER_FAILURES
 
 RECOVERABLE = "recoverable"
 UNRECOVERABLE = "unrecoverable"

@@ -18,8 +18,9 @@ from shared import VERSION, allowlist, jsontext, telemetry
 from shared.inbound import OPERATIONS, header_fault, header_pairs
 from shared.record import Document
 from shared.retry import retry_after_seconds
-from shared.settings import OTHER_FAILURES, Settings
+from shared.settings import Settings
 from shared.signing import HEADERS, signed
+from shared.values import OTHER_FAILURES
 
 PRODUCT = f"oci-data-sync/{VERSION}"
 

@@ -11,8 +11,9 @@ import pytest
 
 import local.soda
 from shared import record
-from shared.collection import FAILED, REPLAY, Records, Selection, due
+from shared.collection import Records, Selection, due
 from shared.database import Database
+from shared.indexes import FAILED, REPLAY
 from shared.leases import LeaseTable
 from shared.notes import Notes
 from shared.record import Failure

@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from shared.collection import DUE, REPLAY, Selection, Stored
+from shared.collection import Selection, Stored
+from shared.indexes import DUE, REPLAY
 from shared.intake import PAGE, Intake
 
 SLOW, QUICK = "slow.example.com:443", "quick.example.com:443"
