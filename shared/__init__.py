@@ -4,7 +4,7 @@ A map, in the order in which imports may point: a module imports only from lines
 `tests/unit/test_imports.py` holds it.
 
     composition                                  puts the parts together from the settings
-    ingest, delivery, report, page, maintenance  the use cases: keep, deliver, show, clean up
+    ingest, delivery, report, page, maintenance, preparation  the use cases
     dispatch                                     one call at work: pages, in order, summed up
     courier, metrics, notices                    one record's delivery; what is told of a call
     observed                                     what one call saw

@@ -1,10 +1,12 @@
 """The use cases, put together from the settings; made on the first call and kept by the process.
 
-Where that fails the caller gets the error, and the next call tries again.
+Where that fails the caller gets the error, and the next call tries again. A use case is imported where it is
+made: each function loads its own, and no more.
 """
 
 import functools
 import os
+from typing import TYPE_CHECKING
 
 from shared import telemetry
 from shared.collection import Records
@@ -14,9 +16,16 @@ from shared.oci_clients import OciClients
 from shared.settings import Settings
 from shared.vault import TokenVault, read_secret
 
+if TYPE_CHECKING:
+    from shared.delivery import Delivery
+    from shared.ingest import Ingest
+    from shared.maintenance import Maintenance
+    from shared.preparation import Preparation
+    from shared.report import Report
 
-class Parts:
-    """What both functions are made of."""
+
+class _Parts:
+    """What all use cases are made of."""
 
     def __init__(self, settings: Settings):
         self.clients = OciClients(settings.oci_service_endpoint)
@@ -30,6 +39,66 @@ class Parts:
 
 
 @functools.cache
-def parts() -> Parts:
+def _parts() -> _Parts:
     """Return the parts, made from the function's configuration, which the platform gives as environment."""
-    return Parts(Settings.from_config(os.environ))
+    return _Parts(Settings.from_config(os.environ))
+
+
+@functools.cache
+def ingest() -> "Ingest":
+    """Return the use case of store-data."""
+    from shared.ingest import Ingest
+
+    made = _parts()
+    return Ingest(made.settings, made.records, made.vault)
+
+
+@functools.cache
+def delivery() -> "Delivery":
+    """Return the use case of process-data."""
+    from shared.delivery import Delivery
+    from shared.fan_out import FanOut
+    from shared.leases import LeaseTable
+    from shared.metrics import Metrics
+    from shared.notices import Notices
+    from shared.signing import SigningKeys
+
+    made = _parts()
+    return Delivery(
+        made.settings,
+        made.records,
+        made.vault,
+        LeaseTable(made.database, made.settings.collection, made.settings.lease),
+        FanOut(made.clients, os.environ.get("FN_FN_ID", "")),
+        Metrics(made.clients, made.settings),
+        Notices(made.clients, made.notes, made.settings),
+        SigningKeys(made.clients, made.settings),
+    )
+
+
+@functools.cache
+def report() -> "Report":
+    """Return the operators' view."""
+    from shared.report import Report
+
+    made = _parts()
+    return Report(made.records, delivery().leases, made.notes, with_payloads=made.settings.show_payloads)
+
+
+def maintenance() -> "Maintenance":
+    """Return what the daily call does; its clock is that of the call."""
+    from shared.archive import Archive
+    from shared.maintenance import Maintenance
+
+    made = _parts()
+    archive = Archive(made.clients, made.settings.archive_bucket)
+    return Maintenance(made.settings, made.records, delivery().leases, made.notes, made.vault, archive)
+
+
+def preparation() -> "Preparation":
+    """Return what the call after a deployment does."""
+    from shared.preparation import Preparation
+
+    made = _parts()
+    leases = delivery().leases
+    return Preparation(made.settings, made.clients, made.database, made.records, leases, made.notes)

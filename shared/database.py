@@ -24,6 +24,11 @@ _CALL_TIMEOUT_MS = 30_000  # a round trip that takes longer means that the datab
 _PING_AFTER_SECONDS = 5  # idle connections are pinged before use; a paused container's may be dead
 _ALREADY_THERE = ("ORA-00955", "ORA-40733")  # somebody else created the table or index in the same moment
 _TAKEN = "ORA-00001"
+_OTHER_PASSWORD = (
+    "ORA-01017",
+    "ORA-28000",
+    "ORA-28001",
+)  # it was changed since the pool was made: read it anew
 _NO_INSTANT_CLIENT = "DPI-1047"
 
 
@@ -76,10 +81,34 @@ class Database:
                 yield collections
                 connection.commit()
         except oracledb.Error as error:
+            if _code(error) in _OTHER_PASSWORD:
+                with self._lock:
+                    self._pool = None  # others may still use its connections
             raise _translated(error) from None
 
+    def run_as(
+        self, user: str, password: Callable[[], str], block: str, binds: Callable[[], dict[str, str]]
+    ) -> None:
+        """Run a PL/SQL block as another user, on a connection of its own; DependencyDown where it fails.
+
+        A database in a file has no users: there nothing is run.
+        """
+        if self._is_file:
+            return
+        _use_thick_mode()
+        try:
+            with oracledb.connect(dsn=self._dsn, user=user, password=password()) as connection:
+                _bound_calls(connection, "")
+                connection.cursor().execute(block, binds())
+        except oracledb.Error as error:
+            raise _translated(error) from None
+
+    @property
+    def _is_file(self) -> bool:
+        return self._dsn.startswith("sqlite:")
+
     def close(self) -> None:
-        """Close every connection; the next use opens new ones."""
+        """Close every connection; the next use opens new ones, with the password as it is then."""
         with self._lock:
             if self._pool is not None:
                 self._pool.close(force=True)
@@ -93,7 +122,7 @@ class Database:
 
     def _create_pool(self) -> Any:
         sizes = {"min": 0, "max": _POOL_SIZE, "increment": 1, "wait_timeout": _ACQUIRE_TIMEOUT_MS}
-        if self._dsn.startswith("sqlite:"):
+        if self._is_file:
             return importlib.import_module("local.soda").create_pool(self._dsn, **sizes)
         _use_thick_mode()
         return oracledb.create_pool(

@@ -20,6 +20,7 @@ RETRY_MEMBERS = (
     *("streamOCIDToRetry", "from", "to", "targetRestApi", "streamKey", "force", "dryRun"),
 )
 MAINTENANCE = "maintenance"
+PREPARE = "prepare"
 REPORT_MEMBERS = ("retryCodes", "streamOCIDToRetry", "from", "to", "targetRestApi", "streamKey")
 
 
@@ -35,6 +36,16 @@ class Order:
     fanned_out: bool = False
 
 
+@dataclass(frozen=True)
+class Task:
+    """What a direct invocation asks for, other than deliveries: MAINTENANCE or PREPARE."""
+
+    name: str
+    dry_run: bool
+    admin_password_secret: str
+    """OCID of the secret with the password of the database's ADMIN, to PREPARE."""
+
+
 def process_order(body: bytes, settings: Settings, deadline: float, *, direct: bool = False) -> Order:
     """Read the body of `/process`: none, `{}`, or a bound on the number of records.
 
@@ -48,12 +59,17 @@ def process_order(body: bytes, settings: Settings, deadline: float, *, direct: b
     return Order(due(datetime.now(UTC)), limit, RetryPolicy.of(settings), deadline, fanned_out=fanned_out)
 
 
-def maintenance_order(body: bytes) -> bool | None:
-    """Tell whether a direct invocation asks for maintenance (True: a dry run); None where it does not."""
+def task(body: bytes) -> Task | None:
+    """Read which task a direct invocation asks for; None where it asks for none, and delivers."""
     members = _members(body, lenient=True, needed="task")
-    if members.get("task") != MAINTENANCE:
+    if "task" not in members:
         return None
-    return members.get("dryRun") is True
+    reader = _Reader(members)
+    name = reader.read("task", _task)
+    dry_run = reader.read("dryRun", _boolean) or False
+    secret = reader.read("adminPasswordSecret", _text) or ""
+    reader.finish()
+    return Task(name, dry_run, secret)
 
 
 def retry_order(body: bytes, settings: Settings, deadline: float) -> Order:
@@ -188,6 +204,12 @@ def _boolean(value: Any) -> bool:
     if not isinstance(value, bool):
         raise ValueError("must be true or false")  # noqa: TRY004 - a caller's fault, not a programmer's
     return value
+
+
+def _task(value: Any) -> str:
+    if value not in (MAINTENANCE, PREPARE):
+        raise ValueError(f"must be {MAINTENANCE} or {PREPARE}")
+    return str(value)
 
 
 def _text(value: Any) -> str:

@@ -1,12 +1,10 @@
 """store-data: keeps the records that sources send, and tells their state."""
 
-import functools
 from typing import Any
 
 from shared import edge, replies
-from shared.composition import parts
+from shared.composition import ingest
 from shared.errors import NotFound
-from shared.ingest import Ingest
 
 
 def handler(ctx: Any, data: Any = None) -> Any:
@@ -21,16 +19,10 @@ def _handle(request: edge.Request) -> replies.Reply:
             request.expect_json()
             token = request.headers.get("authorization", "").strip() or None
             key, direct = request.headers.get("idempotency-key"), request.path is None
-            kept = _ingest().store(request.body, token, key, direct=direct)
+            kept = ingest().store(request.body, token, key, direct=direct)
             return replies.ok(kept.answer, 202 if kept.is_new else 200)
         case [identity]:
             request.expect_method("GET")
-            return replies.ok(_ingest().state(identity))
+            return replies.ok(ingest().state(identity))
         case _:
             raise NotFound("There is no such route; records are at /store/{id}.")
-
-
-@functools.cache
-def _ingest() -> Ingest:
-    made = parts()
-    return Ingest(made.settings, made.records, made.vault)

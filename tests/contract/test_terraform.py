@@ -126,7 +126,7 @@ def test_only_what_creates_may_create() -> None:
 
 
 def test_the_collections_script_makes_what_the_code_makes() -> None:
-    text = (TERRAFORM / "collections.sql").read_text()
+    text = (TERRAFORM.parent / "shared/collections.sql").read_text()
     written = re.findall(r"made\('(\w+)', json_array_t\(q'\[(.*?)\]'\)\);", text, re.DOTALL)
     name = "datasync_collection"
     database = Database("sqlite:unused", "", str)

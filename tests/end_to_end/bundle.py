@@ -145,15 +145,19 @@ class Bundle:
         requests.delete(f"{self.oci_url}/_local/faults", timeout=10)
         requests.delete(f"{self.oci_url}/_local/calls", timeout=10)
 
-    def maintain(self, **members: Any) -> Any:
-        """Invoke maintenance directly, as its schedule does; the function's answer."""
+    def task(self, name: str, **members: Any) -> Any:
+        """Invoke process-data directly, as a schedule does, for one of its tasks; the function's answer."""
         client = oci.functions.FunctionsInvokeClient(
             {}, service_endpoint=self.oci_url, signer=signer(self.home), timeout=120
         )
-        body = json.dumps({"task": "maintenance", **members})
+        body = json.dumps({"task": name, **members})
         return client.invoke_function(
             identity.PROCESS_DATA_FUNCTION_OCID, invoke_function_body=body
         ).data.json()
+
+    def maintain(self, **members: Any) -> Any:
+        """Invoke maintenance."""
+        return self.task("maintenance", **members)
 
     def archived(self) -> dict[str, list[dict[str, Any]]]:
         """The records in the archive, by object."""

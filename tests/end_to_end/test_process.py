@@ -175,6 +175,13 @@ def test_bad_members_of_retry_are_all_named(bundle: Bundle) -> None:
     assert {one["pointer"] for one in response.json()["errors"]} == {f"/{name}" for name in body}
 
 
+def test_the_database_is_prepared_by_a_direct_invocation_only(bundle: Bundle) -> None:
+    assert "prepared" not in bundle.process(task="prepare")
+    assert bundle.task("prepare", adminPasswordSecret="ocid1.secret") == {"prepared": True}
+    (refused,) = bundle.task("prepair")["errors"]
+    assert refused == {"pointer": "/task", "detail": "must be maintenance or prepare"}
+
+
 def test_called_directly_it_does_the_same(bundle: Bundle) -> None:
     """A scheduler has no gateway: the Functions service passes a body and no HTTP request."""
     kept = [bundle.stored(), bundle.stored()]

@@ -86,6 +86,58 @@ def test_a_database_that_can_not_be_used_is_a_dependency_that_is_down(
     assert caught.value.__cause__ is None
 
 
+def test_a_password_that_was_changed_is_read_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    passwords = iter(("old", "new"))
+    with driver_raising(driver_error("ORA-01017"), monkeypatch) as pools:
+        database = Database("tcps:erp.example.com:1522/db_high", "datasync", lambda: next(passwords))
+        for _ in range(2):
+            with pytest.raises(DependencyDown), database.collection(SPEC):
+                pass
+    assert [options["password"] for options in pools] == ["old", "new"]
+
+
+@contextmanager
+def sessions(monkeypatch: pytest.MonkeyPatch, failure: str = "") -> Iterator[list[tuple[Any, ...]]]:
+    """An Oracle driver that connects once, and notes as whom and what is executed."""
+    seen: list[tuple[Any, ...]] = []
+
+    def execute(block: str, binds: dict[str, str]) -> None:
+        seen.append((block, binds))
+        if failure:
+            raise driver_error(failure)
+
+    @contextmanager
+    def connect(**options: str) -> Iterator[Any]:
+        seen.append((options["user"], options["password"], options["dsn"]))
+        yield SimpleNamespace(cursor=lambda: SimpleNamespace(execute=execute))
+
+    monkeypatch.setattr(oracledb, "init_oracle_client", lambda: None)
+    monkeypatch.setattr(oracledb, "connect", connect)
+    yield seen
+
+
+def test_a_block_is_run_as_another_user(monkeypatch: pytest.MonkeyPatch) -> None:
+    with sessions(monkeypatch) as seen:
+        oracle().run_as("ADMIN", lambda: "a password", "begin null; end;", lambda: {"a": "b"})
+    assert seen == [
+        ("ADMIN", "a password", "tcps:erp.example.com:1522/db_high"),
+        ("begin null; end;", {"a": "b"}),
+    ]
+
+
+def test_a_block_that_fails_is_a_dependency_that_is_down(monkeypatch: pytest.MonkeyPatch) -> None:
+    with sessions(monkeypatch, "ORA-01031"), pytest.raises(DependencyDown) as caught:
+        oracle().run_as("ADMIN", lambda: "a password", "begin null; end;", dict)
+    assert "10.0.0.7" not in caught.value.detail
+
+
+def test_a_file_has_no_users(tmp_path: Path) -> None:
+    def password() -> str:
+        raise AssertionError("no password is read")
+
+    Database(f"sqlite:{tmp_path / 'things.db'}", "", str).run_as("ADMIN", password, "", dict)
+
+
 def test_a_complaint_of_soda_is_a_defect_of_ours_and_stays_what_it_is(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -11,7 +11,7 @@ from shared import record
 from shared.collection import Records
 from shared.database import Database
 from shared.errors import Invalid, NotJson
-from shared.orders import Order, process_order, retry_order
+from shared.orders import Order, Task, process_order, retry_order, task
 from shared.record import Document, Failure
 from shared.settings import Settings
 
@@ -320,3 +320,30 @@ def test_everything_that_is_wrong_with_a_replay_is_named_at_once() -> None:
         "unknown": None,
     }
     assert sorted(pointers(retry, broken)) == sorted(f"/{member}" for member in broken)
+
+
+@pytest.mark.parametrize(
+    ("body", "asked"),
+    [
+        ({"task": "maintenance"}, Task("maintenance", dry_run=False, admin_password_secret="")),
+        (
+            {"task": "maintenance", "dryRun": True},
+            Task("maintenance", dry_run=True, admin_password_secret=""),
+        ),
+        (
+            {"task": "prepare", "adminPasswordSecret": "ocid1.s"},
+            Task("prepare", dry_run=False, admin_password_secret="ocid1.s"),
+        ),
+        ({}, None),
+        ({"title": "every minute", "type": "REPEAT"}, None),
+        ([1], None),
+    ],
+)
+def test_a_direct_invocation_may_ask_for_a_task(body: Any, asked: Task | None) -> None:
+    assert task(json.dumps(body).encode()) == asked
+
+
+def test_a_task_that_there_is_not_is_refused_and_nothing_is_delivered_instead() -> None:
+    with pytest.raises(Invalid) as caught:
+        task(b'{"task": "maintainance", "dryRun": "yes"}')
+    assert [fault.pointer for fault in caught.value.faults] == ["/task", "/dryRun"]

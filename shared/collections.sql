@@ -1,7 +1,7 @@
 -- The functions' collections with their indexes, as the functions make them on first use. Run as DATASYNC, where
 -- they shall be there before; running it again changes nothing. A test holds it to the code.
 --
---   sql datasync@"$DSN" @collections.sql       (SQLcl or SQL*Plus)
+--   sql datasync@"$DSN" @shared/collections.sql       (SQLcl or SQL*Plus)
 
 set define off
 whenever sqlerror exit failure
