@@ -51,11 +51,11 @@ locals {
     # Resource Scheduler calls process-data.
     { for key, schedule in oci_resource_scheduler_schedule.this : "schedule ${key} calls functions" => "allow any-user to manage functions-family ${local.here} where all {request.principal.type = 'resourceschedule', request.principal.id = '${schedule.id}'}" },
     # Connector Hub reads one Stream and calls store-data.
-    var.stream_ocid == null ? {} : {
-      "connector reads the Stream" = "allow any-user to {STREAM_READ, STREAM_CONSUME} ${local.here} where all {request.principal.type = 'serviceconnector', target.stream.id = '${var.stream_ocid}', request.principal.compartment.id = '${var.compartment_ocid}'}"
+    local.has_stream ? {
+      "connector reads the Stream" = "allow any-user to {STREAM_READ, STREAM_CONSUME} ${local.here} where all {request.principal.type = 'serviceconnector', target.stream.id = '${local.stream}', request.principal.compartment.id = '${var.compartment_ocid}'}"
       "connector calls store-data" = "allow any-user to use fn-invocation ${local.here} where all {request.principal.type = 'serviceconnector', target.function.id = '${local.store_data}', request.principal.compartment.id = '${var.compartment_ocid}'}"
       "connector sees functions"   = "allow any-user to use fn-function ${local.here} where all {request.principal.type = 'serviceconnector', request.principal.compartment.id = '${var.compartment_ocid}'}"
-    },
+    } : {},
   )
 }
 

@@ -144,7 +144,14 @@ resource "oci_core_network_security_group" "this" {
 locals {
   groups = { for name, group in oci_core_network_security_group.this : name => group.id }
 
-  # What may pass, by the group whose rule it is: direction, the other side, port (null: any).
+  # Where targets are, and the ports that allowed_targets name: nothing else is let out.
+  target_networks = coalesce(var.target_networks, [var.targets_on_internet ? "0.0.0.0/0" : var.vcn_cidr])
+  target_ports = toset([
+    for target in var.allowed_targets :
+    try(regex(":([0-9]+)$", target)[0], startswith(target, "http://") ? "80" : "443")
+  ])
+
+  # What may pass, by the group whose rule it is: direction, the other side, port.
   openings = merge(
     { for network in var.caller_networks : "callers from ${network}" => ["gateway", "INGRESS", "CIDR_BLOCK", network, 443] },
     {
@@ -155,8 +162,9 @@ locals {
     },
     # A caller's keys are fetched from the identity provider, wherever it is.
     var.caller_tokens == null ? {} : { "gateway to the identity provider" = ["gateway", "EGRESS", "CIDR_BLOCK", "0.0.0.0/0", 443] },
-    # Targets listen on any port: which hosts are targets is for ALLOWED_TARGETS to say.
-    var.targets_on_internet ? { "functions to targets" = ["functions", "EGRESS", "CIDR_BLOCK", "0.0.0.0/0", null] } : {},
+    { for pair in setproduct(local.target_networks, local.target_ports) :
+      "functions to targets in ${pair[0]}, port ${pair[1]}" => ["functions", "EGRESS", "CIDR_BLOCK", pair[0], tonumber(pair[1])]
+    },
   )
 }
 
@@ -171,13 +179,10 @@ resource "oci_core_network_security_group_security_rule" "this" {
   destination_type          = each.value[1] == "EGRESS" ? each.value[2] : null
   destination               = each.value[1] == "EGRESS" ? each.value[3] : null
 
-  dynamic "tcp_options" {
-    for_each = each.value[4] == null ? [] : [each.value[4]]
-    content {
-      destination_port_range {
-        min = tcp_options.value
-        max = tcp_options.value
-      }
+  tcp_options {
+    destination_port_range {
+      min = each.value[4]
+      max = each.value[4]
     }
   }
 }

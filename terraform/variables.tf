@@ -55,18 +55,33 @@ variable "vcn_ocid" {
   description = "An existing network; null makes one. With it, subnet_ocid and gateway_subnet_ocid are needed."
   type        = string
   default     = null
+
+  validation {
+    condition     = var.vcn_ocid == null || can(regex("^ocid1\\.vcn\\.", var.vcn_ocid))
+    error_message = "Give an OCID that begins with ocid1.vcn, or null."
+  }
 }
 
 variable "subnet_ocid" {
   description = "An existing private subnet for the functions and the database, in vcn_ocid."
   type        = string
   default     = null
+
+  validation {
+    condition     = var.subnet_ocid == null || can(regex("^ocid1\\.subnet\\.", var.subnet_ocid))
+    error_message = "Give an OCID that begins with ocid1.subnet, or null."
+  }
 }
 
 variable "gateway_subnet_ocid" {
   description = "An existing subnet for the API Gateway, in vcn_ocid."
   type        = string
   default     = null
+
+  validation {
+    condition     = var.gateway_subnet_ocid == null || can(regex("^ocid1\\.subnet\\.", var.gateway_subnet_ocid))
+    error_message = "Give an OCID that begins with ocid1.subnet, or null."
+  }
 }
 
 variable "vcn_cidr" {
@@ -81,9 +96,20 @@ variable "vcn_cidr" {
 }
 
 variable "targets_on_internet" {
-  description = "Whether targets are reached through a NAT gateway; without it, only the network's own addresses are."
+  description = "Whether a NAT gateway lets the functions reach targets on the internet."
   type        = bool
   default     = true
+}
+
+variable "target_networks" {
+  description = "Networks that the targets are in; null for the internet, or without targets_on_internet for vcn_cidr."
+  type        = list(string)
+  default     = null
+
+  validation {
+    condition     = alltrue([for network in coalesce(var.target_networks, []) : can(cidrhost(network, 0))])
+    error_message = "Give networks such as 10.20.0.0/16, or null."
+  }
 }
 
 # Who may call
@@ -195,6 +221,11 @@ variable "signing_secret_ocid" {
   description = "A secret with the keys that sign each delivery (Standard Webhooks); null signs none."
   type        = string
   default     = null
+
+  validation {
+    condition     = var.signing_secret_ocid == null || can(regex("^ocid1\\.vaultsecret\\.", var.signing_secret_ocid))
+    error_message = "Give an OCID that begins with ocid1.vaultsecret, or null."
+  }
 }
 
 variable "memory_in_mbs" {
@@ -283,24 +314,44 @@ variable "archive_cold_after_days" {
   description = "Days after which archived objects move to Archive Storage, which is cheaper and takes hours to read."
   type        = number
   default     = 30
+
+  validation {
+    condition     = var.archive_cold_after_days >= 1 && var.archive_cold_after_days <= 3650 && floor(var.archive_cold_after_days) == var.archive_cold_after_days
+    error_message = "Give 1 to 3650 days."
+  }
 }
 
 variable "archive_delete_after_days" {
   description = "Days after which archived objects are deleted; null keeps them."
   type        = number
   default     = null
+
+  validation {
+    condition     = var.archive_delete_after_days == null || (coalesce(var.archive_delete_after_days, 0) >= 1 && floor(coalesce(var.archive_delete_after_days, 0)) == coalesce(var.archive_delete_after_days, 0))
+    error_message = "Give a whole number of days from 1, or null."
+  }
 }
 
 variable "alarm_failures" {
   description = "Failed attempts in 15 minutes beyond which operators are alarmed."
   type        = number
   default     = 100
+
+  validation {
+    condition     = var.alarm_failures >= 0 && var.alarm_failures <= 1000000 && floor(var.alarm_failures) == var.alarm_failures
+    error_message = "Give a whole number from 0."
+  }
 }
 
 variable "alarm_due_minutes" {
   description = "Minutes for which the oldest due record may wait before operators are alarmed."
   type        = number
   default     = 30
+
+  validation {
+    condition     = var.alarm_due_minutes >= 1 && var.alarm_due_minutes <= 10080 && floor(var.alarm_due_minutes) == var.alarm_due_minutes
+    error_message = "Give 1 to 10080 minutes."
+  }
 }
 
 variable "notification_emails" {
@@ -329,10 +380,31 @@ variable "apm_domain_ocid" {
   description = "An APM domain for traces of the functions; null for none."
   type        = string
   default     = null
+
+  validation {
+    condition     = var.apm_domain_ocid == null || can(regex("^ocid1\\.apmdomain\\.", var.apm_domain_ocid))
+    error_message = "Give an OCID that begins with ocid1.apmdomain, or null."
+  }
 }
 
 variable "stream_ocid" {
-  description = "An existing Stream whose messages Connector Hub hands to store-data; null for none."
+  description = "An existing Stream whose messages Connector Hub hands to store-data; null for none but that of stream_partitions."
   type        = string
   default     = null
+
+  validation {
+    condition     = var.stream_ocid == null || can(regex("^ocid1\\.stream\\.", var.stream_ocid))
+    error_message = "Give an OCID that begins with ocid1.stream, or null."
+  }
+}
+
+variable "stream_partitions" {
+  description = "Partitions of a Stream that is made, and whose messages Connector Hub hands to store-data; 0 makes none."
+  type        = number
+  default     = 0
+
+  validation {
+    condition     = contains(range(0, 101), var.stream_partitions)
+    error_message = "Give a whole number from 0 to 100."
+  }
 }
