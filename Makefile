@@ -48,24 +48,32 @@ test-terraform: ## Validate terraform/, and apply it to a made-up provider (need
 stage: ## Stage a folder per function under build/, for docker build, fn build or fn deploy
 	@$(PYTHON) functions/stage.py
 
-TAG ?= $(shell git describe --always --dirty --abbrev=12 2>/dev/null || echo untagged)
+ifndef TAG # a tag stays with its image, so work that is not committed gets one of its own
+TAG := $(subst -dirty,-$(shell date -u +%Y%m%d%H%M%S),$(shell git describe --always --dirty --abbrev=12 2>/dev/null || echo untagged-dirty))
+endif
 IMAGE_ARGUMENTS ?= $(foreach name,BASE_IMAGE INSTANT_CLIENT_IMAGE,$(if $($(name)),--build-arg $(name)=$($(name))))
+TERRAFORM := terraform -chdir=terraform
 
 build: stage ## Build both images (BASE_IMAGE, INSTANT_CLIENT_IMAGE name other bases)
 	@for function in store-data process-data; do \
 	  docker build $(IMAGE_ARGUMENTS) --tag datasync/$$function:$(TAG) build/$$function || exit 1; done
 
-deploy: build ## Build, push and apply: an empty compartment becomes a working deployment
-	terraform -chdir=terraform init -input=false
-	terraform -chdir=terraform apply -var image_tag=$(TAG) -target oci_artifacts_container_repository.this
-	@repositories=$$(terraform -chdir=terraform output -json repositories); \
+deploy: build ## Build, push and apply: an empty compartment becomes a working deployment (APPROVE=-auto-approve)
+	$(TERRAFORM) init -input=false
+	$(TERRAFORM) apply $(APPROVE) -var image_tag=$(TAG) -target oci_artifacts_container_repository.this
+	@repositories=$$($(TERRAFORM) output -json repositories) || exit 1; \
 	for function in store-data process-data; do \
-	  repository=$$(echo "$$repositories" | $(PYTHON) -c "import json, sys; print(json.load(sys.stdin)['$$function'])"); \
-	  docker tag datasync/$$function:$(TAG) $$repository:$(TAG) && docker push $$repository:$(TAG) || exit 1; done
-	terraform -chdir=terraform apply -var image_tag=$(TAG)
+	  image=$$(echo "$$repositories" | $(PYTHON) -c "import json, sys; print(json.load(sys.stdin)['$$function'])"):$(TAG); \
+	  if docker manifest inspect $$image >/dev/null 2>&1; then echo "$$image is there already"; continue; fi; \
+	  docker tag datasync/$$function:$(TAG) $$image && docker push $$image || exit 1; done
+	$(TERRAFORM) apply $(APPROVE) -var image_tag=$(TAG)
 
-destroy: ## Take the deployment back, with all records in it
-	terraform -chdir=terraform destroy -var image_tag=destroyed
+destroy: ## Take the deployment back with all its records; ARCHIVE=delete empties the archive before, which else stays
+ifeq ($(ARCHIVE),delete)
+	oci os object bulk-delete-versions --region "$$($(TERRAFORM) output -raw region)" \
+	  --bucket-name "$$($(TERRAFORM) output -raw archive_bucket)" $(if $(APPROVE),--force)
+endif
+	$(TERRAFORM) destroy $(APPROVE) -var image_tag=destroyed
 
 fuzz: setup ## Make up requests and input for MINUTES (4), until something breaks
 	$(BIN)/python -m tests.fuzz $(MINUTES)

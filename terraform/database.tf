@@ -32,3 +32,45 @@ locals {
     if profile.tls_authentication == "SERVER" && profile.consumer_group == "TP" && profile.syntax_format == "LONG"
   ])
 }
+
+# The schema user: process-data makes it as ADMIN, whose password it may read for two hours and never again. Another
+# database, or another password of the schema user in the vault, lets it do so once more.
+
+resource "terraform_data" "prepared" {
+  input = {
+    database = oci_database_autonomous_database.this.id
+    password = oci_vault_secret.password["schema"].current_version_number
+  }
+}
+
+resource "oci_identity_policy" "preparation" {
+  provider       = oci.home
+  compartment_id = var.compartment_ocid
+  name           = "${var.name}-preparation"
+  description    = "Lets process-data of OCI Data Sync make its schema user, for two hours"
+  statements = [
+    "allow dynamic-group ${local.process_group} to read secret-bundles ${local.here} where all {target.secret.id = '${oci_vault_secret.password["admin"].id}', request.utc-timestamp before '${formatdate("YYYY-MM-DD'T'hh:mm'Z'", timeadd(plantimestamp(), "2h"))}'}",
+  ]
+  freeform_tags = local.tags
+  depends_on    = [oci_identity_dynamic_group.this]
+
+  lifecycle {
+    ignore_changes       = [statements]
+    replace_triggered_by = [terraform_data.prepared]
+  }
+}
+
+resource "oci_functions_invoke_function" "preparation" {
+  function_id          = local.process_data
+  invoke_function_body = jsonencode({ task = "prepare", adminPasswordSecret = oci_vault_secret.password["admin"].id })
+  depends_on           = [oci_identity_policy.this, oci_core_network_security_group_security_rule.this]
+
+  lifecycle {
+    replace_triggered_by = [oci_identity_policy.preparation]
+
+    postcondition {
+      condition     = !can(jsondecode(self.content).title)
+      error_message = "The database is not prepared: ${self.content} Correct it, then: terraform apply -replace=oci_functions_invoke_function.preparation"
+    }
+  }
+}

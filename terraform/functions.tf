@@ -16,7 +16,7 @@ resource "oci_functions_application" "this" {
   freeform_tags              = local.tags
 
   # Read by both functions; 4 KB in all [OCI Functions, limits], which a test holds.
-  config = merge(var.settings, {
+  config = merge(local.settings, {
     DATABASE_DSN                  = local.database_dsn
     DATABASE_USER                 = "DATASYNC"
     DATABASE_PASSWORD_SECRET_OCID = oci_vault_secret.password["schema"].id
@@ -28,7 +28,7 @@ resource "oci_functions_application" "this" {
     METRICS_NAMESPACE             = local.metrics_namespace
     ARCHIVE_BUCKET                = oci_objectstorage_bucket.archive.name
     ARCHIVE_AFTER                 = "${var.archive_after_days}d"
-    RULES                         = length(var.rules) == 0 ? "" : jsonencode(var.rules)
+    RULES                         = var.rules == "" ? "" : jsonencode(jsondecode(var.rules))
     SIGNING_SECRET_OCID           = var.signing_secret_ocid == null ? "" : var.signing_secret_ocid
   })
 
@@ -46,7 +46,7 @@ resource "oci_functions_function" "this" {
   application_id                   = oci_functions_application.this.id
   display_name                     = each.key
   image                            = "${local.registry}/${oci_artifacts_container_repository.this[each.key].display_name}:${var.image_tag}"
-  memory_in_mbs                    = var.memory_in_mbs[each.key]
+  memory_in_mbs                    = each.key == "process-data" ? var.process_data_memory_in_mbs : var.store_data_memory_in_mbs
   timeout_in_seconds               = each.key == "process-data" ? 300 : 30
   detached_mode_timeout_in_seconds = 300
   freeform_tags                    = local.tags

@@ -22,18 +22,18 @@ resource "oci_apigateway_deployment" "this" {
       }
 
       dynamic "authentication" {
-        for_each = var.caller_tokens == null ? [] : [var.caller_tokens]
+        for_each = var.token_keys_url == null ? [] : [var.token_keys_url]
         content {
           type                        = "JWT_AUTHENTICATION"
           token_header                = var.caller_header
           token_auth_scheme           = "Bearer"
           is_anonymous_access_allowed = false
-          issuers                     = authentication.value.issuers
-          audiences                   = authentication.value.audiences
+          issuers                     = var.token_issuers
+          audiences                   = var.token_audiences
 
           public_keys {
             type                        = "REMOTE_JWKS"
-            uri                         = authentication.value.jwks_url
+            uri                         = authentication.value
             max_cache_duration_in_hours = 1
           }
         }
@@ -53,7 +53,7 @@ resource "oci_apigateway_deployment" "this" {
 
         request_policies {
           dynamic "authorization" {
-            for_each = var.caller_tokens == null ? [] : [var.caller_tokens.scope_prefix]
+            for_each = var.token_keys_url == null ? [] : [var.scope_prefix]
             content {
               type          = "ANY_OF"
               allowed_scope = [for caller in routes.value.callers : "${authorization.value}${caller}"]
@@ -76,8 +76,12 @@ resource "oci_apigateway_deployment" "this" {
 
   lifecycle {
     precondition {
-      condition     = (var.caller_tokens == null) == var.allow_anonymous
-      error_message = "Say how callers are known, with caller_tokens; or let anybody store and process, with allow_anonymous = true."
+      condition     = (var.token_keys_url == null) == var.allow_anonymous
+      error_message = "Say how callers are known, with token_keys_url; or let anybody store and process, with allow_anonymous = true."
+    }
+    precondition {
+      condition     = var.token_keys_url == null || (length(var.token_issuers) > 0 && length(var.token_audiences) > 0)
+      error_message = "Say whose JWTs are taken and for whom they are, with token_issuers and token_audiences."
     }
   }
 }

@@ -1,5 +1,6 @@
 # Who may do what. Each function has a dynamic group of its own, so that store-data can't read what others keep,
-# and process-data can't make secrets.
+# and process-data can't make secrets. Every statement names its target, where the service offers a variable for
+# it: a topic has none, nor has a list of secrets.
 
 locals {
   store_group   = "${var.name}-store-data"
@@ -8,14 +9,14 @@ locals {
 
   tokens_vault = oci_kms_vault.this["tokens"].id
   tokens_key   = oci_kms_key.this["tokens"].id
-  prefix       = lookup(var.settings, "SECRET_PREFIX", "datasync-")
+  prefix       = lookup(local.settings, "SECRET_PREFIX", "datasync-")
   store_data   = oci_functions_function.this["store-data"].id
   process_data = oci_functions_function.this["process-data"].id
 
   statements = merge(
     {
-      # The gateway calls the functions of this compartment.
-      "gateway calls functions" = "allow any-user to use functions-family ${local.here} where all {request.principal.type = 'ApiGateway', request.resource.compartment.id = '${var.compartment_ocid}', request.principal.id = '${oci_apigateway_gateway.this.id}'}"
+      # The gateway calls the two functions.
+      "gateway calls functions" = "allow any-user to use functions-family ${local.here} where all {request.principal.type = 'ApiGateway', request.resource.compartment.id = '${var.compartment_ocid}', request.principal.id = '${oci_apigateway_gateway.this.id}', any {target.function.id = '${local.store_data}', target.function.id = '${local.process_data}'}}"
 
       # Both functions read the password of the schema user, and no other system secret.
       "store-data reads the database's password"   = "allow dynamic-group ${local.store_group} to read secret-bundles ${local.here} where target.secret.id = '${oci_vault_secret.password["schema"].id}'"
@@ -26,11 +27,14 @@ locals {
       "process-data reads tokens" = "allow dynamic-group ${local.process_group} to read secret-bundles ${local.here} where all {target.vault.id = '${local.tokens_vault}', target.secret.name = /${local.prefix}*/}"
 
       # store-data keeps new tokens, and asks for the state of one that can't be read yet. It changes and deletes none.
-      "store-data makes secrets"   = "allow dynamic-group ${local.store_group} to manage secrets ${local.here} where any {request.permission = 'SECRET_CREATE', request.permission = 'SECRET_INSPECT'}"
-      "store-data uses the vault"  = "allow dynamic-group ${local.store_group} to use vaults ${local.here} where target.vault.id = '${local.tokens_vault}'"
-      "store-data uses the key"    = "allow dynamic-group ${local.store_group} to use keys ${local.here} where target.key.id = '${local.tokens_key}'"
-      "process-data finds itself"  = "allow dynamic-group ${local.process_group} to read fn-function ${local.here} where target.function.id = '${local.process_data}'"  # its endpoint, for FAN_OUT
-      "process-data starts others" = "allow dynamic-group ${local.process_group} to use fn-invocation ${local.here} where target.function.id = '${local.process_data}'" # FAN_OUT
+      "store-data makes secrets"  = "allow dynamic-group ${local.store_group} to manage secrets ${local.here} where all {target.vault.id = '${local.tokens_vault}', request.permission = 'SECRET_CREATE'}"
+      "store-data lists tokens"   = "allow dynamic-group ${local.store_group} to inspect secrets ${local.here} where request.operation = 'ListSecrets'"
+      "store-data uses the vault" = "allow dynamic-group ${local.store_group} to use vaults ${local.here} where target.vault.id = '${local.tokens_vault}'"
+      "store-data uses the key"   = "allow dynamic-group ${local.store_group} to use keys ${local.here} where target.key.id = '${local.tokens_key}'"
+
+      # With FAN_OUT process-data finds its own endpoint, and starts others of itself.
+      "process-data finds itself"  = "allow dynamic-group ${local.process_group} to read fn-function ${local.here} where target.function.id = '${local.process_data}'"
+      "process-data starts others" = "allow dynamic-group ${local.process_group} to use fn-invocation ${local.here} where target.function.id = '${local.process_data}'"
     },
     {
       # What a call tells: metrics in its own namespace, messages to the operators' topic.
@@ -48,13 +52,14 @@ locals {
     var.signing_secret_ocid == null ? {} : {
       "process-data reads signing keys" = "allow dynamic-group ${local.process_group} to read secret-bundles ${local.here} where target.secret.id = '${var.signing_secret_ocid}'"
     },
-    # Resource Scheduler calls process-data.
-    { for key, schedule in oci_resource_scheduler_schedule.this : "schedule ${key} calls functions" => "allow any-user to manage functions-family ${local.here} where all {request.principal.type = 'resourceschedule', request.principal.id = '${schedule.id}'}" },
+    # Resource Scheduler looks process-data up, and calls it.
+    { for key, schedule in oci_resource_scheduler_schedule.this : "schedule ${key} finds process-data" => "allow any-user to read functions-family ${local.here} where all {request.principal.type = 'resourceschedule', request.principal.id = '${schedule.id}', target.function.id = '${local.process_data}'}" },
+    { for key, schedule in oci_resource_scheduler_schedule.this : "schedule ${key} calls process-data" => "allow any-user to use fn-invocation ${local.here} where all {request.principal.type = 'resourceschedule', request.principal.id = '${schedule.id}', target.function.id = '${local.process_data}'}" },
     # Connector Hub reads one Stream and calls store-data.
     local.has_stream ? {
       "connector reads the Stream" = "allow any-user to {STREAM_READ, STREAM_CONSUME} ${local.here} where all {request.principal.type = 'serviceconnector', target.stream.id = '${local.stream}', request.principal.compartment.id = '${var.compartment_ocid}'}"
       "connector calls store-data" = "allow any-user to use fn-invocation ${local.here} where all {request.principal.type = 'serviceconnector', target.function.id = '${local.store_data}', request.principal.compartment.id = '${var.compartment_ocid}'}"
-      "connector sees functions"   = "allow any-user to use fn-function ${local.here} where all {request.principal.type = 'serviceconnector', request.principal.compartment.id = '${var.compartment_ocid}'}"
+      "connector finds store-data" = "allow any-user to use fn-function ${local.here} where all {request.principal.type = 'serviceconnector', target.function.id = '${local.store_data}', request.principal.compartment.id = '${var.compartment_ocid}'}"
     } : {},
   )
 }
@@ -67,7 +72,7 @@ resource "oci_identity_policy" "object_storage" {
   description    = "What Object Storage needs for the archive of OCI Data Sync"
   freeform_tags  = local.tags
   statements = [
-    "allow service objectstorage-${var.region} to manage object-family ${local.here} where target.bucket.name = '${var.name}-archive'",
+    "allow service objectstorage-${var.region} to manage object-family ${local.here} where all {target.bucket.name = '${var.name}-archive', any {request.permission = 'BUCKET_INSPECT', request.permission = 'BUCKET_READ', request.permission = 'OBJECT_INSPECT', request.permission = 'OBJECT_UPDATE_TIER', request.permission = 'OBJECT_DELETE', request.permission = 'OBJECT_VERSION_DELETE'}}",
     "allow service objectstorage-${var.region} to use keys ${local.here} where target.key.id = '${oci_kms_key.this["system"].id}'",
   ]
 }

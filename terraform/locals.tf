@@ -25,6 +25,7 @@ locals {
   routes    = jsondecode(file("${path.module}/routes.json"))
   functions = toset(["store-data", "process-data"])
   registry  = "ocir.${var.region}.oci.oraclecloud.com/${data.oci_objectstorage_namespace.this.namespace}"
+  settings  = { for setting in var.settings : split("=", setting)[0] => regex("=(.*)$", setting)[0] }
   # Metrics' namespaces have no hyphens.
   metrics_namespace = replace(var.name, "-", "_")
 

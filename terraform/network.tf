@@ -161,7 +161,7 @@ locals {
       "database from the functions"  = ["database", "INGRESS", "NETWORK_SECURITY_GROUP", local.groups["functions"], 1521]
     },
     # A caller's keys are fetched from the identity provider, wherever it is.
-    var.caller_tokens == null ? {} : { "gateway to the identity provider" = ["gateway", "EGRESS", "CIDR_BLOCK", "0.0.0.0/0", 443] },
+    var.token_keys_url == null ? {} : { "gateway to the identity provider" = ["gateway", "EGRESS", "CIDR_BLOCK", "0.0.0.0/0", 443] },
     { for pair in setproduct(local.target_networks, local.target_ports) :
       "functions to targets in ${pair[0]}, port ${pair[1]}" => ["functions", "EGRESS", "CIDR_BLOCK", pair[0], tonumber(pair[1])]
     },

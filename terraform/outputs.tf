@@ -32,3 +32,13 @@ output "process_function" {
   description = "The function to invoke from another schedule."
   value       = oci_functions_function.this["process-data"].id
 }
+
+output "archive_bucket" {
+  description = "The bucket of archived records."
+  value       = oci_objectstorage_bucket.archive.name
+}
+
+output "region" {
+  description = "Where all this is."
+  value       = var.region
+}

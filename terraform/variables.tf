@@ -131,22 +131,37 @@ variable "caller_networks" {
   }
 }
 
-variable "caller_tokens" {
-  description = <<-EOT
-    The identity provider whose JWTs callers pass: its issuers, the audiences meant for this API, and the URL of
-    its public keys. Scopes say who the caller is: `<scope_prefix>source` stores, `<scope_prefix>operator` processes.
-  EOT
-  type = object({
-    issuers      = list(string)
-    audiences    = list(string)
-    jwks_url     = string
-    scope_prefix = optional(string, "datasync.")
-  })
-  default = null
+variable "token_keys_url" {
+  description = "URL of the public keys (JWKS) of the identity provider whose JWTs callers pass; null where anybody may call."
+  type        = string
+  default     = null
 
   validation {
-    condition     = var.caller_tokens == null || can(regex("^https://", var.caller_tokens.jwks_url))
-    error_message = "jwks_url must be an https URL."
+    condition     = var.token_keys_url == null || can(regex("^https://", var.token_keys_url))
+    error_message = "Give an https URL, or null."
+  }
+}
+
+variable "token_issuers" {
+  description = "Issuers (iss) of callers' JWTs."
+  type        = list(string)
+  default     = []
+}
+
+variable "token_audiences" {
+  description = "Audiences (aud) that mean this API in callers' JWTs."
+  type        = list(string)
+  default     = []
+}
+
+variable "scope_prefix" {
+  description = "Stands before source and operator in the scope of a caller's JWT: who has the first stores, who has the second processes."
+  type        = string
+  default     = "datasync."
+
+  validation {
+    condition     = can(regex("^[!#-\\[\\]-~]*$", var.scope_prefix))
+    error_message = "Use characters that a scope may have (RFC 6749, section 3.3)."
   }
 }
 
@@ -191,29 +206,29 @@ variable "allowed_targets" {
 }
 
 variable "settings" {
-  description = "Further settings of the functions, by the names in the README, such as { RETRY_LIMIT = \"5\" }."
-  type        = map(string)
-  default     = {}
+  description = "Further settings of the functions, by the names in the README, such as RETRY_LIMIT=5."
+  type        = list(string)
+  default     = []
 
   validation {
-    condition = alltrue([for name in keys(var.settings) : contains([
+    condition = alltrue([for setting in var.settings : contains([
       "ALLOWED_NETWORKS", "CONNECTOR_HUB_SECRETS", "RETRY_CODES", "RETRY_LIMIT", "RETRY_BACKOFF", "ERROR_MAPPING",
       "MESSAGES_PER_CALL", "MESSAGES_PER_CALL_MAX", "CONCURRENCY", "CONCURRENCY_PER_TARGET", "TARGET_CONNECT_TIMEOUT",
       "TARGET_READ_TIMEOUT", "LEASE", "FAN_OUT", "BODY_LIMIT", "COLLECTION", "SECRET_PREFIX", "OCI_SERVICE_ENDPOINT",
       "NOTIFICATION_INTERVAL", "EXPIRE_AFTER", "SECRETS_UNUSED_AFTER", "LOG_LEVEL", "SHOW_PAYLOADS",
-    ], name)])
-    error_message = "Unknown setting, or one that this configuration writes itself."
+    ], split("=", setting)[0]) && strcontains(setting, "=")])
+    error_message = "Give NAME=value, with a setting that this configuration does not write itself."
   }
 }
 
 variable "rules" {
-  description = "Rules that filter records or map what is sent of them; their members are in the README."
-  type        = list(map(string))
-  default     = []
+  description = "Rules that filter records or map what is sent of them, as the README has them: a JSON list; empty for none."
+  type        = string
+  default     = ""
 
   validation {
-    condition     = length(jsonencode(var.rules)) <= 1500
-    error_message = "Rules share the functions' 4 KB of configuration: at most 1,500 characters as JSON."
+    condition     = var.rules == "" || (can(tolist(jsondecode(var.rules))) && try(length(jsonencode(jsondecode(var.rules))), 9999) <= 1500)
+    error_message = "Give a JSON list, of at most 1,500 characters: rules share the functions' 4 KB of configuration."
   }
 }
 
@@ -228,14 +243,25 @@ variable "signing_secret_ocid" {
   }
 }
 
-variable "memory_in_mbs" {
-  description = "Memory of each function: 128, 256, 512, 1024, 2048 or 3072."
-  type        = map(string)
-  default     = { "store-data" = "256", "process-data" = "512" }
+variable "store_data_memory_in_mbs" {
+  description = "Memory of store-data: 128, 256, 512, 1024, 2048 or 3072."
+  type        = number
+  default     = 256
 
   validation {
-    condition     = toset(keys(var.memory_in_mbs)) == toset(["store-data", "process-data"]) && alltrue([for memory in values(var.memory_in_mbs) : contains(["128", "256", "512", "1024", "2048", "3072"], memory)])
-    error_message = "Give memory for store-data and process-data, each one of 128, 256, 512, 1024, 2048, 3072."
+    condition     = contains([128, 256, 512, 1024, 2048, 3072], var.store_data_memory_in_mbs)
+    error_message = "One of 128, 256, 512, 1024, 2048, 3072."
+  }
+}
+
+variable "process_data_memory_in_mbs" {
+  description = "Memory of process-data: 128, 256, 512, 1024, 2048 or 3072."
+  type        = number
+  default     = 512
+
+  validation {
+    condition     = contains([128, 256, 512, 1024, 2048, 3072], var.process_data_memory_in_mbs)
+    error_message = "One of 128, 256, 512, 1024, 2048, 3072."
   }
 }
 

@@ -42,11 +42,9 @@ variables {
   region           = "eu-frankfurt-1"
   image_tag        = "0.1.0-abc"
   allowed_targets  = ["erp.example.com", "*.crm.example.com:8443"]
-  caller_tokens = {
-    issuers   = ["https://identity.oraclecloud.com/"]
-    audiences = ["datasync"]
-    jwks_url  = "https://idcs.example.com/jwk"
-  }
+  token_keys_url   = "https://idcs.example.com/jwk"
+  token_issuers    = ["https://identity.oraclecloud.com/"]
+  token_audiences  = ["datasync"]
 }
 
 run "everything" {
@@ -102,6 +100,38 @@ run "everything" {
   }
 }
 
+run "the_database_is_prepared" {
+  command = apply
+
+  assert {
+    condition     = jsondecode(oci_functions_invoke_function.preparation.invoke_function_body) == { task = "prepare", adminPasswordSecret = oci_vault_secret.password["admin"].id }
+    error_message = "process-data makes the schema user."
+  }
+  assert {
+    condition     = can(regex("target.secret.id = '${oci_vault_secret.password["admin"].id}', request.utc-timestamp before '2[0-9]{3}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}Z'}$", one(oci_identity_policy.preparation.statements)))
+    error_message = "ADMIN's password can be read for a while, and nothing else with it."
+  }
+  assert {
+    condition     = !anytrue([for statement in oci_identity_policy.this.statements : strcontains(statement, oci_vault_secret.password["admin"].id)])
+    error_message = "Later it can't."
+  }
+}
+
+run "only_what_targets_listen_on_is_let_out" {
+  command = plan
+
+  variables {
+    allowed_targets     = ["erp.example.com", "*.crm.example.com:8443", "http://10.20.0.7", "http://[::1]"]
+    targets_on_internet = false
+    target_networks     = ["10.20.0.0/16", "10.30.0.0/16"]
+  }
+
+  assert {
+    condition     = sort([for name, opening in local.openings : "${opening[3]} ${opening[4]}" if startswith(name, "functions to targets")]) == sort(["10.20.0.0/16 443", "10.20.0.0/16 80", "10.20.0.0/16 8443", "10.30.0.0/16 443", "10.30.0.0/16 80", "10.30.0.0/16 8443"])
+    error_message = "Each network of targets, on each port of theirs."
+  }
+}
+
 run "hourly" {
   command = apply
 
@@ -114,7 +144,7 @@ run "hourly" {
     error_message = "The clock is Resource Scheduler."
   }
   assert {
-    condition     = contains(keys(local.statements), "schedule hourly calls functions")
+    condition     = contains(keys(local.statements), "schedule hourly calls process-data")
     error_message = "The schedule may call process-data."
   }
 }
@@ -132,18 +162,42 @@ run "a_stream" {
   }
 }
 
+run "a_stream_of_its_own" {
+  command = apply
+
+  variables {
+    stream_partitions = 1
+  }
+
+  assert {
+    condition     = one(one(oci_sch_service_connector.stream).source).stream_id == one(oci_streaming_stream.this).id
+    error_message = "The connector reads the Stream that was made."
+  }
+}
+
+run "two_streams" {
+  command = plan
+
+  variables {
+    stream_ocid       = "ocid1.stream.oc1..orders"
+    stream_partitions = 1
+  }
+
+  expect_failures = [oci_streaming_stream.this]
+}
+
 run "rules_signatures_and_a_short_memory" {
   command = apply
 
   variables {
-    rules                     = [{ name = "large", filter = "payload.amount > `100`" }]
+    rules                     = "[{\"name\": \"large\", \"filter\": \"payload.amount > `100`\"}]"
     signing_secret_ocid       = "ocid1.vaultsecret.oc1..signing"
     archive_delete_after_days = 365
-    settings                  = { EXPIRE_AFTER = "7d", SHOW_PAYLOADS = "true" }
+    settings                  = ["EXPIRE_AFTER=7d", "SHOW_PAYLOADS=true", "ERROR_MAPPING=[{\"responsecode\": \"503\", \"stream\": \"a=b\"}]"]
   }
 
   assert {
-    condition     = jsondecode(oci_functions_application.this.config["RULES"])[0].name == "large" && oci_functions_application.this.config["SHOW_PAYLOADS"] == "true"
+    condition     = jsondecode(oci_functions_application.this.config["RULES"])[0].name == "large" && oci_functions_application.this.config["SHOW_PAYLOADS"] == "true" && jsondecode(oci_functions_application.this.config["ERROR_MAPPING"])[0].stream == "a=b"
     error_message = "Rules and settings reach the functions."
   }
   assert {
@@ -171,7 +225,7 @@ run "nobody_is_anonymous_unless_it_is_said" {
   command = plan
 
   variables {
-    caller_tokens = null
+    token_keys_url = null
   }
 
   expect_failures = [oci_apigateway_deployment.this]
@@ -195,4 +249,20 @@ run "latest_is_no_tag" {
   }
 
   expect_failures = [var.image_tag]
+}
+
+# The last: the failure stays in the state.
+run "a_database_that_could_not_be_prepared" {
+  command = apply
+
+  override_resource {
+    target = oci_functions_invoke_function.preparation
+    values = { content = "{\"title\":\"Temporarily unavailable\",\"status\":503,\"detail\":\"The database is unavailable.\"}" }
+  }
+
+  plan_options {
+    replace = [oci_functions_invoke_function.preparation]
+  }
+
+  expect_failures = [oci_functions_invoke_function.preparation]
 }

@@ -52,7 +52,8 @@ def test_func_yaml_says_what_terraform_sets(tmp_path: Path) -> None:
     for name in FUNCTIONS:
         described = yaml.safe_load((tmp_path / name / "func.yaml").read_text())
         assert (described["name"], described["version"]) == (name, VERSION)
-        assert f'"{name}" = "{described["memory"]}"' in variables
+        written = rf'{name.replace("-", "_")}_memory_in_mbs".*?default += {described["memory"]}\n'
+        assert re.search(written, variables, re.DOTALL)
         assert described["timeout"] == (slow if name == "process-data" else quick)
 
 

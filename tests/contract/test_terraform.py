@@ -75,54 +75,68 @@ def test_routes_are_those_that_are_served_locally() -> None:
     assert used | {"description"} == set(routes[0])
 
 
-# allow <whom> to <verb or permissions> <what> in compartment id <OCID> [where <conditions>]
+# allow <whom> to <verb or permissions> <what> in compartment id <OCID> where <conditions>
 STATEMENT = re.compile(
     r"allow (any-user|dynamic-group \S+|service \S+) to (?:(inspect|read|use|manage) ([a-z-]+)|\{[A-Z_, ]+\})"
-    r" in compartment id \S+ where (all \{.+\}|any \{.+\}|[a-z.]+ = '[^']+')"
+    r" in compartment id \S+ where (.+)"
 )
-CONDITION = re.compile(r"(request|target)\.[a-z.]+ = ('[^']+'|/[^/]+/)")
+TERM = r"(?:(?:request|target)\.[a-z.]+ = (?:'[^']+'|/[^/]+/)|request\.utc-timestamp before '[^']+')"
+INNER = rf"(?:{TERM}|any \{{{TERM}(?:, {TERM})*\}})"
+CONDITIONS = re.compile(rf"{TERM}|all \{{{INNER}(?:, {INNER})*\}}")
+# The service offers no variable for the topic, and none that holds for a list.
+WITHOUT_TARGET = {"process-data notifies operators", "process-data lists tokens", "store-data lists tokens"}
 
 
 def statements() -> dict[str, str]:
-    """The policy's statements by their names, with something in place of what Terraform puts in."""
-    line = re.compile(r'"([^"]+)" +=>? "(allow .*?)"(?:$| \},$| +#)', re.MULTILINE)
-    filled = {}
-    for name, text in line.findall(TEXT["identity.tf"]):
-        known = text.replace("${local.here}", "in compartment id ocid1.c").replace(
-            "${local.prefix}", "datasync-"
-        )
-        filled[name] = re.sub(r"\$\{[^}]*\}", "ocid1.x", known)
-    bare = re.findall(r'^    "(allow service .*)",$', TEXT["identity.tf"], re.MULTILINE)
-    for number, text in enumerate(bare):
-        known = text.replace("${local.here}", "in compartment id ocid1.c")
-        filled[f"Object Storage {number}"] = re.sub(r"\$\{[^}]*\}", "x", known)
-    return filled
+    """All policies' statements by their names, with something in place of what Terraform puts in."""
+    text = TEXT["identity.tf"] + TEXT["database.tf"]
+    named = re.compile(r'"([^"]+)" +=>? "(allow .*?)"(?:$| \},$)', re.MULTILINE)
+    bare = re.findall(r'^    "(allow .*)",$', text, re.MULTILINE)
+    found = dict(named.findall(text)) | {f"statement {number}": one for number, one in enumerate(bare)}
+    return {
+        name: re.sub(r"\$\{.*?\}(?=['\"/. ,-]|$)", "ocid1.x", _known(statement))
+        for name, statement in found.items()
+    }
 
 
-def test_every_policy_statement_is_one_and_is_narrowed() -> None:
+def _known(statement: str) -> str:
+    """A statement without expressions that have braces or quotes of their own."""
+    statement = statement.replace("${local.here}", "in compartment id ocid1.c")
+    statement = statement.replace("${local.prefix}", "datasync-")
+    return re.sub(r"\$\{formatdate\(.*?\"2h\"\)\)\}", "2026-01-01T00:00Z", statement)
+
+
+def test_every_policy_statement_is_one_and_is_narrowed_to_its_target() -> None:
     found = statements()
-    assert len(found) == TEXT["identity.tf"].count('"allow ') == 23
+    assert len(found) == sum(text.count('"allow ') for text in TEXT.values()) == 26
     for name, text in found.items():
         match = STATEMENT.fullmatch(text)
         assert match, (name, text)
-        inner = re.sub(r"^(all|any) \{|\}$", "", match[4])
-        assert all(CONDITION.fullmatch(one) for one in inner.split(", ")), (name, inner)
+        assert CONDITIONS.fullmatch(match[4]), (name, match[4])
+        assert ("target." in match[4]) != (name in WITHOUT_TARGET), (name, match[4])
         if match[1] == "any-user":
-            assert "request.principal.type = " in inner, name
+            assert "request.principal.type = " in match[4], name
 
 
-def test_only_what_creates_may_create() -> None:
-    managing = {name for name, text in statements().items() if " to manage " in text}
-    assert managing == {
+def test_only_what_creates_or_deletes_may_manage_and_only_that() -> None:
+    managing = {name: text for name, text in statements().items() if " to manage " in text}
+    assert managing.keys() == {
         "store-data makes secrets",
         "process-data archives",
         "process-data deletes idle tokens",
         "process-data keeps tokens",
-        "schedule ${key} calls functions",
-        "Object Storage 0",
+        "statement 0",  # Object Storage, for the archive's life cycle
     }
-    for name in managing - {"schedule ${key} calls functions", "Object Storage 0"}:  # as documented
-        assert "request.operation = " in statements()[name] or "request.permission = " in statements()[name]
+    for text in managing.values():
+        assert "request.operation = " in text or "request.permission = " in text
+
+
+def test_everybody_who_is_told_may_do_something_is_there() -> None:
+    groups = set(re.findall(r"dynamic-group \$\{local\.(\w+)\}", TEXT["identity.tf"] + TEXT["database.tf"]))
+    assert groups == {"store_group", "process_group"}
+    made = re.search(r"for_each += (\{.*\})", TEXT["identity.tf"].partition("oci_identity_dynamic_group")[2])
+    assert made
+    assert all(f"(local.{group})" in made[1] for group in groups)
 
 
 def test_the_collections_script_makes_what_the_code_makes() -> None:
@@ -155,6 +169,12 @@ def test_resource_manager_shows_every_variable() -> None:
     )
     required = {name for name, one in schema["variables"].items() if one.get("required")}
     assert required == {name for name, one in variables.items() if "default" not in one}
+    kinds = {"string": "string", "bool": "boolean", "number": "number", "list(string)": "array"}
+    for name, one in variables.items():  # types that Resource Manager knows, and no others
+        shown = schema["variables"][name]
+        kind = kinds[re.sub(r"[${}\"]", "", one["type"])]
+        assert shown["type"] == kind or (kind == "string" and shown["type"].startswith("oci:")), name
+        assert shown["description"] == one["description"].strip('"'), name
 
 
 def test_the_example_gives_what_is_required() -> None:
@@ -200,14 +220,25 @@ def test_the_files_are_formatted(tmp_path: Path) -> None:
         ("vcn_cidr=10.0.0.0/25", False),
         ('allowed_targets=["http://[::1]:80","*.example.com:8443"]', True),
         ('allowed_targets=["erp.example.com/path"]', False),
-        ('settings={FAN_OUT="4"}', True),
-        ('settings={VAULT_OCID="x"}', False),
-        ('memory_in_mbs={"store-data"="100","process-data"="512"}', False),
+        ('settings=["FAN_OUT=4","ERROR_MAPPING="]', True),
+        ('settings=["VAULT_OCID=x"]', False),
+        ('settings=["FAN_OUT"]', False),
+        ("store_data_memory_in_mbs=100", False),
+        ("token_keys_url=http://idcs.example.com/jwk", False),
+        ("stream_ocid=orders", False),
+        ("stream_partitions=1.5", False),
+        ("alarm_failures=-1", False),
+        ("archive_delete_after_days=0.5", False),
+        ("archive_delete_after_days=365", True),
+        ('target_networks=["10.20.0.0/16"]', True),
+        ('target_networks=["10.20.0.0"]', False),
+        ("vcn_ocid=ocid1.subnet.oc1..x", False),
         ("caller_header=authorization", False),
         ("rate_limit=0.5", False),
         ("log_retention_days=31", False),
         ("archive_after_days=0", False),
-        ('rules=[{name="large",filter="payload.amount > `100`"}]', True),
+        ('rules=[{"name": "large", "filter": "payload.amount > `100`"}]', True),
+        ('rules={"name": "large"}', False),
     ],
 )
 def test_variables_are_held_to_their_rules(tmp_path: Path, value: str, is_good: bool) -> None:
