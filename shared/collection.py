@@ -3,13 +3,13 @@
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from shared import jsontext
 from shared.database import CollectionSpec, Database, Taken
 from shared.errors import DependencyDown
-from shared.indexes import DUE, ascending, indexes, member, text
+from shared.indexes import DUE, FAILED, LATELY, ascending, indexes, member, text
 from shared.notes import find, replaced
 from shared.record import FILTERED, MACHINERY, PARTITIONS, SUCCESS, Document, id_at, timestamp
 from shared.tallies import Tallies
@@ -19,6 +19,8 @@ _PAGE_BYTES = 16 * 1024 * 1024
 _MOST_VALUES = 50  # of codes, streams or targets in a report
 _SAMPLE = 256  # of records read at once in some lanes or at some places
 _LOWEST = "-1"  # sorts before every time and id
+_MILLISECOND = timedelta(milliseconds=1)
+SEARCHED = 10_000  # failures that a filter of the report looks at
 
 
 @dataclass(frozen=True)
@@ -72,6 +74,26 @@ class Selection:
         elif self.without_targets:
             found[member("target")] = {"$nin": list(self.without_targets)}
         return found
+
+
+@dataclass(frozen=True)
+class Search:
+    """Which failures a report shows: QBE conditions, and the times between which they were stored."""
+
+    conditions: Mapping[str, Any] = field(default_factory=dict)
+    since: datetime | None = None
+    until: datetime | None = None
+
+    @property
+    def order(self) -> str:
+        """The indexed member of the machinery by which failures are looked at."""
+        return LATELY if self.since is None and self.until is None else FAILED
+
+    @property
+    def bounds(self) -> dict[str, str]:
+        """Bounds of that member: ids tell the millisecond in which their records were stored."""
+        bounds = {"$gt": _LOWEST if self.since is None else id_at(self.since - _MILLISECOND)}
+        return bounds if self.until is None else {**bounds, "$lt": id_at(self.until + _MILLISECOND)}
 
 
 def due(moment: datetime) -> Selection:
@@ -247,14 +269,27 @@ class Records:
                 operation = operation.filter(selection.conditions_at())
             return int(operation.count())
 
-    def latest_failures(self, conditions: Mapping[str, Any] | None, limit: int) -> list[Document]:
-        """Return failed records, those first whose last attempt is the latest."""
-        place = member("lately")
-        order = [ascending("lately") | {"order": "desc"}]
-        query = {"$query": {place: {"$gt": _LOWEST}, **(conditions or {})}, "$orderby": order}
+    def latest_failures(self, search: "Search", limit: int) -> tuple[list[Document], bool]:
+        """Return failed records, the latest first, and whether every failure was looked at.
+
+        Without times the latest attempt comes first, with times the record stored last. At most SEARCHED
+        failures are looked at, so that a filter which matches few of a million costs no more than that.
+        """
+        order = [ascending(search.order) | {"order": "desc"}]
+        place = member(search.order)
         with self._database.collection(self._spec) as collection:
-            found = collection.find().filter(query).limit(limit).fetchArraySize(min(limit, _FETCH))
-            return [stored.document for stored in _up_to_bytes(found.getCursor())]
+
+            def found(bounds: Mapping[str, str], conditions: Mapping[str, Any]) -> Any:
+                query = {"$query": {**conditions, place: bounds}, "$orderby": order}
+                return collection.find().filter(query)
+
+            bounds = dict(search.bounds)
+            beyond = found(bounds, {}).skip(SEARCHED).limit(1).getDocuments() if search.conditions else []
+            if beyond:
+                bounds["$gte"] = str(beyond[0].getContent()[MACHINERY][search.order])
+                del bounds["$gt"]
+            cursor = found(bounds, search.conditions).limit(limit).fetchArraySize(min(limit, _FETCH))
+            return [stored.document for stored in _up_to_bytes(cursor.getCursor())], not beyond
 
     def failures_by(self, path: str) -> dict[str, int]:
         """Count failed records by an indexed text member: two queries for each value that occurs."""

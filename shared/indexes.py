@@ -7,6 +7,7 @@ from shared.record import MACHINERY
 DUE = "due"
 FAILED = "failed"
 REPLAY = "replay"
+LATELY = "lately"
 
 _LENGTHS = {
     DUE: 64,  # a time and an id: 27 + 1 + 36 characters
@@ -18,7 +19,7 @@ _LENGTHS = {
     "target": 270,  # a DNS name of 253 characters, or an address, and a port
     "code": 20,
     "at": 270,
-    "lately": 27,
+    LATELY: 27,
     "secret": 200,
     "ingest": 72,  # a digest, a hyphen, a place
 }
@@ -53,7 +54,7 @@ def indexes(name: str) -> tuple[dict[str, Any], ...]:
         _index(f"{name}_stream", text("error_stream", 256), _machine_text(FAILED)),
         _index(f"{name}_code", _machine_text("code"), _machine_text(FAILED)),
         _index(f"{name}_at", _machine_text("at"), _machine_text(FAILED)),
-        _index(f"{name}_lately", _machine_text("lately")),
+        _index(f"{name}_lately", _machine_text(LATELY)),
         _index(f"{name}_needing", _machine_text("secret")),
         _index(f"{name}_naming", text("vaultSecretName", 200), text("id", 36)),
     )

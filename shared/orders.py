@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import Any
 
 from shared import jsontext
-from shared.collection import Selection, due
+from shared.collection import Search, Selection, due
 from shared.errors import MOST_NAMED, Fault, Invalid, NotJson
 from shared.indexes import FAILED, REPLAY
 from shared.record import INVALID, timestamp
@@ -104,15 +104,16 @@ def _retry_selection(reader: "_Reader", settings: Settings) -> Selection:
     )
 
 
-def report_conditions(query: Mapping[str, str]) -> dict[str, Any]:
-    """Read which of the latest failures the report shall show: members of `/process/retry`, in a query."""
+def report_search(query: Mapping[str, str]) -> Search:
+    """Read which failures the report shall show: members of `/process/retry`, in a query."""
     reader = _Reader(query)
     reader.refuse_unknown(REPORT_MEMBERS)
     codes = reader.read("retryCodes", status_codes)
     conditions = [{"datasync.code": {"$in": sorted(codes)}}] if codes else []
     conditions += _filters(reader)
+    since, until = (reader.read(name, _time) for name in ("from", "to"))
     reader.finish()
-    return {"$and": conditions} if conditions else {}
+    return Search({"$and": conditions} if conditions else {}, since, until)
 
 
 def _filters(reader: "_Reader") -> list[dict[str, Any]]:
@@ -226,10 +227,14 @@ def _offset(value: Any) -> str:
 
 
 def _moment(value: Any) -> str:
+    return timestamp(_time(value))
+
+
+def _time(value: Any) -> datetime:
     try:
         moment = datetime.fromisoformat(value) if isinstance(value, str) else None
         if moment is not None and moment.tzinfo is not None:
-            return timestamp(moment)
+            return moment.astimezone(UTC)
     except (ValueError, OverflowError):
         pass
     raise ValueError("must be a time with its zone, such as 2026-11-23T21:00:00Z (RFC 3339)")

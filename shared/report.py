@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from shared import record, tallies
-from shared.collection import Records, Selection, due
+from shared.collection import SEARCHED, Records, Search, Selection, due
 from shared.indexes import DUE, FAILED, REPLAY
 from shared.leases import LeaseTable
 from shared.notes import Notes
@@ -24,20 +24,22 @@ class Report:
         self._notes = notes
         self._with_payloads = with_payloads
 
-    def read(self, conditions: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    def read(self, search: Search | None = None) -> dict[str, Any]:
         """Return the report, whose cost has a bound: see `tests/contract/test_record_queries.py`.
 
-        `conditions` choose among the latest failures. The counts are read one after another: while records
+        `search` chooses among the latest failures. The counts are read one after another: while records
         arrive they need not add up to the last one.
         """
         now = datetime.now(UTC)
         notes = self._notes.all()
+        latest, all_searched = self._records.latest_failures(search or Search(), LATEST)
         return {
             "time": timestamp(now),
             **self._counted(now, tallies.finished(notes)),
             "lastDay": tallies.last_day(notes, now),
             **self._work(now),
-            "latestFailures": [self._shown(one) for one in self._records.latest_failures(conditions, LATEST)],
+            "latestFailures": [self._shown(one) for one in latest],
+            "failuresSearched": None if all_searched else SEARCHED,
         }
 
     def _counted(self, now: datetime, finished: Mapping[str, int]) -> dict[str, Any]:

@@ -18,8 +18,8 @@ async def _handle(request: edge.Request) -> replies.Reply:
         case [] if request.method == "GET":
             if request.prefers_html():
                 return page()
-            conditions = orders.report_conditions(request.query)
-            return replies.ok(await delivery.blocking(composition.report().read, conditions))
+            search = orders.report_search(request.query)
+            return replies.ok(await delivery.blocking(composition.report().read, search))
         case []:
             request.expect_method("POST", "GET")
             request.expect_json()

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +10,8 @@ import oracledb
 import pytest
 
 import local.soda
-from shared import record
-from shared.collection import Records, Selection, due
+from shared import collection, record
+from shared.collection import Records, Search, Selection, due
 from shared.database import Database
 from shared.indexes import FAILED, REPLAY
 from shared.leases import LeaseTable
@@ -83,10 +83,13 @@ def questions(records: Records) -> Iterator[tuple[str, Callable[[], Any]]]:
     yield "failed", lambda: records.count(Selection(FAILED))
     yield "blocks", lambda: records.holding_back([record.lane(MEMBERS)])
     yield "id", lambda: records.get("nobody")
-    yield "lately", lambda: records.latest_failures(None, 10)
+    some = {"$and": [{"streamKey": {"$eq": "k"}}]}
+    yield "lately", lambda: records.latest_failures(Search(some), 10)
+    yield "failed", lambda: records.latest_failures(Search(some, since=NOW, until=moment), 10)
+    yield "lately", lambda: records.latest_failures(Search(), 10)
 
 
-@pytest.mark.parametrize("number", range(15))
+@pytest.mark.parametrize("number", range(17))
 def test_a_query_reads_its_index(records: Records, plans: list[str], number: int) -> None:
     index, ask = list(questions(records))[number]
     ask()
@@ -131,6 +134,38 @@ def test_the_report_asks_a_bounded_number_of_queries(
     report = Report(records, leases, Notes(database, "datasync_collection")).read()
     assert [len(counts) for counts in report["failed"].values()] == [50, 50, 50]
     assert len(plans) <= 3 * (8 + 2 * 50 * 1.5)  # getDocuments is seen twice: it uses a cursor
+
+
+def test_a_filter_looks_at_a_bounded_number_of_failures(
+    monkeypatch: pytest.MonkeyPatch, records: Records
+) -> None:
+    monkeypatch.setattr(collection, "SEARCHED", 10)
+    documents = [
+        record.stored(MEMBERS | {"streamKey": "early"}, 1),
+        *(record.stored(MEMBERS, 1) for _ in "ab"),
+    ]
+    records.insert(documents)
+    early = documents[0]["id"]
+    for one in records.with_ids([document["id"] for document in documents]):
+        moment = NOW + timedelta(seconds=1 + (one.document["id"] != early))
+        after = record.failed(one.document, Failure(404, "why", "unrecoverable", None), moment)
+        records.write([(one, after)])
+    of_key = {"$and": [{"streamKey": {"$eq": "early"}}]}
+
+    def found(search: Search) -> tuple[list[str], bool]:
+        shown, is_all = records.latest_failures(search, 50)
+        return [document["id"] for document in shown], is_all
+
+    assert found(Search(of_key)) == ([early], False)  # the third of 43
+    assert found(Search()) == (found(Search())[0], True)
+    assert len(found(Search())[0]) == 43
+    monkeypatch.setattr(collection, "SEARCHED", 2)
+    assert found(Search(of_key)) == ([early], False)  # the last that is looked at
+    monkeypatch.setattr(collection, "SEARCHED", 1)
+    assert found(Search(of_key)) == ([], False)
+    monkeypatch.setattr(collection, "SEARCHED", 3)
+    stored = datetime.fromisoformat(documents[0]["createdDate"])
+    assert found(Search(of_key, since=stored, until=stored)) == ([early], True)
 
 
 def test_a_lease_is_found_by_its_index(database: Database, records: Records, plans: list[str]) -> None:
