@@ -13,9 +13,10 @@ from local.identity import TOPIC_OCID
 from local.oci_services.journal import Journal
 from shared import telemetry
 from shared.metrics import METRICS
-from tests.end_to_end.bundle import Bundle, running
+from shared.notices import _message
+from tests.end_to_end.bundle import ROOT, Bundle, running
 
-README = (Path(__file__).resolve().parents[2] / "README.md").read_text()
+README = (ROOT / "README.md").read_text()
 
 
 @pytest.fixture(scope="module")
@@ -141,3 +142,23 @@ def test_the_readme_names_every_metric_and_log_member() -> None:
     table = dict(re.findall(r"^\| `(\w+)` \| (.+?) \|$", README, re.MULTILINE))
     for name, meaning in (METRICS | telemetry.LINE | telemetry.EVENT).items():
         assert table.get(name) == meaning, name
+
+
+def test_the_readme_shows_a_message_as_it_is() -> None:
+    news = {
+        "failed": 3,
+        "dead": 1,
+        "calls": 2,
+        "reasons": {"404 at erp.example.com:443": 1, "503 at erp.example.com:443": 2},
+    }
+    title, body = _message(news, "01KB3R6PQK1BT0G58ZJ0013X5V", "datasync_collection")
+    assert f"```text\n{title}\n\n{body}\n```" in README
+
+
+def test_the_readme_names_every_alarm() -> None:
+    text = (ROOT / "terraform/observability.tf").read_text()
+    made = re.findall(
+        r'^    "([a-z-]+)" = \{.*?severity  = "(\w+)"\n\s+body      = "(.*?)"\n', text, re.M | re.S
+    )
+    assert len(made) == text.count("severity  = ")
+    assert re.findall(r"^\| `([a-z-]+)` \| ([A-Z]+) \| (.+) \|$", README, re.MULTILINE) == made
