@@ -7,6 +7,14 @@ resource "oci_artifacts_container_repository" "this" {
   freeform_tags  = local.tags
 }
 
+resource "oci_apm_apm_domain" "this" {
+  count          = var.tracing ? 1 : 0
+  compartment_id = var.compartment_ocid
+  display_name   = var.name
+  description    = "Traces of OCI Data Sync"
+  freeform_tags  = local.tags
+}
+
 resource "oci_functions_application" "this" {
   compartment_id             = var.compartment_ocid
   display_name               = var.name
@@ -14,6 +22,7 @@ resource "oci_functions_application" "this" {
   subnet_ids                 = [local.private_subnet]
   network_security_group_ids = [local.groups["functions"]]
   freeform_tags              = local.tags
+  depends_on                 = [oci_identity_policy.tracing]
 
   # Read by both functions; 4 KB in all [OCI Functions, limits], which a test holds.
   config = merge(local.settings, {
@@ -33,7 +42,7 @@ resource "oci_functions_application" "this" {
   })
 
   dynamic "trace_config" {
-    for_each = var.apm_domain_ocid == null ? [] : [var.apm_domain_ocid]
+    for_each = oci_apm_apm_domain.this[*].id
     content {
       domain_id  = trace_config.value
       is_enabled = true
@@ -57,7 +66,7 @@ resource "oci_functions_function" "this" {
   }
 
   dynamic "trace_config" {
-    for_each = var.apm_domain_ocid == null ? [] : [1]
+    for_each = var.tracing ? [1] : []
     content {
       is_enabled = true
     }

@@ -1,6 +1,6 @@
 # Who may do what. Each function has a dynamic group of its own, so that store-data can't read what others keep,
 # and process-data can't make secrets. Every statement names its target, where the service offers a variable for
-# it: a topic has none, nor has a list of secrets.
+# it: a topic has none, nor has an APM domain or a list of secrets.
 
 locals {
   store_group   = "${var.name}-store-data"
@@ -75,6 +75,17 @@ resource "oci_identity_policy" "object_storage" {
     "allow service objectstorage-${var.region} to manage object-family ${local.here} where all {target.bucket.name = '${var.name}-archive', any {request.permission = 'BUCKET_INSPECT', request.permission = 'BUCKET_READ', request.permission = 'OBJECT_INSPECT', request.permission = 'OBJECT_UPDATE_TIER', request.permission = 'OBJECT_DELETE', request.permission = 'OBJECT_VERSION_DELETE'}}",
     "allow service objectstorage-${var.region} to use keys ${local.here} where target.key.id = '${oci_kms_key.this["system"].id}'",
   ]
+}
+
+# The Functions service itself writes the traces.
+resource "oci_identity_policy" "tracing" {
+  count          = var.tracing ? 1 : 0
+  provider       = oci.home
+  compartment_id = var.compartment_ocid
+  name           = "${var.name}-tracing"
+  description    = "What the Functions service needs to trace OCI Data Sync"
+  freeform_tags  = local.tags
+  statements     = ["allow service faas to use apm-domains ${local.here}"]
 }
 
 resource "oci_identity_dynamic_group" "this" {

@@ -402,15 +402,10 @@ variable "log_retention_days" {
   }
 }
 
-variable "apm_domain_ocid" {
-  description = "An APM domain for traces of the functions; null for none."
-  type        = string
-  default     = null
-
-  validation {
-    condition     = var.apm_domain_ocid == null || can(regex("^ocid1\\.apmdomain\\.", var.apm_domain_ocid))
-    error_message = "Give an OCID that begins with ocid1.apmdomain, or null."
-  }
+variable "tracing" {
+  description = "Whether calls are traced, in an APM domain that is made for it, and their traces go on to the targets."
+  type        = bool
+  default     = false
 }
 
 variable "stream_ocid" {

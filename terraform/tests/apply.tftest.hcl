@@ -175,6 +175,19 @@ run "a_stream_of_its_own" {
   }
 }
 
+run "traces" {
+  command = apply
+
+  variables {
+    tracing = true
+  }
+
+  assert {
+    condition     = one(oci_functions_application.this.trace_config).domain_id == one(oci_apm_apm_domain.this).id && one(oci_functions_function.this["process-data"].trace_config).is_enabled
+    error_message = "Both functions are traced, in the domain that was made."
+  }
+}
+
 run "two_streams" {
   command = plan
 
