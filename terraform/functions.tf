@@ -57,7 +57,7 @@ resource "oci_functions_function" "this" {
   image                            = "${local.registry}/${oci_artifacts_container_repository.this[each.key].display_name}:${var.image_tag}"
   memory_in_mbs                    = each.key == "process-data" ? var.process_data_memory_in_mbs : var.store_data_memory_in_mbs
   timeout_in_seconds               = each.key == "process-data" ? 300 : 30
-  detached_mode_timeout_in_seconds = 300
+  detached_mode_timeout_in_seconds = each.key == "process-data" ? 3600 : 300 # maintenance may take long
   freeform_tags                    = local.tags
 
   provisioned_concurrency_config {

@@ -73,7 +73,7 @@ resource "oci_monitoring_alarm" "this" {
   body                         = each.value.body
   destinations                 = [oci_ons_notification_topic.operators.id]
   repeat_notification_duration = "PT1H"
-  pending_duration             = "PT5M"
+  pending_duration             = "PT1M" # what happened once is seen once: it would not last for longer
   message_format               = "ONS_OPTIMIZED"
   is_enabled                   = true
   freeform_tags                = local.tags

@@ -10,7 +10,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from tests.benchmark import counting, delivering, draining, drawing, finding, storing
+from tests.benchmark import archiving, counting, delivering, draining, drawing, finding, storing
 
 RESULTS = Path(__file__).parent / "results"
 
@@ -35,6 +35,8 @@ def main() -> None:
     _show("Draining at 100 ms, 32 in flight in each process", draining.table(results["draining"]))
     results["finding"] = finding.measure(10_000 if quick else 1_000_000)
     _show("The next page", finding.table(results["finding"]))
+    results["archiving"] = archiving.measure(5_000 if quick else 100_000)
+    _show("Maintenance while others store and deliver", archiving.table(results["archiving"]))
     if not quick:
         RESULTS.mkdir(exist_ok=True)
         (RESULTS / "results.json").write_text(json.dumps(results, indent=1) + "\n")
