@@ -35,7 +35,7 @@ class _Parts:
         self.database = Database(settings.database_dsn, settings.database_user, password)
         self.notes = Notes(self.database, settings.collection)
         self.records = Records(self.database, settings.collection)
-        self.vault = TokenVault(self.clients, settings)
+        self.vault = TokenVault(self.clients, settings, self.notes)
 
 
 @functools.cache

@@ -28,7 +28,6 @@ log = logging.getLogger(__name__)
 
 BATCH = 500
 _NAME = "archive"
-_LEAVING = "leaving"  # the secrets whose deletion was ours
 _NEEDED_SECONDS = 20.0  # for a batch; with less left none is begun
 _LEASE_SECONDS = 10.0  # how long a run waits for partitions that others work on
 
@@ -196,27 +195,22 @@ class Maintenance:
         if not self.settings.secrets_unused_after:
             return
         since = self._cutoff(self.settings.secrets_unused_after)
-        kept = self.vault.kept()
-        ours = set(self.notes.read(_LEAVING).get("ids", ()))
-        for secret in kept:
+        for secret in self.vault.kept():
             if time.monotonic() > deadline - _NEEDED_SECONDS:
                 done.endOfWork = False
                 return
             is_needed = self.records.names_secret(secret.name, since)
-            if secret.is_leaving and is_needed and secret.ocid in ours:
+            if secret.is_ours and is_needed:
                 done.secretsKept += 1
                 if not dry_run:
                     self.vault.take_deletion_back(secret)
             elif not secret.is_leaving and not is_needed and secret.created < since:
                 done.secretsDeleted += 1
                 if not dry_run:
-                    self._delete(secret, since, {one.ocid for one in kept})
+                    self._delete(secret, since)
 
-    def _delete(self, secret: KeptSecret, since: datetime, known: set[str]) -> None:
-        """Note that a deletion is ours, and schedule it; look again for a record stored in this moment."""
-        self.notes.change(
-            _LEAVING, lambda note: {"ids": sorted({secret.ocid, *known.intersection(note.get("ids", ()))})}
-        )
+    def _delete(self, secret: KeptSecret, since: datetime) -> None:
+        """Schedule a deletion; look again for a record that was stored in this moment."""
         self.vault.delete(secret)
         if self.records.names_secret(secret.name, since):
             self.vault.take_deletion_back(secret)

@@ -5,17 +5,21 @@ import hmac
 import time
 import uuid
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from shared import credentials
 from shared.errors import Conflict, DependencyDown
+from shared.notes import Notes
 from shared.oci_clients import OciClients, Refused
 from shared.settings import Settings
 
 _CACHED_SECONDS = 300.0
 _MISSING_SECONDS = 15.0  # how long a name that isn't there is not asked for again
 _BEING_DELETED = ("SCHEDULING_DELETION", "PENDING_DELETION", "DELETING")  # they still hold their names
+_LEAVING = "leaving"  # the note with the secrets whose deletion is ours
 _TAGS = {"managed-by": "oci-data-sync"}
 _DELETION_DAYS = 7
 _WAIT_FOR_ACTIVE = (0.1, 0.2, 0.4, 0.8, 1.6)  # seconds between looks at a secret that is being created
@@ -34,20 +38,31 @@ def read_secret(clients: OciClients, ocid: str) -> str:
 
 @dataclass(frozen=True)
 class KeptSecret:
-    """A secret that store-data has made: its `vaultSecretName`, and whether it is on its way out."""
+    """A secret that store-data has made; whether it is on its way out, and whether it was we who said so.
+
+    An operator's deletion stands: the token may have become known to others.
+    """
 
     ocid: str
     name: str
     created: datetime
-    is_leaving: bool
+    is_leaving: bool = False
+    is_ours: bool = False
 
 
 class TokenVault:
     """The tokens of one vault, under the configured prefix and never outside it."""
 
-    def __init__(self, clients: OciClients, settings: Settings, clock: Callable[[], float] = time.monotonic):
+    def __init__(
+        self,
+        clients: OciClients,
+        settings: Settings,
+        notes: Notes,
+        clock: Callable[[], float] = time.monotonic,
+    ):
         self._clients = clients
         self._settings = settings
+        self._notes = notes
         self._clock = clock
         self._cache: dict[str, tuple[str | None, float]] = {}
 
@@ -85,12 +100,15 @@ class TokenVault:
             raise DependencyDown(
                 f"Vault refused ({error.status}) to list secrets; the operator checks the policies."
             ) from None
+        leaving = {one.id for one in found if one.lifecycle_state in _BEING_DELETED}
+        ours = self._noted(lambda ids: ids & leaving)
         return [
             KeptSecret(
                 one.id,
                 one.secret_name.removeprefix(prefix),
                 one.time_created,
-                one.lifecycle_state in _BEING_DELETED,
+                one.id in leaving,
+                one.id in ours,
             )
             for one in found
             if one.secret_name.startswith(prefix)
@@ -103,6 +121,7 @@ class TokenVault:
         """Schedule a secret's deletion, a week ahead; until then it can be taken back."""
         from oci.vault.models import ScheduleSecretDeletionDetails
 
+        self._noted(lambda ids: ids | {secret.ocid})
         moment = datetime.now(UTC) + timedelta(days=_DELETION_DAYS)
         details = ScheduleSecretDeletionDetails(time_of_deletion=moment)
         self._clients.call("vault", "VaultsClient", "schedule_secret_deletion", secret.ocid, details)
@@ -111,7 +130,16 @@ class TokenVault:
     def take_deletion_back(self, secret: KeptSecret) -> None:
         """Keep a secret after all."""
         self._clients.call("vault", "VaultsClient", "cancel_secret_deletion", secret.ocid)
+        self._noted(lambda ids: ids - {secret.ocid})
         self._cache.pop(secret.name, None)
+
+    def _noted(self, change: Callable[[set[str]], set[str]]) -> set[str]:
+        """Change which secrets' deletion is ours, and return which it is."""
+        known = set(self._notes.read(_LEAVING).get("ids", ()))
+        if change(known) == known:
+            return known
+        note = self._notes.change(_LEAVING, lambda note: {"ids": sorted(change(set(note.get("ids", ()))))})
+        return set(note["ids"] if note else ())
 
     def _fresh(self, name: str) -> tuple[str | None, float] | None:
         cached = self._cache.get(name)
@@ -163,26 +191,34 @@ class TokenVault:
         return token
 
     def _created_by_another(self, name: str) -> str:
-        """Return the token of a secret that somebody else has made meanwhile, as soon as it can be read."""
+        """Return the token of a secret that is there already, as soon as it can be read."""
         for pause in (*_WAIT_FOR_ACTIVE, None):
             value = self._read(name)
             if value is not None:
                 return value
-            state = self._state(name)
-            if state in _BEING_DELETED:
-                raise Conflict(
-                    f"The secret of vaultSecretName {name!r} is scheduled for deletion. Use a new name;"
-                    " an operator can also cancel the deletion."
-                )
+            found = self._found(name)
+            if found and found.lifecycle_state in _BEING_DELETED:
+                self._revive(KeptSecret(found.id, name, found.time_created))
             if pause is not None:
                 time.sleep(pause)
+        state = found.lifecycle_state if found else "nothing of it"
         raise DependencyDown(
-            f"The secret of vaultSecretName {name!r} can't be read (Vault says {state or 'nothing of it'});"
-            " repeat later, or use a new name."
+            f"The secret of vaultSecretName {name!r} can't be read (Vault says {state}); repeat later, or use"
+            " a new name."
         )
 
-    def _state(self, name: str) -> str | None:
-        """Return a secret's lifecycle state (OCI Vault API, SecretSummary); None where there is none."""
+    def _revive(self, secret: KeptSecret) -> None:
+        """Take back the deletion of a secret that is in use again; Conflict where it was the operator's."""
+        if secret.ocid not in self._noted(set):
+            raise Conflict(
+                f"The secret of vaultSecretName {secret.name!r} is scheduled for deletion. Use a new name;"
+                " an operator can also cancel the deletion."
+            )
+        with suppress(Refused):  # somebody else takes it back in this moment
+            self.take_deletion_back(secret)
+
+    def _found(self, name: str) -> Any:
+        """Return what Vault lists of a name (OCI Vault API, SecretSummary); None where that is nothing."""
         try:
             found = self._clients.call(
                 "vault",
@@ -194,7 +230,7 @@ class TokenVault:
             )
         except Refused:
             return None
-        return found[0].lifecycle_state if found else None
+        return found[0] if found else None
 
     def _remember(self, name: str, value: str | None) -> None:
         seconds = _MISSING_SECONDS if value is None else _CACHED_SECONDS

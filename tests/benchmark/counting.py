@@ -73,14 +73,15 @@ def _counted(configuration: dict[str, str], home: Path, limit: int) -> tuple[int
     database = Database(settings.database_dsn, "", str)
     with _environment(identity.environment(home)):
         clients = OciClients(settings.oci_service_endpoint)
+        notes = Notes(database, settings.collection)
         delivery = Delivery(
             settings,
             Records(database, settings.collection),
-            TokenVault(clients, settings),
+            TokenVault(clients, settings, notes),
             LeaseTable(database, settings.collection, settings.lease),
             FanOut(clients, ""),
             Metrics(clients, settings),
-            Notices(clients, Notes(database, settings.collection), settings),
+            Notices(clients, notes, settings),
             SigningKeys(clients, settings),
         )
         body = b'{"noOfMessagesToProcess": %d}' % limit

@@ -176,6 +176,22 @@ def test_a_deletion_is_taken_back_where_a_record_came_meanwhile(aged: Bundle) ->
     assert len(aged.received("/ok")) == 2
 
 
+def test_a_source_that_comes_back_has_its_name_again(tmp_path: Path) -> None:
+    """After so long a pause that its token was on its way out; only with that token."""
+    with running(tmp_path / "home", **AT_ONCE) as bundle:
+        bundle.stored("/ok", TOKEN, vaultSecretName="monthly")
+        bundle.process()
+        time.sleep(0.1)
+        assert bundle.maintain()["secretsDeleted"] == 1
+    with running(tmp_path / "home", **AT_ONCE) as bundle:  # no process knows the token any more
+        body = bundle.record("/ok", vaultSecretName="monthly")
+        assert bundle.call("POST", "/store", body, Authorization="Bearer another").status_code == 409
+        bundle.stored("/ok", TOKEN, vaultSecretName="monthly")
+        assert vault(bundle) == {"datasync-monthly": "ACTIVE"}
+        bundle.process()
+        assert bundle.received()[-1]["header"]["authorization"] == TOKEN
+
+
 def test_through_the_gateway_nobody_maintains(aged: Bundle) -> None:
     aged.stored("/ok")
     aged.process()

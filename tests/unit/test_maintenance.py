@@ -13,7 +13,7 @@ from shared.collection import Records as Collection
 from shared.database import Database
 from shared.leases import LeaseTable
 from shared.maintenance import Maintenance
-from shared.notes import Notes as RealNotes
+from shared.notes import Notes
 from shared.record import Failure
 from shared.settings import Settings
 from shared.vault import KeptSecret
@@ -52,38 +52,17 @@ class Records:
         return self.answers.pop(0)
 
 
-@dataclass
-class Notes:
-    """Notes in memory."""
-
-    content: dict[str, Any]
-
-    def read(self, name: str) -> dict[str, Any]:
-        return self.content
-
-    def change(self, name: str, change: Any) -> None:
-        self.content = change(self.content)
-
-
-def run(
-    secret: KeptSecret,
-    answers: list[bool],
-    *,
-    ours: tuple[str, ...] = (),
-    dry_run: bool = False,
-    **config: str,
-) -> Any:
-    vault, records, notes = Vault([secret]), Records(answers), Notes({"ids": ours})
+def run(secret: KeptSecret, answers: list[bool], *, dry_run: bool = False, **config: str) -> Any:
+    vault, records = Vault([secret]), Records(answers)
     settings = Settings.from_config(CONFIG | {"EXPIRE_AFTER": "0s"} | config)
-    work = Maintenance(settings, records, None, notes, vault, None, NOW)  # type: ignore[arg-type]  # not called
+    work = Maintenance(settings, records, None, None, vault, None, NOW)  # type: ignore[arg-type]  # not called
     done = work.run(time.monotonic() + 60, dry_run=dry_run)
-    assert ("delete", secret.name) not in vault.calls or notes.content["ids"] == [secret.ocid]
     assert all(since == NOW - timedelta(days=30) for since in records.since)
     return vault.calls, done["secretsDeleted"], done["secretsKept"]
 
 
-def secret(created: datetime, *, leaving: bool = False) -> KeptSecret:
-    return KeptSecret("ocid1", "erp", created, leaving)
+def secret(created: datetime, *, leaving: bool = False, ours: bool = False) -> KeptSecret:
+    return KeptSecret("ocid1", "erp", created, leaving or ours, ours)
 
 
 def test_an_idle_token_is_deleted() -> None:
@@ -100,8 +79,8 @@ def test_a_record_that_comes_between_look_and_deletion_takes_it_back() -> None:
 
 
 def test_one_on_its_way_out_is_kept_where_it_is_needed_again() -> None:
-    assert run(secret(OLD, leaving=True), [True], ours=("ocid1",)) == ([("keep", "erp")], 0, 1)
-    assert run(secret(OLD, leaving=True), [False], ours=("ocid1",)) == ([], 0, 0)
+    assert run(secret(OLD, ours=True), [True]) == ([("keep", "erp")], 0, 1)
+    assert run(secret(OLD, ours=True), [False]) == ([], 0, 0)
 
 
 def test_a_deletion_that_an_operator_scheduled_stands() -> None:
@@ -110,7 +89,7 @@ def test_a_deletion_that_an_operator_scheduled_stands() -> None:
 
 def test_a_dry_run_and_a_zero_change_nothing() -> None:
     assert run(secret(OLD), [False], dry_run=True) == ([], 1, 0)
-    assert run(secret(OLD, leaving=True), [True], ours=("ocid1",), dry_run=True) == ([], 0, 1)
+    assert run(secret(OLD, ours=True), [True], dry_run=True) == ([], 0, 1)
     assert run(secret(OLD), [], SECRETS_UNUSED_AFTER="0s") == ([], 0, 0)
 
 
@@ -136,7 +115,7 @@ def work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Maintenance:
         "ARCHIVE_AFTER": "1ms",
     }
     settings = Settings.from_config(CONFIG | ages)
-    leases, notes = LeaseTable(database, "c", 60), RealNotes(database, "c")
+    leases, notes = LeaseTable(database, "c", 60), Notes(database, "c")
     later = datetime.now(UTC) + timedelta(hours=1)
     return Maintenance(settings, Collection(database, "c"), leases, notes, Vault([]), Archived(), later)  # type: ignore[arg-type]  # as above
 

@@ -16,6 +16,20 @@ TOKEN, OTHER = "Bearer s3cret-1", "Bearer s3cret-2"
 SETTINGS = Settings("sqlite:", "ocid1.vault", "ocid1.key", "ocid1.compartment", secret_prefix="team-")
 
 
+class Notes:
+    """Notes in memory."""
+
+    def __init__(self) -> None:
+        self.content: dict[str, Any] = {}
+
+    def read(self, _name: str) -> dict[str, Any]:
+        return self.content
+
+    def change(self, _name: str, change: Any) -> dict[str, Any]:
+        self.content = change(self.content)
+        return self.content
+
+
 class FakeVault(OciClients):
     """Vault and Secrets, as the SDK's clients show them: secrets by their full names, and what went wrong."""
 
@@ -26,6 +40,8 @@ class FakeVault(OciClients):
         self.on_create: Exception | None = None
         self.states: list[str] = []
         self.appears: list[str | None] = []  # what reads find after a create that came second
+        self.notes = Notes()
+        self.cancelled: list[str] = []
         self.reads: list[str] = []
         self.creates: list[Any] = []
 
@@ -38,7 +54,12 @@ class FakeVault(OciClients):
             case "vault", "VaultsClient", "list_secrets":
                 assert (arguments, options["vault_id"]) == (("ocid1.compartment",), "ocid1.vault")
                 assert options["name"] == "team-erp"
-                return [SimpleNamespace(lifecycle_state=state) for state in self.states]
+                return [
+                    SimpleNamespace(id="ocid1.erp", lifecycle_state=state, time_created=None)
+                    for state in self.states
+                ]
+            case "vault", "VaultsClient", "cancel_secret_deletion":
+                return self.cancelled.append(*arguments)
         raise AssertionError(f"{service} has no such operation: {operation}")
 
     def _read(self, name: str, vault: str) -> Any:
@@ -90,7 +111,7 @@ def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 
 
 def tokens(fake: FakeVault, clock: Clock | None = None) -> TokenVault:
-    return TokenVault(fake, SETTINGS, clock or Clock())
+    return TokenVault(fake, SETTINGS, fake.notes, clock or Clock())  # type: ignore[arg-type]  # notes in memory
 
 
 def test_a_token_is_read_once_while_it_is_fresh() -> None:
@@ -257,6 +278,15 @@ def test_a_name_whose_secret_is_being_deleted_is_told_at_once(state: str, pauses
     with pytest.raises(Conflict, match="scheduled for deletion"):
         tokens(fake).claim("erp", TOKEN)
     assert pauses == []
+
+
+def test_a_name_whose_deletion_was_ours_is_in_use_again(pauses: list[float]) -> None:
+    fake = FakeVault()
+    fake.on_create, fake.states, fake.appears = Refused(409), ["PENDING_DELETION"], [None, TOKEN]
+    fake.notes.content = {"ids": ["ocid1.erp", "ocid1.other"]}
+    tokens(fake).claim("erp", TOKEN)
+    assert fake.cancelled == ["ocid1.erp"]
+    assert fake.notes.content == {"ids": ["ocid1.other"]}  # from now on a deletion is the operator's
 
 
 @pytest.mark.parametrize("states", [["CREATING"], ["FAILED"], []])
