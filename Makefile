@@ -54,13 +54,17 @@ endif
 IMAGE_ARGUMENTS ?= $(foreach name,BASE_IMAGE INSTANT_CLIENT_IMAGE,$(if $($(name)),--build-arg $(name)=$($(name))))
 TERRAFORM := terraform -chdir=terraform
 
-build: stage ## Build both images (BASE_IMAGE, INSTANT_CLIENT_IMAGE name other bases)
+PLATFORM ?= linux/amd64# as `shape` in terraform/ has it
+# What images are pushed to, and a policy that should hold by the time a bucket needs it.
+FIRST := oci_artifacts_container_repository.this data.oci_objectstorage_namespace.this oci_identity_policy.object_storage
+
+build: stage ## Build both images (BASE_IMAGE, INSTANT_CLIENT_IMAGE name other bases, PLATFORM another processor)
 	@for function in store-data process-data; do \
-	  docker build $(IMAGE_ARGUMENTS) --tag datasync/$$function:$(TAG) build/$$function || exit 1; done
+	  docker build --platform $(PLATFORM) $(IMAGE_ARGUMENTS) --tag datasync/$$function:$(TAG) build/$$function || exit 1; done
 
 deploy: build ## Build, push and apply: an empty compartment becomes a working deployment (APPROVE=-auto-approve)
 	$(TERRAFORM) init -input=false
-	$(TERRAFORM) apply $(APPROVE) -var image_tag=$(TAG) -target oci_artifacts_container_repository.this
+	$(TERRAFORM) apply $(APPROVE) -var image_tag=$(TAG) $(addprefix -target ,$(FIRST))
 	@repositories=$$($(TERRAFORM) output -json repositories) || exit 1; \
 	for function in store-data process-data; do \
 	  image=$$(echo "$$repositories" | $(PYTHON) -c "import json, sys; print(json.load(sys.stdin)['$$function'])"):$(TAG); \

@@ -5,7 +5,7 @@ resource "oci_database_autonomous_database" "this" {
   display_name                         = var.name
   db_name                              = substr(replace(var.name, "-", ""), 0, 14)
   db_workload                          = "AJD"
-  db_version                           = "23ai"
+  db_version                           = var.database_version
   compute_model                        = "ECPU"
   compute_count                        = var.database_ecpus
   data_storage_size_in_gb              = var.database_storage_gb
@@ -27,10 +27,17 @@ resource "oci_database_autonomous_database" "this" {
 
 locals {
   # Of the services, "TP" is meant for many short transactions.
-  database_dsn = one([
+  database_dsn = try([
     for profile in flatten(oci_database_autonomous_database.this.connection_strings[*].profiles) : profile.value
-    if profile.tls_authentication == "SERVER" && profile.consumer_group == "TP" && profile.syntax_format == "LONG"
-  ])
+    if profile.tls_authentication == "SERVER" && profile.consumer_group == "TP" && profile.syntax_format == "LONG" && profile.host_format == "FQDN"
+  ][0], null)
+}
+
+check "the_database_can_be_reached" {
+  assert {
+    condition     = local.database_dsn != null
+    error_message = "The database offers no connect string for TLS without a wallet: look at its connection_strings."
+  }
 }
 
 # The schema user: process-data makes it as ADMIN, whose password it may read for two hours and never again. Another
@@ -70,7 +77,7 @@ resource "oci_functions_invoke_function" "preparation" {
 
     postcondition {
       condition     = !can(jsondecode(self.content).title)
-      error_message = "The database is not prepared: ${self.content} Correct it, then: terraform apply -replace=oci_functions_invoke_function.preparation"
+      error_message = "The database is not prepared: ${self.content} Correct it, then: terraform -chdir=terraform apply -var image_tag=${var.image_tag} -replace=oci_identity_policy.preparation"
     }
   }
 }

@@ -13,6 +13,7 @@ resource "oci_apigateway_deployment" "this" {
   display_name   = var.name
   path_prefix    = local.routes.path_prefix
   freeform_tags  = local.tags
+  depends_on     = [oci_identity_policy.this] # looked at when the deployment is made
 
   specification {
     request_policies {

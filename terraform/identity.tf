@@ -29,7 +29,7 @@ locals {
       # store-data keeps new tokens, asks for the state of one that can't be read yet, and takes back the deletion of
       # one that is in use again. It changes and deletes none.
       "store-data makes secrets"  = "allow dynamic-group ${local.store_group} to manage secrets ${local.here} where all {target.vault.id = '${local.tokens_vault}', request.permission = 'SECRET_CREATE'}"
-      "store-data keeps tokens"   = "allow dynamic-group ${local.store_group} to manage secrets ${local.here} where all {target.secret.name = /${local.prefix}*/, request.operation = 'CancelSecretDeletion'}"
+      "store-data keeps tokens"   = "allow dynamic-group ${local.store_group} to manage secrets ${local.here} where all {target.vault.id = '${local.tokens_vault}', target.secret.name = /${local.prefix}*/, request.operation = 'CancelSecretDeletion'}"
       "store-data lists tokens"   = "allow dynamic-group ${local.store_group} to inspect secrets ${local.here} where request.operation = 'ListSecrets'"
       "store-data uses the vault" = "allow dynamic-group ${local.store_group} to use vaults ${local.here} where target.vault.id = '${local.tokens_vault}'"
       "store-data uses the key"   = "allow dynamic-group ${local.store_group} to use keys ${local.here} where target.key.id = '${local.tokens_key}'"
@@ -47,8 +47,8 @@ locals {
       # deletes idle ones, or takes that back. It can't change any.
       "process-data archives"            = "allow dynamic-group ${local.process_group} to manage objects ${local.here} where all {target.bucket.name = '${var.name}-archive', request.operation = 'PutObject'}"
       "process-data lists tokens"        = "allow dynamic-group ${local.process_group} to inspect secrets ${local.here} where request.operation = 'ListSecrets'"
-      "process-data deletes idle tokens" = "allow dynamic-group ${local.process_group} to manage secrets ${local.here} where all {target.secret.name = /${local.prefix}*/, request.operation = 'ScheduleSecretDeletion'}"
-      "process-data keeps tokens"        = "allow dynamic-group ${local.process_group} to manage secrets ${local.here} where all {target.secret.name = /${local.prefix}*/, request.operation = 'CancelSecretDeletion'}"
+      "process-data deletes idle tokens" = "allow dynamic-group ${local.process_group} to manage secrets ${local.here} where all {target.vault.id = '${local.tokens_vault}', target.secret.name = /${local.prefix}*/, request.operation = 'ScheduleSecretDeletion'}"
+      "process-data keeps tokens"        = "allow dynamic-group ${local.process_group} to manage secrets ${local.here} where all {target.vault.id = '${local.tokens_vault}', target.secret.name = /${local.prefix}*/, request.operation = 'CancelSecretDeletion'}"
     },
     # The keys that sign deliveries.
     var.signing_secret_ocid == null ? {} : {

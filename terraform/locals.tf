@@ -22,10 +22,11 @@ locals {
     if region.key == data.oci_identity_tenancy.this.home_region_key
   ])
 
-  routes    = jsondecode(file("${path.module}/routes.json"))
-  functions = toset(["store-data", "process-data"])
-  registry  = "ocir.${var.region}.oci.oraclecloud.com/${data.oci_objectstorage_namespace.this.namespace}"
-  settings  = { for setting in var.settings : split("=", setting)[0] => regex("=(.*)$", setting)[0] }
+  routes       = jsondecode(file("${path.module}/routes.json"))
+  repositories = { for function in local.functions : function => "${local.registry}/${var.name}/${function}" }
+  functions    = toset(["store-data", "process-data"])
+  registry     = "ocir.${var.region}.oci.oraclecloud.com/${data.oci_objectstorage_namespace.this.namespace}"
+  settings     = { for setting in var.settings : split("=", setting)[0] => regex("=(.*)$", setting)[0] }
   # Metrics' namespaces have no hyphens.
   metrics_namespace = replace(var.name, "-", "_")
 

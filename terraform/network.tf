@@ -6,6 +6,8 @@ locals {
   private_subnet  = local.own_network ? one(oci_core_subnet.private[*].id) : var.subnet_ocid
   gateway_subnet  = local.own_network ? one(oci_core_subnet.gateway[*].id) : var.gateway_subnet_ocid
   oracle_services = one(data.oci_core_services.regional.services)
+  # A private gateway has no way of its own to the identity provider.
+  asks_for_keys = !var.public_endpoint && var.token_keys_url != null
 }
 
 resource "oci_core_vcn" "this" {
@@ -30,10 +32,10 @@ resource "oci_core_service_gateway" "this" {
 }
 
 resource "oci_core_nat_gateway" "this" {
-  count          = local.own_network && var.targets_on_internet ? 1 : 0
+  count          = local.own_network && (var.targets_on_internet || local.asks_for_keys) ? 1 : 0
   compartment_id = var.compartment_ocid
   vcn_id         = local.vcn
-  display_name   = "${var.name}-targets"
+  display_name   = "${var.name}-internet"
   freeform_tags  = local.tags
 }
 
@@ -60,7 +62,7 @@ resource "oci_core_route_table" "private" {
   }
 
   dynamic "route_rules" {
-    for_each = oci_core_nat_gateway.this[*].id
+    for_each = var.targets_on_internet ? oci_core_nat_gateway.this[*].id : []
     content {
       description       = "targets on the internet"
       destination       = "0.0.0.0/0"
@@ -76,6 +78,16 @@ resource "oci_core_route_table" "gateway" {
   vcn_id         = local.vcn
   display_name   = "${var.name}-gateway"
   freeform_tags  = local.tags
+
+  dynamic "route_rules" {
+    for_each = local.asks_for_keys ? oci_core_nat_gateway.this[*].id : []
+    content {
+      description       = "the identity provider's keys"
+      destination       = "0.0.0.0/0"
+      destination_type  = "CIDR_BLOCK"
+      network_entity_id = route_rules.value
+    }
+  }
 
   # Behind an internet gateway a route to a service gateway for all services is not allowed beside 0.0.0.0/0.
   dynamic "route_rules" {
@@ -155,13 +167,14 @@ locals {
   openings = merge(
     { for network in var.caller_networks : "callers from ${network}" => ["gateway", "INGRESS", "CIDR_BLOCK", network, 443] },
     {
-      "gateway to Functions"         = ["gateway", "EGRESS", "SERVICE_CIDR_BLOCK", local.oracle_services.cidr_block, 443]
+      # Through a service gateway where it has one; a public gateway goes through the internet gateway.
+      "gateway to Functions"         = var.public_endpoint ? ["gateway", "EGRESS", "CIDR_BLOCK", "0.0.0.0/0", 443] : ["gateway", "EGRESS", "SERVICE_CIDR_BLOCK", local.oracle_services.cidr_block, 443]
       "functions to Oracle services" = ["functions", "EGRESS", "SERVICE_CIDR_BLOCK", local.oracle_services.cidr_block, 443]
       "functions to the database"    = ["functions", "EGRESS", "NETWORK_SECURITY_GROUP", local.groups["database"], 1521]
       "database from the functions"  = ["database", "INGRESS", "NETWORK_SECURITY_GROUP", local.groups["functions"], 1521]
     },
-    # A caller's keys are fetched from the identity provider, wherever it is.
-    var.token_keys_url == null ? {} : { "gateway to the identity provider" = ["gateway", "EGRESS", "CIDR_BLOCK", "0.0.0.0/0", 443] },
+    # The identity provider may be anywhere.
+    !local.asks_for_keys ? {} : { "gateway to the identity provider" = ["gateway", "EGRESS", "CIDR_BLOCK", "0.0.0.0/0", 443] },
     { for pair in setproduct(local.target_networks, local.target_ports) :
       "functions to targets in ${pair[0]}, port ${pair[1]}" => ["functions", "EGRESS", "CIDR_BLOCK", pair[0], tonumber(pair[1])]
     },

@@ -37,9 +37,10 @@ locals {
     }
     "silence" = {
       namespace = local.metrics_namespace
-      query     = "backlog[1m].absent(${var.process_every_minute ? 15 : 150}m)"
-      severity  = "CRITICAL"
-      body      = "process-data has posted no metrics: it is not called, or fails at once."
+      # Missing for the whole interval; told for three days at most, which is as long as can be asked for.
+      query    = "backlog[${var.process_every_minute ? "15m" : "3h"}].groupBy(collection).absent(3d)"
+      severity = "CRITICAL"
+      body     = "process-data has posted no metrics: it is not called, or fails at once."
     }
     "function-errors" = {
       namespace = "oci_faas"

@@ -10,7 +10,7 @@ output "callers" {
 
 output "repositories" {
   description = "Where the images are pushed to, by function."
-  value       = { for name, repository in oci_artifacts_container_repository.this : name => "${local.registry}/${repository.display_name}" }
+  value       = local.repositories
 }
 
 output "database" {

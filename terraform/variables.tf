@@ -23,7 +23,7 @@ variable "region" {
   type        = string
 
   validation {
-    condition     = can(regex("^[a-z]+-[a-z]+-[0-9]+$", var.region))
+    condition     = can(regex("^[a-z]+(-[a-z]+)+-[0-9]+$", var.region))
     error_message = "Give a region's identifier, such as eu-frankfurt-1."
   }
 }
@@ -34,19 +34,25 @@ variable "name" {
   default     = "datasync"
 
   validation {
-    condition     = can(regex("^[a-z][a-z0-9-]{1,20}$", var.name))
-    error_message = "Use 2 to 21 lower-case letters, digits and hyphens, a letter first."
+    condition     = can(regex("^[a-z][a-z0-9-]{0,19}[a-z0-9]$", var.name)) && !can(regex("^(oci|oracle)-", var.name))
+    error_message = "Use 2 to 21 lower-case letters, digits and hyphens, a letter first and no hyphen last; oci- and oracle- are Oracle's (of metrics)."
   }
 }
 
 variable "image_tag" {
-  description = "Tag of the functions' images, as `make push` gives it."
+  description = "Tag of the functions' images, as `make deploy` gives it."
   type        = string
 
   validation {
     condition     = can(regex("^[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}$", var.image_tag)) && var.image_tag != "latest"
     error_message = "Give a tag that stays with one image; latest does not."
   }
+}
+
+variable "make_repositories" {
+  description = "Whether the container repositories are made; false where the images were pushed to <name>/store-data and <name>/process-data before."
+  type        = bool
+  default     = true
 }
 
 # Network
@@ -90,7 +96,7 @@ variable "vcn_cidr" {
   default     = "10.77.0.0/24"
 
   validation {
-    condition     = can(cidrsubnet(var.vcn_cidr, 2, 3)) && try(tonumber(split("/", var.vcn_cidr)[1]), 0) >= 16 && try(tonumber(split("/", var.vcn_cidr)[1]), 99) <= 24
+    condition     = try(cidrsubnet(var.vcn_cidr, 0, 0) == var.vcn_cidr, false) && try(tonumber(split("/", var.vcn_cidr)[1]), 0) >= 16 && try(tonumber(split("/", var.vcn_cidr)[1]), 99) <= 24
     error_message = "Give a network such as 10.77.0.0/24, from /16 to /24."
   }
 }
@@ -107,7 +113,7 @@ variable "target_networks" {
   default     = null
 
   validation {
-    condition     = alltrue([for network in coalesce(var.target_networks, []) : can(cidrhost(network, 0))])
+    condition     = alltrue([for network in coalesce(var.target_networks, []) : try(cidrsubnet(network, 0, 0) == network, false)])
     error_message = "Give networks such as 10.20.0.0/16, or null."
   }
 }
@@ -126,7 +132,7 @@ variable "caller_networks" {
   default     = ["0.0.0.0/0"]
 
   validation {
-    condition     = length(var.caller_networks) > 0 && alltrue([for network in var.caller_networks : can(cidrhost(network, 0))])
+    condition     = length(var.caller_networks) > 0 && alltrue([for network in var.caller_networks : try(cidrsubnet(network, 0, 0) == network, false)])
     error_message = "Give networks such as 203.0.113.0/24."
   }
 }
@@ -137,7 +143,7 @@ variable "token_keys_url" {
   default     = null
 
   validation {
-    condition     = var.token_keys_url == null || can(regex("^https://", var.token_keys_url))
+    condition     = var.token_keys_url == null || can(regex("^https://[^/]+/", var.token_keys_url))
     error_message = "Give an https URL, or null."
   }
 }
@@ -200,7 +206,10 @@ variable "allowed_targets" {
   type        = list(string)
 
   validation {
-    condition     = alltrue([for target in var.allowed_targets : can(regex("^(https?://)?(\\*\\.)?[A-Za-z0-9_.:\\[\\]-]+$", target))])
+    condition = length(var.allowed_targets) > 0 && alltrue([for target in var.allowed_targets :
+      can(regex("^(https?://)?(\\*\\.)?[A-Za-z0-9_.:\\[\\]-]+$", target)) &&
+      try(tonumber(regex(":([0-9]+)$", target)[0]), 443) >= 1 && try(tonumber(regex(":([0-9]+)$", target)[0]), 443) <= 65535
+    ])
     error_message = "Give hosts such as erp.example.com, erp.example.com:8443, *.example.com or http://10.0.0.7:8080."
   }
 }
@@ -219,6 +228,13 @@ variable "settings" {
     ], split("=", setting)[0]) && strcontains(setting, "=")])
     error_message = "Give NAME=value, with a setting that this configuration does not write itself."
   }
+
+  validation {
+    condition = alltrue([for setting in var.settings : !startswith(setting, "SECRET_PREFIX=") || (
+      can(regex("^SECRET_PREFIX=[A-Za-z0-9_.-]{1,50}$", setting)) && !startswith("database-", trimprefix(setting, "SECRET_PREFIX="))
+    )])
+    error_message = "SECRET_PREFIX has 1 to 50 letters, digits, hyphens, underscores or dots, and does not lead to database-..., as system secrets are called."
+  }
 }
 
 variable "rules" {
@@ -233,7 +249,7 @@ variable "rules" {
 }
 
 variable "signing_secret_ocid" {
-  description = "A secret with the keys that sign each delivery (Standard Webhooks); null signs none."
+  description = "A secret of this compartment, with the keys that sign each delivery (Standard Webhooks); null signs none."
   type        = string
   default     = null
 
@@ -266,28 +282,39 @@ variable "process_data_memory_in_mbs" {
 }
 
 variable "warm_stores" {
-  description = "store-data functions kept warm (provisioned concurrency); 0 starts them on demand, and costs nothing idle."
+  description = "store-data functions kept warm (provisioned concurrency), paid by the hour: with 256 MB a multiple of 20; 0 starts them on demand."
   type        = number
   default     = 0
 
   validation {
-    condition     = var.warm_stores >= 0 && floor(var.warm_stores) == var.warm_stores
-    error_message = "Give a whole number from 0."
+    condition     = var.warm_stores >= 0 && var.warm_stores % 10 == 0
+    error_message = "Give 0, or a multiple of 10 (of 20 with 256 MB, of 40 with 128 MB)."
   }
 }
 
 variable "shape" {
-  description = "Processors that the images are built for."
+  description = "Processors that the images are built for; for GENERIC_ARM build them with PLATFORM=linux/arm64."
   type        = string
   default     = "GENERIC_X86"
 
   validation {
-    condition     = contains(["GENERIC_X86", "GENERIC_ARM", "GENERIC_X86_ARM"], var.shape)
-    error_message = "One of GENERIC_X86, GENERIC_ARM, GENERIC_X86_ARM."
+    condition     = contains(["GENERIC_X86", "GENERIC_ARM"], var.shape)
+    error_message = "One of GENERIC_X86, GENERIC_ARM."
   }
 }
 
 # Database
+
+variable "database_version" {
+  description = "Version of the database when it is made: 23ai or later."
+  type        = string
+  default     = "23ai"
+
+  validation {
+    condition     = can(regex("^(2[3-9]|[3-9][0-9])ai$", var.database_version))
+    error_message = "Give 23ai or a later one."
+  }
+}
 
 variable "database_ecpus" {
   description = "ECPUs of the database, from 2."
@@ -295,8 +322,8 @@ variable "database_ecpus" {
   default     = 2
 
   validation {
-    condition     = var.database_ecpus >= 2
-    error_message = "Give 2 or more."
+    condition     = var.database_ecpus >= 2 && floor(var.database_ecpus) == var.database_ecpus
+    error_message = "Give a whole number from 2."
   }
 }
 
@@ -306,8 +333,8 @@ variable "database_storage_gb" {
   default     = 20
 
   validation {
-    condition     = var.database_storage_gb >= 20
-    error_message = "Give 20 or more."
+    condition     = var.database_storage_gb >= 20 && floor(var.database_storage_gb) == var.database_storage_gb
+    error_message = "Give a whole number from 20."
   }
 }
 
@@ -409,7 +436,7 @@ variable "tracing" {
 }
 
 variable "stream_ocid" {
-  description = "An existing Stream whose messages Connector Hub hands to store-data; null for none but that of stream_partitions."
+  description = "An existing Stream of this compartment, whose messages Connector Hub hands to store-data; null for none but that of stream_partitions."
   type        = string
   default     = null
 

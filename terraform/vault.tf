@@ -28,7 +28,7 @@ resource "oci_vault_secret" "password" {
   compartment_id         = var.compartment_ocid
   vault_id               = oci_kms_vault.this["system"].id
   key_id                 = oci_kms_key.this["system"].id
-  secret_name            = "${var.name}-database-${each.key}"
+  secret_name            = "database-${each.key}-${var.name}" # no SECRET_PREFIX leads to it, in whatever vault
   description            = "Password of ${each.value}"
   enable_auto_generation = true
   freeform_tags          = local.tags

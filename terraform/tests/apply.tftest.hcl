@@ -100,6 +100,19 @@ run "everything" {
   }
 }
 
+run "the_first_step_of_make_deploy" {
+  command = apply
+
+  plan_options {
+    target = [oci_artifacts_container_repository.this, data.oci_objectstorage_namespace.this, oci_identity_policy.object_storage]
+  }
+
+  assert {
+    condition     = output.repositories["store-data"] == "ocir.eu-frankfurt-1.oci.oraclecloud.com/acme/datasync/store-data"
+    error_message = "It is known where images are pushed to."
+  }
+}
+
 run "the_database_is_prepared" {
   command = apply
 
@@ -130,6 +143,47 @@ run "only_what_targets_listen_on_is_let_out" {
     condition     = sort([for name, opening in local.openings : "${opening[3]} ${opening[4]}" if startswith(name, "functions to targets")]) == sort(["10.20.0.0/16 443", "10.20.0.0/16 80", "10.20.0.0/16 8443", "10.30.0.0/16 443", "10.30.0.0/16 80", "10.30.0.0/16 8443"])
     error_message = "Each network of targets, on each port of theirs."
   }
+}
+
+run "a_private_gateway" {
+  command = apply
+
+  variables {
+    public_endpoint     = false
+    targets_on_internet = false
+  }
+
+  assert {
+    condition     = one([for rule in one(oci_core_route_table.gateway).route_rules : rule.network_entity_id if rule.destination == "0.0.0.0/0"]) == one(oci_core_nat_gateway.this).id
+    error_message = "It reaches the identity provider."
+  }
+  assert {
+    condition     = [for rule in one(oci_core_route_table.private).route_rules : rule.destination_type] == ["SERVICE_CIDR_BLOCK"] && length(oci_core_internet_gateway.this) == 0
+    error_message = "The functions reach nothing outside."
+  }
+}
+
+run "images_that_were_pushed_before" {
+  command = apply
+
+  variables {
+    make_repositories = false
+  }
+
+  assert {
+    condition     = length(oci_artifacts_container_repository.this) == 0 && oci_functions_function.this["store-data"].image == "ocir.eu-frankfurt-1.oci.oraclecloud.com/acme/datasync/store-data:0.1.0-abc"
+    error_message = "They are used."
+  }
+}
+
+run "too_few_are_kept_warm" {
+  command = plan
+
+  variables {
+    warm_stores = 10
+  }
+
+  expect_failures = [oci_functions_function.this["store-data"]]
 }
 
 run "hourly" {

@@ -63,9 +63,10 @@ def test_deploy_pushes_images_before_what_runs_them(calls: Path) -> None:
         )
     ]
     assert called == [
-        *(f"docker build --tag datasync/{name}:1 build/{name}" for name in FUNCTIONS),
+        *(f"docker build --platform linux/amd64 --tag datasync/{name}:1 build/{name}" for name in FUNCTIONS),
         "terraform init -input=false",
-        "terraform apply -auto-approve -var image_tag=1 -target oci_artifacts_container_repository.this",
+        "terraform apply -auto-approve -var image_tag=1 -target oci_artifacts_container_repository.this"
+        " -target data.oci_objectstorage_namespace.this -target oci_identity_policy.object_storage",
         "terraform output -json repositories",
         *pushed,
         "terraform apply -auto-approve -var image_tag=1",

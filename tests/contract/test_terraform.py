@@ -48,7 +48,7 @@ def expression(name: str) -> str:
     return re.search(rf"^ +{name} += (.+)$", TEXT["functions.tf"], re.MULTILINE)[1]
 
 
-WRITTEN = re.findall(r"^    ([A-Z_]+) += ", TEXT["functions.tf"], re.MULTILINE)
+WRITTEN = re.findall(r"(?:^      |\{ )([A-Z_]+) += ", TEXT["functions.tf"], re.MULTILINE)
 SETTABLE = re.findall(r'"([A-Z_]+)"', re.search(r"contains\(\[(.*?)\]", TEXT["variables.tf"], re.DOTALL)[1])
 
 
@@ -222,6 +222,19 @@ def test_the_files_are_formatted(tmp_path: Path) -> None:
         ("image_tag=0.1.0-abc", True),
         ("image_tag=latest", False),
         ("region=frankfurt", False),
+        ("region=us-gov-ashburn-1", True),
+        ("name=oci-data-sync", False),
+        ("name=data-", False),
+        ("vcn_cidr=10.77.0.5/24", False),
+        ('caller_networks=["10.20.0.7/16"]', False),
+        ("allowed_targets=[]", False),
+        ('allowed_targets=["erp.example.com:99999"]', False),
+        ('settings=["SECRET_PREFIX=a/b"]', False),
+        ('settings=["SECRET_PREFIX=data"]', False),
+        ('settings=["SECRET_PREFIX=mine-"]', True),
+        ("warm_stores=1", False),
+        ("database_ecpus=2.5", False),
+        ("database_version=19c", False),
         ("vcn_cidr=10.0.0.0/16", True),
         ("vcn_cidr=10.0.0.0/25", False),
         ('allowed_targets=["http://[::1]:80","*.example.com:8443"]', True),
