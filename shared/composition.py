@@ -62,6 +62,7 @@ def delivery() -> "Delivery":
     from shared.metrics import Metrics
     from shared.notices import Notices
     from shared.signing import SigningKeys
+    from shared.telling import Telling
 
     made = _parts()
     return Delivery(
@@ -70,8 +71,11 @@ def delivery() -> "Delivery":
         made.vault,
         LeaseTable(made.database, made.settings.collection, made.settings.lease),
         FanOut(made.clients, os.environ.get("FN_FN_ID", "")),
-        Metrics(made.clients, made.settings),
-        Notices(made.clients, made.notes, made.settings),
+        Telling(
+            made.records,
+            Metrics(made.clients, made.settings),
+            Notices(made.clients, made.notes, made.settings),
+        ),
         SigningKeys(made.clients, made.settings),
     )
 

@@ -70,9 +70,11 @@ class Courier:
         lease: Lease,
         vault: TokenVault,
         blocking: Blocking,
+        evaluating: Blocking,
         sender: Sender,
         tokens: AccessTokens,
         writer: OutcomeWriter,
+        bounds: Bounds,
         seen: Observed,
     ):
         self._settings = settings
@@ -84,10 +86,11 @@ class Courier:
         self._seen = seen
         self._vault = vault
         self._blocking = blocking
+        self._evaluating = evaluating
         self._secrets: dict[str, asyncio.Future[str | None]] = {}
         self.trouble: DependencyDown | None = None  # what kept a record from being delivered
         self._vault_is_down = False
-        self.bounds = Bounds(settings, lease.circuits)
+        self.bounds = bounds
         left = order.deadline - time.monotonic()
         self._stop_at = order.deadline - min(settings.longest_delivery + AFTER_LAST_ANSWER, left / 2)
 
@@ -109,8 +112,11 @@ class Courier:
 
     async def _delivered(self, stored: Stored) -> Outcome:
         """Apply the rules, send what they leave, and write the outcome."""
+        document: Document | None = stored.document
+        rule = ""
         try:
-            document, rule = rules.apply(self._settings.rules, stored.document)
+            if rules.concern(self._settings.rules, stored.document):
+                document, rule = await self._evaluating(rules.apply, self._settings.rules, stored.document)
         except RuleFailed as error:
             return await self._settle(stored, Answer(OTHER_FAILURES, f"not sent: {error}"))
         if document is None:

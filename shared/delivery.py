@@ -1,6 +1,7 @@
 """The use case of process-data: hold a lease, let a call deliver what its order asks for, share a backlog."""
 
 import asyncio
+import contextvars
 import logging
 import random
 import time
@@ -11,9 +12,10 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
-from shared import record, telemetry
+from shared import record
 from shared.access_tokens import AccessTokens
-from shared.collection import Records, due
+from shared.bounds import Bounds
+from shared.collection import Records
 from shared.courier import AFTER_LAST_ANSWER, Courier
 from shared.dispatch import Dispatch, Summary
 from shared.errors import DependencyDown
@@ -21,8 +23,6 @@ from shared.fan_out import FanOut
 from shared.indexes import DUE
 from shared.intake import PAGE
 from shared.leases import Attempts, Lease, LeaseTable, Standing
-from shared.metrics import Metrics
-from shared.notices import Notices
 from shared.observed import Observed
 from shared.orders import Order
 from shared.outcomes import OutcomeWriter
@@ -31,6 +31,7 @@ from shared.retry import RetryPolicy
 from shared.sender import Sender
 from shared.settings import Settings
 from shared.signing import SigningKeys
+from shared.telling import Telling
 from shared.values import OTHER_FAILURES
 from shared.vault import TokenVault
 
@@ -40,6 +41,8 @@ T = TypeVar("T")
 
 _THREADS = 4  # one per connection of the database's pool
 _TO_ANSWER_SECONDS = 0.5  # kept of a call's time, whatever else there is to tell
+_TELL_SECONDS = 3.0  # a call waits for Monitoring and Notifications
+_LEAST_SECONDS = 0.5  # for a request to them; with less left the news wait for another call
 _LOOK_AGAIN_SECONDS = (0.2, 0.5)  # at the lease table, while others own what is due
 
 
@@ -52,11 +55,12 @@ class Delivery:
     vault: TokenVault
     leases: LeaseTable
     fan_out: FanOut
-    metrics: Metrics
-    notices: Notices
+    telling: Telling
     signing: SigningKeys
     tokens: AccessTokens = field(default_factory=AccessTokens)
     threads: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(_THREADS))
+    evaluator: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1))
+    """Where rules are applied: what takes long there holds up neither the loop nor the database."""
 
     async def run(self, order: Order) -> Summary:
         """Carry out one call. Raises DependencyDown where database or Vault kept it from doing anything.
@@ -72,10 +76,16 @@ class Delivery:
     async def _run(self, order: Order, seen: Observed) -> Summary:
         total = Summary(last=order.selection.after)
         while True:
-            lease, total.end = await self._leased(order, rest=total.handled > 0)
+            lease, total.end = await self._leased(order, seen, rest=total.handled > 0)
             if lease is None:
                 return total
-            part = await self._deliver(replace(order, limit=order.limit - total.handled), lease, seen)
+            try:
+                part = await self._deliver(replace(order, limit=order.limit - total.handled), lease, seen)
+            except DependencyDown as error:
+                if not total.handled:
+                    raise
+                log.warning("the call ends early, with what it has done: %s", error)
+                return replace(total, end=False)
             total = total.plus(part)
             if part.end or part.skipped or not part.handled or not self._may_go_on(order, total):
                 return total
@@ -86,26 +96,23 @@ class Delivery:
 
     async def blocking(self, call: Callable[..., T], *arguments: Any, **options: Any) -> T:
         """Run a database or Vault call on one of a few threads."""
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self.threads, lambda: call(*arguments, **options))
+        return await _on(self.threads, call, *arguments, **options)
+
+    async def evaluating(self, call: Callable[..., T], *arguments: Any, **options: Any) -> T:
+        """Apply rules on a thread."""
+        return await _on(self.evaluator, call, *arguments, **options)
 
     async def _tell(self, seen: Observed, deadline: float) -> None:
-        """Post metrics and notify operators, as far as the time for it goes."""
-        told = [self.blocking(self.notices.tell, seen, telemetry.call_id.get())]
-        if self.settings.metrics_namespace:
-            told.append(self.blocking(self._post_metrics, seen))
-        seconds = deadline - time.monotonic() - _TO_ANSWER_SECONDS
+        """Post metrics and notify operators, within a few seconds; what takes longer is not waited for."""
+        seconds = min(_TELL_SECONDS, deadline - time.monotonic() - _TO_ANSWER_SECONDS)
+        in_time = seconds > _LEAST_SECONDS
+        told = [self.blocking(self.telling.notify, seen, publishing=in_time)]
+        if in_time:
+            told.append(self.blocking(self.telling.post, seen))
         try:
-            await asyncio.wait_for(asyncio.gather(*told), seconds)
+            await asyncio.wait_for(asyncio.gather(*told), max(seconds, _TO_ANSWER_SECONDS / 2))
         except (TimeoutError, DependencyDown):
             log.warning("operators were not told of this call in time")
-
-    def _post_metrics(self, seen: Observed) -> None:
-        now = datetime.now(UTC)
-        oldest = self.records.page(due(now), 1)
-        since = record.due_since(oldest[0].document) if oldest else now
-        backlog = self.records.count(due(now)) if oldest else 0
-        self.metrics.post(seen, backlog, int((now - since).total_seconds()))
 
     def _may_go_on(self, order: Order, total: Summary) -> bool:
         """Tell whether a call may lease once more; a walk may not, since its offsets would go back."""
@@ -113,7 +120,7 @@ class Delivery:
         in_time = time.monotonic() + needs < order.deadline
         return in_time and order.selection.order == DUE and total.handled < order.limit
 
-    async def _leased(self, order: Order, *, rest: bool) -> tuple[Lease | None, bool]:
+    async def _leased(self, order: Order, seen: Observed, *, rest: bool) -> tuple[Lease | None, bool]:
         """Lease partitions that hold something of the order; without a lease, tell whether nothing is left.
 
         Where others own all that is due, watch until one leaves or dies, or all prove alive.
@@ -123,7 +130,7 @@ class Delivery:
             if not await self.blocking(self.records.page, order.selection, 1):
                 return None, True
             standing = await self.blocking(self.leases.look)
-            lease = await self._taken(order, standing, rest=rest)
+            lease = await self._taken(order, standing, seen, rest=rest)
             if lease is not None:
                 return lease, False
             first_beats = {name: first_beats.get(name, beat) for name, beat in standing.beats.items()}
@@ -133,7 +140,7 @@ class Delivery:
                 return None, False
             await asyncio.sleep(pause)
 
-    async def _taken(self, order: Order, standing: Standing, *, rest: bool) -> Lease | None:
+    async def _taken(self, order: Order, standing: Standing, seen: Observed, *, rest: bool) -> Lease | None:
         """Take what is free where something of the order is in it: a share, or the `rest` that nobody took.
 
         Others are started with the first share, and never again.
@@ -143,7 +150,7 @@ class Delivery:
             return None
         if len(standing.free) < record.PARTITIONS and not await self.blocking(self.records.page, free, 1):
             return None
-        await self._settle(standing.left_in_flight)
+        await self._settle(standing.left_in_flight, seen)
         alone = rest or self.settings.fan_out == 1 or not await self._is_backlog(order)
         most = record.PARTITIONS if alone else -(-record.PARTITIONS // self.settings.fan_out)
         lease = await self.blocking(self.leases.take, standing, most)
@@ -156,7 +163,7 @@ class Delivery:
             return True
         return await self.blocking(self.records.reaches, order.selection, PAGE)
 
-    async def _settle(self, in_flight: Attempts) -> None:
+    async def _settle(self, in_flight: Attempts, seen: Observed) -> None:
         """Count an attempt on each record that a dead worker may have sent and wrote no outcome of.
 
         Whoever does this too finds the attempts changed, or the version, and counts nothing.
@@ -172,7 +179,10 @@ class Delivery:
             ]
             if outcomes:
                 log.warning("%d records were in flight when their worker ended", len(outcomes))
-                await self.blocking(self.records.write, outcomes)
+                written = await self.blocking(self.records.write, outcomes)
+                for (stored, after), done in zip(outcomes, written, strict=True):
+                    if done:
+                        seen.note(stored.document, after)
 
     def _interrupted(self, document: Document) -> Document:
         stream = RetryPolicy.of(self.settings).error_stream(OTHER_FAILURES)
@@ -183,18 +193,20 @@ class Delivery:
             lambda outcomes: self.blocking(self.records.write, outcomes, min(lease.partitions)),
             lambda: min(lease.valid_until, order.deadline - AFTER_LAST_ANSWER / 2),
         )
-        keys = await self.blocking(self.signing.current)
-        async with Sender(self.settings, keys) as sender, self._renewed(lease):
-            courier = Courier(
-                self.settings, order, lease, self.vault, self.blocking, sender, self.tokens, writer, seen
-            )
-            places = self.settings.concurrency, self.settings.concurrency_per_target
-            dispatch = Dispatch(self.records, self.leases, order, lease, courier, self.blocking, places)
-            try:
+        bounds = Bounds(self.settings, lease.circuits)
+        try:
+            keys = await self.blocking(self.signing.current)
+            async with Sender(self.settings, keys) as sender, self._renewed(lease):
+                courier = Courier(
+                    *(self.settings, order, lease, self.vault, self.blocking, self.evaluating),
+                    *(sender, self.tokens, writer, bounds, seen),
+                )
+                places = self.settings.concurrency, self.settings.concurrency_per_target
+                dispatch = Dispatch(self.records, self.leases, order, lease, courier, self.blocking, places)
                 return await dispatch.run()
-            finally:
-                await writer.close()
-                await self._release(lease, courier)
+        finally:
+            await writer.close()
+            await self._release(lease, bounds)
 
     @asynccontextmanager
     async def _renewed(self, lease: Lease) -> AsyncIterator[None]:
@@ -216,9 +228,16 @@ class Delivery:
             except DependencyDown:
                 log.warning("the lease could not be renewed; trying again")
 
-    async def _release(self, lease: Lease, courier: Courier) -> None:
+    async def _release(self, lease: Lease, bounds: Bounds) -> None:
         try:
-            circuits = courier.bounds.open_circuits(), list(courier.bounds.connected)
+            circuits = bounds.open_circuits(), list(bounds.connected)
             await self.blocking(self.leases.release, lease, *circuits)
         except DependencyDown:
             log.warning("the lease could not be released; it expires by itself")
+
+
+async def _on(threads: ThreadPoolExecutor, call: Callable[..., T], *arguments: Any, **options: Any) -> T:
+    """Run a call on a thread that knows which invocation it is for, as its log lines say."""
+    context = contextvars.copy_context()
+    loop = asyncio.get_running_loop()
+    return await loop.run_in_executor(threads, lambda: context.run(call, *arguments, **options))

@@ -34,10 +34,13 @@ class Metrics:
         self._clients = clients
         self._settings = settings
 
+    @property
+    def wanted(self) -> bool:
+        """Tell whether the operator has named a namespace."""
+        return bool(self._settings.metrics_namespace)
+
     def post(self, seen: Observed, backlog: int, oldest_seconds: int) -> None:
-        """Post one call's metrics, where the operator has named a namespace."""
-        if not self._settings.metrics_namespace:
-            return
+        """Post one call's metrics."""
         values = _values(seen, backlog, oldest_seconds)
         try:
             from oci.monitoring.models import Datapoint, MetricDataDetails, PostMetricDataDetails

@@ -1,7 +1,7 @@
 """Messages to a topic of OCI Notifications: new failures, summed up, and not too often.
 
 What happened since the last message stands in a note, which all processes share: whoever finds that the
-interval is over takes it out and publishes it; the others add to it.
+interval is over publishes it, and forgets it only then; the others add to it.
 """
 
 import logging
@@ -23,6 +23,7 @@ _NAME = "notices"
 _TOLD_REASONS = 5
 _KEPT_REASONS = 30  # between two messages; the rest is told as others
 _OTHERS = "other reasons"
+_STUCK = timedelta(minutes=1)  # longer than a message takes to be published
 
 
 class Notices:
@@ -40,29 +41,43 @@ class Notices:
         self._settings = settings
         self._wall = wall
 
-    def tell(self, seen: Observed, call: str) -> None:
-        """Publish what is new in a call and what was held back before it; or hold it back too."""
+    def tell(self, seen: Observed, call: str, *, publishing: bool = True) -> None:
+        """Publish what is new in a call and what was held back before it; or hold it back too.
+
+        Without `publishing` it is held back in any case.
+        """
         if not self._settings.notification_topic_ocid:
             return
         news = {"failed": seen.newly_failed, "dead": seen.dead, "calls": 1, "reasons": dict(seen.new)}
         try:
-            pending = self._notes.read(_NAME)
-            if seen.new or _is_news(pending):
-                self._publish_when_due(news if seen.new else {}, call)
+            if seen.new or self._is_held_back(self._notes.read(_NAME)):
+                self._publish_when_due(news if seen.new else {}, call, publishing=publishing)
         except (Refused, DependencyDown) as error:
             log.warning("operators could not be notified: %s", error)
 
-    def _publish_when_due(self, news: dict[str, Any], call: str) -> None:
-        now = self._wall()
+    def _is_held_back(self, note: Content) -> bool:
+        return bool(note.get("calls")) or self._is_stuck(note)
+
+    def _is_stuck(self, note: Content) -> bool:
+        """Tell whether somebody took the news to publish them, and did not live to say that it was done."""
+        return "publishing" in note and str(note["last"]) < timestamp(self._wall() - _STUCK)
+
+    def _publish_when_due(self, news: dict[str, Any], call: str, *, publishing: bool) -> None:
+        """Take all news out of the note, publish them, then forget them: twice is better than never."""
+        now = timestamp(self._wall())
         taken: Content = {}
 
         def take(note: Content) -> Content:
-            total = _added(note, news)
             taken.clear()
-            if note.get("last", "") > timestamp(now - self._interval):
-                return total | {"last": note["last"]}
+            total = _added(note, news)
+            if self._is_stuck(note):
+                total = _added(total, note.pop("publishing"))
+            waits = {name: note[name] for name in ("last", "publishing") if name in note}
+            too_early = note.get("last", "") > timestamp(self._wall() - self._interval)
+            if not publishing or too_early or "publishing" in note:
+                return total | waits
             taken.update(total)
-            return {"last": timestamp(now)}
+            return {"last": now, "publishing": total}
 
         self._notes.change(_NAME, take)
         if not taken:
@@ -72,6 +87,7 @@ class Notices:
         except (Refused, DependencyDown):
             self._notes.change(_NAME, lambda note: _added(note, taken) | {"last": note.get("last", "")})
             raise
+        self._notes.change(_NAME, _published(now))
 
     @property
     def _interval(self) -> timedelta:
@@ -90,8 +106,15 @@ class Notices:
         )
 
 
-def _is_news(note: Content) -> bool:
-    return bool(note.get("calls"))
+def _published(moment: str) -> Callable[[Content], Content | None]:
+    """Forget what was taken at that moment, unless others have taken it meanwhile."""
+
+    def forget(note: Content) -> Content | None:
+        if note.get("last") != moment:
+            return None
+        return {name: value for name, value in note.items() if name != "publishing"}
+
+    return forget
 
 
 def _added(note: Content, news: dict[str, Any]) -> Content:

@@ -26,13 +26,14 @@ class Observed:
     """First failures of records, and deaths, by their reason in words."""
     newly_failed: int = 0
 
-    def note(self, before: Document, after: Document, seconds: float) -> None:
-        """Count one outcome that has been written."""
+    def note(self, before: Document, after: Document, seconds: float | None = None) -> None:
+        """Count one outcome that has been written; how long it took is not known of every one."""
         if after["status"] == record.FILTERED:
             self.filtered += 1
             return
         target = record.target(before)
-        self.seconds.append(seconds)
+        if seconds is not None:
+            self.seconds.append(seconds)
         if after["status"] == record.SUCCESS:
             self.delivered[target] += 1
             return

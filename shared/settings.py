@@ -10,6 +10,7 @@ from shared.rules import Rule
 from shared.rules import parse as parse_rules
 
 RENEWALS_PER_LEASE = 4
+LEAST_NOTIFICATION_INTERVAL = 10.0  # seconds: a topic sends ten e-mails a minute [OCI Notifications, limits]
 _INNOCENT = "sqlite:"  # stands for a required setting that is missing, and contradicts no other
 
 
@@ -86,7 +87,7 @@ class Settings:
     )
     notification_interval: float = _setting(
         values.duration,
-        "at least so long between two messages; what failed meanwhile is summed up in the next",
+        "at least so long between two messages, and `10s`; what failed meanwhile is summed up in the next",
         "5m",
     )
     metrics_namespace: str = _setting(
@@ -173,6 +174,10 @@ class Settings:
         if self.archive_bucket and self.secrets_unused_after > self.archive_after:
             faults.append(
                 Fault("SECRETS_UNUSED_AFTER", "must be at most ARCHIVE_AFTER: what is archived is not seen")
+            )
+        if self.notification_topic_ocid and self.notification_interval < LEAST_NOTIFICATION_INTERVAL:
+            faults.append(
+                Fault("NOTIFICATION_INTERVAL", f"must be at least {LEAST_NOTIFICATION_INTERVAL:g}s")
             )
         if not self.database_dsn.startswith("sqlite:"):
             faults += [

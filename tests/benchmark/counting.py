@@ -23,6 +23,7 @@ from shared.oci_clients import OciClients
 from shared.orders import process_order
 from shared.settings import Settings
 from shared.signing import SigningKeys
+from shared.telling import Telling
 from shared.vault import TokenVault
 from tests.benchmark.machine import SETTINGS, path, targets
 from tests.end_to_end import bundle as bundles
@@ -74,14 +75,14 @@ def _counted(configuration: dict[str, str], home: Path, limit: int) -> tuple[int
     with _environment(identity.environment(home)):
         clients = OciClients(settings.oci_service_endpoint)
         notes = Notes(database, settings.collection)
+        records = Records(database, settings.collection)
         delivery = Delivery(
             settings,
-            Records(database, settings.collection),
+            records,
             TokenVault(clients, settings, notes),
             LeaseTable(database, settings.collection, settings.lease),
             FanOut(clients, ""),
-            Metrics(clients, settings),
-            Notices(clients, notes, settings),
+            Telling(records, Metrics(clients, settings), Notices(clients, notes, settings)),
             SigningKeys(clients, settings),
         )
         body = b'{"noOfMessagesToProcess": %d}' % limit

@@ -2,19 +2,19 @@
 
 import json
 import re
-import time
 from collections.abc import Iterator
-from pathlib import Path
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
+import local.soda
 from local.identity import TOPIC_OCID
 from local.oci_services.journal import Journal
-from shared import telemetry
+from shared import record, telemetry
 from shared.metrics import METRICS
 from shared.notices import _message
-from tests.end_to_end.bundle import ROOT, Bundle, running
+from tests.end_to_end.bundle import COLLECTION, ROOT, Bundle, running
 
 README = (ROOT / "README.md").read_text()
 
@@ -24,7 +24,6 @@ def _telling(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bundle]:
     settings = {
         "NOTIFICATION_TOPIC_OCID": TOPIC_OCID,
         "METRICS_NAMESPACE": "datasync_test",
-        "NOTIFICATION_INTERVAL": "0s",
         "LOG_LEVEL": "debug",
     }
     with running(tmp_path_factory.mktemp("telling"), **settings) as bundle:
@@ -38,6 +37,16 @@ def told(_telling: Bundle) -> Bundle:
     for journal in _telling.home.glob("*/*.jsonl"):
         journal.unlink()
     return _telling
+
+
+def later(bundle: Bundle) -> None:
+    """Let the last message be an hour old."""
+    with local.soda.connect(bundle.database) as connection:
+        connection.autocommit = True
+        notes = connection.getSodaDatabase().openCollection(f"{COLLECTION}_notes")
+        found = notes.find().filter({"name": "notices"}).getOne()
+        hour_ago = record.timestamp(datetime.now(UTC) - timedelta(hours=1))
+        notes.find().key(found.key).replaceOne({**found.getContent(), "last": hour_ago})
 
 
 def journal(bundle: Bundle, name: str) -> list[dict[str, Any]]:
@@ -80,6 +89,7 @@ def test_new_failures_of_a_call_are_one_message(told: Bundle) -> None:
     host = told.target_url.removeprefix("http://")
     assert f"2 x 503 at {host}" in message["body"]
     assert "GET /process" in message["body"]
+    later(told)
     told.retry()  # the same fail again, and are not dead: no news
     assert len(journal(told, "messages")) == 1
     told.retry()  # now they die
@@ -92,23 +102,30 @@ def test_a_message_that_could_not_be_published_is_told_with_the_next(told: Bundl
     assert told.process()["failedMessages"] == 1
     assert journal(told, "messages") == []
     told.clear_oci()
+    later(told)
     told.process()  # which has no news of its own
     (message,) = journal(told, "messages")
     assert message["title"] == "Data Sync: 1 failed, 1 dead"
 
 
-def test_repeats_are_held_back_and_counted(tmp_path: Path) -> None:
-    settings = {"NOTIFICATION_TOPIC_OCID": TOPIC_OCID, "NOTIFICATION_INTERVAL": "2s"}
-    with running(tmp_path / "home", **settings) as bundle:
-        for number in range(4):
-            bundle.stored(f"/status/404/{number}")
-            bundle.process()
-        assert [one["title"] for one in journal(bundle, "messages")] == ["Data Sync: 1 failed, 1 dead"]
-        time.sleep(2.1)
-        bundle.process()
-        last = journal(bundle, "messages")[-1]
-        assert last["title"] == "Data Sync: 3 failed, 3 dead"
-        assert "in 3 call(s)" in last["body"]
+def test_repeats_are_held_back_and_counted(told: Bundle) -> None:
+    for number in range(4):
+        told.stored(f"/status/404/{number}")
+        told.process()
+    assert [one["title"] for one in journal(told, "messages")] == ["Data Sync: 1 failed, 1 dead"]
+    later(told)
+    told.process()
+    last = journal(told, "messages")[-1]
+    assert last["title"] == "Data Sync: 3 failed, 3 dead"
+    assert "in 3 call(s)" in last["body"]
+
+
+def test_lines_of_all_threads_name_their_call(told: Bundle) -> None:
+    told.fault("monitoring", status=500, code="InternalError", times=None)
+    told.process()
+    lines = [json.loads(line) for line in told.logs().splitlines() if line.startswith("{")]
+    assert {line["logger"] for line in lines} >= {"shared.metrics", "shared.oci_clients"}
+    assert [line for line in lines if not line["call"]] == []
 
 
 def test_without_monitoring_or_notifications_deliveries_go_on(told: Bundle) -> None:
@@ -157,8 +174,6 @@ def test_the_readme_shows_a_message_as_it_is() -> None:
 
 def test_the_readme_names_every_alarm() -> None:
     text = (ROOT / "terraform/observability.tf").read_text()
-    made = re.findall(
-        r'^    "([a-z-]+)" = \{.*?severity  = "(\w+)"\n\s+body      = "(.*?)"\n', text, re.M | re.S
-    )
-    assert len(made) == text.count("severity  = ")
+    made = re.findall(r'^    "([a-z-]+)" = \{.*?severity += "(\w+)"\n\s+body += "(.*?)"\n', text, re.M | re.S)
+    assert len(made) == len(re.findall(r"severity += \"", text))
     assert re.findall(r"^\| `([a-z-]+)` \| ([A-Z]+) \| (.+) \|$", README, re.MULTILINE) == made
