@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from shared import jsontext
@@ -12,7 +12,7 @@ from shared.errors import DependencyDown
 from shared.indexes import DUE, FAILED, LATELY, ascending, indexes, member, text
 from shared.notes import find, replaced
 from shared.record import FILTERED, MACHINERY, PARTITIONS, SUCCESS, Document, id_at, timestamp
-from shared.tallies import Tallies
+from shared.tallies import FINISHED, Tallies
 
 _FETCH = 64  # documents per round trip of a cursor: bounds what is in memory beyond the page
 _PAGE_BYTES = 16 * 1024 * 1024
@@ -20,6 +20,7 @@ _MOST_VALUES = 50  # of codes, streams or targets in a report
 _SAMPLE = 256  # of records read at once in some lanes or at some places
 _LOWEST = "-1"  # sorts before every time and id
 _MILLISECOND = timedelta(milliseconds=1)
+_FIRST, _LAST = (datetime(year, 1, 1, tzinfo=UTC) for year in (1971, 9000))
 SEARCHED = 10_000  # failures that a filter of the report looks at
 
 
@@ -92,13 +93,22 @@ class Search:
     @property
     def bounds(self) -> dict[str, str]:
         """Bounds of that member: ids tell the millisecond in which their records were stored."""
-        bounds = {"$gt": _LOWEST if self.since is None else id_at(self.since - _MILLISECOND)}
-        return bounds if self.until is None else {**bounds, "$lt": id_at(self.until + _MILLISECOND)}
+        bounds = {"$gt": _LOWEST if self.since is None else id_at(_within(self.since) - _MILLISECOND)}
+        return bounds if self.until is None else {**bounds, "$lt": id_at(_within(self.until) + _MILLISECOND)}
+
+
+def _within(moment: datetime) -> datetime:
+    """Return a time, or the nearest at which a record may have been stored."""
+    return max(_FIRST, min(moment, _LAST))
 
 
 def due(moment: datetime) -> Selection:
     """Select what is due at `moment`, what has waited longest first."""
     return Selection(DUE, before=timestamp(moment))
+
+
+class _Changed(Exception):
+    """A transaction must not go on: what it builds on was changed."""
 
 
 class Records:
@@ -190,12 +200,15 @@ class Records:
         return firsts
 
     def with_ids(self, identities: Collection[str]) -> list[Stored]:
-        """Return the records with these ids."""
-        if not identities:
+        """Return the records with these ids, in their order."""
+        ordered, found = sorted(identities), []
+        if not ordered:
             return []
         with self._database.collection(self._spec) as collection:
-            found = collection.find().filter({"id": {"$in": sorted(identities)}}).getDocuments()
-            return [_stored(document) for document in found]
+            for start in range(0, len(ordered), _SAMPLE):
+                some = {"id": {"$in": ordered[start : start + _SAMPLE]}}
+                found += [_stored(document) for document in collection.find().filter(some).getDocuments()]
+        return sorted(found, key=lambda stored: str(stored.document["id"]))
 
     def write(self, outcomes: Sequence[tuple[Stored, Document]], place: int = 0) -> list[bool]:
         """Replace documents in one transaction; False for each that was changed since it was read.
@@ -232,11 +245,12 @@ class Records:
             return int(collection.find().filter(_finished(before, _LOWEST)).count())
 
     def remove(self, documents: Sequence[Document], intent: str, object_name: str) -> bool:
-        """Delete archived records, and the note that says so, together; False where the note is another's."""
-        identities = [document["id"] for document in documents]
-        ended = Counter(
-            str(document["status"]) for document in documents if document["status"] in (SUCCESS, FILTERED)
-        )
+        """Delete archived records, and the note that says so, together, or nothing.
+
+        False where the note is another's, or where a record was changed or deleted since it was read.
+        """
+        statuses = Counter(str(document["status"]) for document in documents)
+        finished = Counter({status: statuses[status] for status in FINISHED if statuses[status]})
         try:
             with self._database.transaction(self._spec, self._tallies.spec) as (collection, notes):
                 note = find(notes, intent)
@@ -244,11 +258,12 @@ class Records:
                     return False
                 if replaced(notes, note, {}) is None:
                     return False
-                if identities:
-                    collection.find().filter({"id": {"$in": identities}}).remove()
-                self._tallies.take_off(notes, PARTITIONS, ended)
-        except Exception:
+                _remove_all(collection, documents)
+                self._tallies.take_off(notes, PARTITIONS, finished)
+        except Exception as error:
             self._tallies.forget(PARTITIONS)
+            if isinstance(error, _Changed):
+                return False
             raise
         return True
 
@@ -313,6 +328,22 @@ def _finished(before: datetime, after: str) -> dict[str, Any]:
         "status": {"$in": [SUCCESS, FILTERED]},
         "lastAttemptDate": {"$lt": timestamp(before)},
     }
+
+
+def _remove_all(collection: Any, documents: Sequence[Document]) -> None:
+    """Delete records that are all finished or all dead; _Changed where one is not as it was read."""
+    removed = 0
+    for start in range(0, len(documents), _SAMPLE):
+        some = documents[start : start + _SAMPLE]
+        condition: dict[str, Any] = {"id": {"$in": [one["id"] for one in some]}}
+        if some[0].get("dead"):  # a replay since then would have left a later time
+            newest = max(str(one[MACHINERY][LATELY]) for one in some)
+            condition |= {"dead": True, member(LATELY): {"$lte": newest}}
+        else:
+            condition["status"] = {"$in": list(FINISHED)}
+        removed += int(collection.find().filter(condition).remove())
+    if removed != len(documents):
+        raise _Changed
 
 
 def _at(content: Document, path: str) -> Any:

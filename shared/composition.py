@@ -96,7 +96,8 @@ def maintenance() -> "Maintenance":
 
     made = _parts()
     archive = Archive(made.clients, made.settings.archive_bucket)
-    return Maintenance(made.settings, made.records, delivery().leases, made.notes, made.vault, archive)
+    parts = made.records, delivery().leases, made.notes, made.vault, archive, delivery().telling
+    return Maintenance(made.settings, *parts)
 
 
 def preparation() -> "Preparation":

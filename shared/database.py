@@ -89,8 +89,9 @@ class Database:
     def run_as(
         self, user: str, password: Callable[[], str], block: str, binds: Callable[[], dict[str, str]]
     ) -> None:
-        """Run a PL/SQL block as another user, on a connection of its own; DependencyDown where it fails.
+        """Run a PL/SQL block as another user, on a connection of its own.
 
+        Raises Misconfigured where the password is another one, DependencyDown where it fails otherwise.
         A database in a file has no users: there nothing is run.
         """
         if self._is_file:
@@ -101,6 +102,8 @@ class Database:
                 _bound_calls(connection, "")
                 connection.cursor().execute(block, binds())
         except oracledb.Error as error:
+            if _code(error) in _OTHER_PASSWORD:  # to try again would lock the user
+                raise Misconfigured(f"The database refused the password of {user}.") from None
             raise _translated(error) from None
 
     @property

@@ -1,26 +1,30 @@
 """The use case of a daily call: archive what is finished, end what was never deliverable, delete idle tokens.
 
 Every step can end at any moment, and the next run goes on: a batch's name and records are noted before it
-is archived, and the records are deleted together with that note.
+is archived, and the records are deleted together with that note. Two runs at once do no harm: one of them
+has the note.
 """
 
 import logging
+import secrets
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from shared import record
 from shared.archive import Archive
-from shared.collection import Records, Selection
-from shared.errors import DependencyDown
+from shared.collection import Records, Selection, Stored
 from shared.indexes import DUE, FAILED
-from shared.leases import LeaseTable
+from shared.leases import Lease, LeaseTable
 from shared.notes import Content, Notes
+from shared.observed import Observed
+from shared.oci_clients import Refused
 from shared.record import PARTITIONS, Document
 from shared.retry import RetryPolicy
 from shared.settings import Settings
+from shared.telling import Telling
 from shared.values import OTHER_FAILURES
 from shared.vault import KeptSecret, TokenVault
 
@@ -30,6 +34,13 @@ BATCH = 500
 _NAME = "archive"
 _NEEDED_SECONDS = 20.0  # for a batch; with less left none is begun
 _LEASE_SECONDS = 10.0  # how long a run waits for partitions that others work on
+_TURN_SECONDS = 0.6  # longer than a delivery waits at most before it looks at the leases again
+
+FINISHED, DEAD = "finished", "dead"  # kinds of batches, and folders of the archive
+_ENDED: dict[str, Callable[[Document], bool]] = {
+    FINISHED: lambda document: document["status"] in (record.SUCCESS, record.FILTERED),
+    DEAD: lambda document: bool(document.get("dead")),
+}
 
 
 @dataclass
@@ -47,7 +58,7 @@ class Done:
 
 @dataclass(frozen=True)
 class Maintenance:
-    """Maintains one collection; one instance serves a process's calls."""
+    """Maintains one collection; one instance serves a call."""
 
     settings: Settings
     records: Records
@@ -55,7 +66,10 @@ class Maintenance:
     notes: Notes
     vault: TokenVault
     archive: Archive
+    telling: Telling
     now: datetime = field(default_factory=lambda: datetime.now(UTC))
+    seen: Observed = field(default_factory=Observed)
+    sleep: Callable[[float], None] = time.sleep
 
     def run(self, deadline: float, *, dry_run: bool = False) -> dict[str, Any]:
         """Do what is to be done until `deadline` (monotonic seconds), and tell how much it was.
@@ -65,10 +79,15 @@ class Maintenance:
         done = Done()
         if dry_run:
             self._count(done)
-        else:
+            self._clean_secrets(done, deadline, dry_run=True)
+            return asdict(done)
+        try:
             self._expire(done, deadline)
             self._archive(done, deadline)
-        self._clean_secrets(done, deadline, dry_run=dry_run)
+            self._clean_secrets(done, deadline, dry_run=False)
+        finally:
+            self.telling.notify(self.seen)
+            self.telling.post(self.seen)
         return asdict(done)
 
     def _count(self, done: Done) -> None:
@@ -79,6 +98,18 @@ class Maintenance:
             done.archived = self.records.count_finished(cutoff)
             done.archivedDead = self.records.count(self._dead(cutoff))
 
+    def _batches(self, selection: Selection, done: Done, deadline: float) -> Iterator[list[Stored]]:
+        """Yield pages of a selection, as long as there is time; between two, deliveries have a turn."""
+        first = True
+        while page := self.records.page(selection, BATCH):
+            if not first:
+                self.sleep(_TURN_SECONDS)
+            if time.monotonic() > deadline - _NEEDED_SECONDS:
+                done.endOfWork = False
+                return
+            yield page
+            selection, first = selection.behind(page[-1].document), False
+
     # Expiry
 
     def _expiring(self) -> Selection:
@@ -87,21 +118,23 @@ class Maintenance:
 
     def _expire(self, done: Done, deadline: float) -> None:
         """End records that have waited too long, as dead ones."""
-        selection, stream = self._expiring(), RetryPolicy.of(self.settings).error_stream(OTHER_FAILURES)
-        while self.settings.expire_after and (page := self.records.page(selection, BATCH)):
-            if time.monotonic() > deadline - _NEEDED_SECONDS:
-                done.endOfWork = False
-                return
-            with _Leased(self.leases) as mine:
+        if not self.settings.expire_after:
+            return
+        stream = RetryPolicy.of(self.settings).error_stream(OTHER_FAILURES)
+        for page in self._batches(self._expiring(), done, deadline):
+            with _Leased(self.leases) as lease:
                 fresh = self.records.with_ids([one.document["id"] for one in page])
                 ended = [
                     (one, record.expired(one.document, stream, self.now))
                     for one in fresh
-                    if record.partition(one.document) in mine and record.is_unfinished(one.document)
+                    if _is_mine(one.document, lease) and record.is_unfinished(one.document)
                 ]
-                done.expired += sum(self.records.write(ended)) if ended else 0
+                written = self.records.write(ended) if ended else []
+            for (before, after), is_written in zip(ended, written, strict=True):
+                if is_written:
+                    self.seen.died(before.document, after)
+                    done.expired += 1
             done.endOfWork &= len(ended) == len(fresh)
-            selection = selection.behind(page[-1].document)
 
     # Archive
 
@@ -119,29 +152,23 @@ class Maintenance:
         cutoff = self._cutoff(self.settings.archive_after)
         after = ""
         while page := self.records.finished(cutoff, after, BATCH):
-            if time.monotonic() > deadline - _NEEDED_SECONDS:
+            in_time = time.monotonic() < deadline - _NEEDED_SECONDS
+            if not (in_time and self._moved(FINISHED, [one.document for one in page], done)):
                 done.endOfWork = False
                 return
-            documents = [one.document for one in page]
-            done.archived += self._moved("finished", documents)
-            after = documents[-1]["id"]
+            after = page[-1].document["id"]
         self._archive_dead(done, self._dead(cutoff), deadline)
 
     def _archive_dead(self, done: Done, selection: Selection, deadline: float) -> None:
         """Archive dead records, each while no worker can replay it: a forced replay may be under way."""
-        while page := self.records.page(selection, BATCH):
-            if time.monotonic() > deadline - _NEEDED_SECONDS:
-                done.endOfWork = False
+        for page in self._batches(selection, done, deadline):
+            mine = []
+            with _Leased(self.leases) as lease:
+                mine = [one.document for one in page if _is_mine(one.document, lease)]
+                moved = not mine or self._moved(DEAD, mine, done, lease)
+            done.endOfWork &= moved and len(mine) == len(page)
+            if not moved:
                 return
-            with _Leased(self.leases) as mine:
-                documents = self._still_dead([one.document["id"] for one in page], mine)
-                done.archivedDead += self._moved("dead", documents) if documents else 0
-            done.endOfWork &= len(documents) == len(page)
-            selection = selection.behind(page[-1].document)
-
-    def _still_dead(self, identities: Sequence[str], partitions: frozenset[int]) -> list[Document]:
-        found = (one.document for one in self.records.with_ids(identities))
-        return [one for one in found if one.get("dead") and record.partition(one) in partitions]
 
     def _finish_interrupted(self, done: Done) -> bool:
         """Finish the batch that the last run had begun; False where others work on its partitions."""
@@ -149,22 +176,24 @@ class Maintenance:
         if not note.get("ids"):
             return True
         log.info("an interrupted batch is archived again: %s", note["object"])
-        with _Leased(self.leases) as mine:
-            found = [one.document for one in self.records.with_ids(note["ids"])]
-            if note["kind"] == "dead":
-                if any(record.partition(one) not in mine for one in found):
-                    return False
-                found = [one for one in found if one.get("dead")]
-            self._put_and_remove(note, found)
-        done.archived += len(found) if note["kind"] == "finished" else 0
-        done.archivedDead += len(found) if note["kind"] == "dead" else 0
-        return True
+        if note["kind"] == FINISHED:
+            return self._completed(note, done, None, is_resumed=True)
+        with _Leased(self.leases) as lease:
+            found = self.records.with_ids(note["ids"])
+            if not all(_is_mine(one.document, lease) for one in found):
+                return False
+            return self._completed(note, done, lease, is_resumed=True)
 
-    def _moved(self, kind: str, documents: Sequence[Document]) -> int:
-        """Archive a batch and delete it; return how many records it had."""
-        first, last = documents[0]["id"], documents[-1]["id"]
-        day = documents[0]["createdDate"][:10].replace("-", "/")
-        name = f"{self.settings.collection}/{kind}/{day}/{first}_{last}.jsonl.gz"
+    def _moved(
+        self, kind: str, documents: Sequence[Document], done: Done, lease: Lease | None = None
+    ) -> bool:
+        """Archive a batch and delete it; False where that is left to another run.
+
+        No other batch has this object's name: what is archived is never written over by something else.
+        """
+        first = documents[0]
+        day = first["createdDate"][:10].replace("-", "/")
+        name = f"{self.settings.collection}/{kind}/{day}/{first['id']}-{secrets.token_hex(4)}.jsonl.gz"
         identities = [document["id"] for document in documents]
 
         def begin(note: Content) -> Content | None:
@@ -173,16 +202,32 @@ class Maintenance:
 
         note = self.notes.change(_NAME, begin)
         if note is None:
-            raise DependencyDown("Another maintenance call is at work; this one ends.")
-        self._put_and_remove(note, documents)
-        return len(documents)
+            log.info("another maintenance call is at work; this one archives no more")
+            return False
+        return self._completed(note, done, lease, is_resumed=False)
 
-    def _put_and_remove(self, note: Content, documents: Sequence[Document]) -> None:
-        """Archive first, then delete: never the other way round."""
-        if documents:
+    def _completed(self, note: Content, done: Done, lease: Lease | None, *, is_resumed: bool) -> bool:
+        """Archive what a noted batch holds now, then delete that: never the other way round.
+
+        What the note names is read again: since then another run may have archived it, or a replay delivered
+        it. A batch that is resumed is written even where nothing is left of it, over what was.
+        """
+        kind = str(note["kind"])
+        found = [one.document for one in self.records.with_ids(note["ids"])]
+        documents = [one for one in found if _ENDED[kind](one)]
+        if documents or is_resumed:
             self.archive.put(note["object"], documents)
+        if lease is not None and not self.leases.renew(lease):
+            log.warning("another worker took over the partitions of a batch; the next run archives it again")
+            return False
         if not self.records.remove(documents, _NAME, note["object"]):
-            raise DependencyDown("Another maintenance call has done this batch; this one ends.")
+            log.info("a batch was changed or archived by others meanwhile")
+            return False
+        if kind == FINISHED:
+            done.archived += len(documents)
+        else:
+            done.archivedDead += len(documents)
+        return True
 
     # Secrets
 
@@ -199,15 +244,21 @@ class Maintenance:
             if time.monotonic() > deadline - _NEEDED_SECONDS:
                 done.endOfWork = False
                 return
-            is_needed = self.records.names_secret(secret.name, since)
-            if secret.is_ours and is_needed:
-                done.secretsKept += 1
-                if not dry_run:
-                    self.vault.take_deletion_back(secret)
-            elif not secret.is_leaving and not is_needed and secret.created < since:
-                done.secretsDeleted += 1
-                if not dry_run:
-                    self._delete(secret, since)
+            try:
+                self._clean_secret(secret, since, done, dry_run=dry_run)
+            except Refused as error:  # somebody else is deleting it, or keeping it
+                log.warning("Vault refused (%s) to change a secret; it is left as it is", error.status)
+
+    def _clean_secret(self, secret: KeptSecret, since: datetime, done: Done, *, dry_run: bool) -> None:
+        is_needed = self.records.names_secret(secret.name, since)
+        if secret.is_ours and is_needed:
+            if not dry_run:
+                self.vault.take_deletion_back(secret)
+            done.secretsKept += 1
+        elif not secret.is_leaving and not is_needed and secret.created < since:
+            if not dry_run:
+                self._delete(secret, since)
+            done.secretsDeleted += 1
 
     def _delete(self, secret: KeptSecret, since: datetime) -> None:
         """Schedule a deletion; look again for a record that was stored in this moment."""
@@ -219,23 +270,25 @@ class Maintenance:
         return self.now - timedelta(seconds=seconds)
 
 
+def _is_mine(document: Document, lease: Lease | None) -> bool:
+    return lease is not None and record.partition(document) in lease.partitions
+
+
 class _Leased:
-    """A lease for one batch on whatever partitions are free, after a short wait for others."""
+    """A lease for one batch on whatever partitions are free, after a short wait; None where none are."""
 
     def __init__(self, leases: LeaseTable):
         self._leases = leases
 
-    def __enter__(self) -> frozenset[int]:
+    def __enter__(self) -> Lease | None:
         end = time.monotonic() + _LEASE_SECONDS
         while True:
             standing = self._leases.look()
             # What dead workers left in flight is for a delivery to settle first.
             ready = standing.free and not standing.left_in_flight
             self._lease = self._leases.take(standing, PARTITIONS) if ready else None
-            if self._lease is not None:
-                return self._lease.partitions
-            if time.monotonic() > end:
-                return frozenset()
+            if self._lease is not None or time.monotonic() > end:
+                return self._lease
             time.sleep(0.2)
 
     def __exit__(self, *_: object) -> None:

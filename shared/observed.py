@@ -9,6 +9,7 @@ from shared.record import Document
 
 _MOST_TARGETS = 15  # told apart; with two metrics each they fit into one post of 50 streams
 OTHERS = "others"
+_EXPIRED = "expired"
 
 
 @dataclass
@@ -43,6 +44,12 @@ class Observed:
         self.newly_failed += is_first
         if is_dead or is_first:
             self.new[f"{after['status_code']} at {target}"] += 1
+
+    def died(self, before: Document, after: Document) -> None:
+        """Count a death that no attempt led to."""
+        self.dead += 1
+        self.newly_failed += record.attempts(before) == 0
+        self.new[f"{after['status_code']} at {record.target(before)}, {_EXPIRED}"] += 1
 
     def by_target(self) -> dict[str, tuple[int, int]]:
         """Return deliveries and failures of the busiest targets, and of the others together."""

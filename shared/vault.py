@@ -20,7 +20,6 @@ _CACHED_SECONDS = 300.0
 _MISSING_SECONDS = 15.0  # how long a name that isn't there is not asked for again
 _BEING_DELETED = ("SCHEDULING_DELETION", "PENDING_DELETION", "DELETING")  # they still hold their names
 _LEAVING = "leaving"  # the note with the secrets whose deletion is ours
-_TAGS = {"managed-by": "oci-data-sync"}
 _DELETION_DAYS = 7
 _WAIT_FOR_ACTIVE = (0.1, 0.2, 0.4, 0.8, 1.6)  # seconds between looks at a secret that is being created
 
@@ -64,12 +63,16 @@ class TokenVault:
         self._settings = settings
         self._notes = notes
         self._clock = clock
+        self._tags = {"managed-by": "oci-data-sync", "collection": settings.collection}
         self._cache: dict[str, tuple[str | None, float]] = {}
 
     def token(self, name: str) -> str | None:
         """Return the token kept under `name`, from the cache where it is fresh; None where there is none."""
         cached = self._fresh(name)
-        return cached[0] if cached else self._read(name)
+        if cached:
+            return cached[0]
+        value = self._read(name)
+        return self._brought_back(name) if value is None else value
 
     def claim(self, name: str, token: str) -> None:
         """Keep `token` under a new name, or prove by it the right to use a name that is taken.
@@ -112,7 +115,7 @@ class TokenVault:
             )
             for one in found
             if one.secret_name.startswith(prefix)
-            and (one.freeform_tags or {}).items() >= _TAGS.items()
+            and (one.freeform_tags or {}).items() >= self._tags.items()
             and one.lifecycle_state in ("ACTIVE", *_BEING_DELETED)
             and one.secret_name.removeprefix(prefix) not in settings.connector_hub_secrets
         ]
@@ -175,7 +178,7 @@ class TokenVault:
             secret_content=Base64SecretContentDetails(
                 content=base64.b64encode(token.encode()).decode(), stage="CURRENT"
             ),
-            freeform_tags=_TAGS,
+            freeform_tags=self._tags,
         )
         try:
             self._clients.call(
@@ -206,6 +209,16 @@ class TokenVault:
             f"The secret of vaultSecretName {name!r} can't be read (Vault says {state}); repeat later, or use"
             " a new name."
         )
+
+    def _brought_back(self, name: str) -> str | None:
+        """Return a token that a record needs while its secret is on its way out, if that was our doing."""
+        found = self._found(name)
+        if not (found and found.lifecycle_state in _BEING_DELETED):
+            return None
+        try:
+            return self._created_by_another(name)
+        except Conflict:
+            return None
 
     def _revive(self, secret: KeptSecret) -> None:
         """Take back the deletion of a secret that is in use again; Conflict where it was the operator's."""

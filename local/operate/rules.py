@@ -33,10 +33,11 @@ def run(args: argparse.Namespace) -> int:
     except (OSError, ValueError, DataSyncError) as error:
         print(f"RULES {error}" if isinstance(error, ValueError) else error, file=sys.stderr)
         return WRONG
-    if not isinstance(record, dict):
-        print("The record must be an object.", file=sys.stderr)
+    message = record.get("streamMessage", {}) if isinstance(record, dict) else None
+    if not isinstance(message, dict):
+        print("The record must be an object, and so must its streamMessage.", file=sys.stderr)
         return WRONG
-    flat = {**record, **record.get("streamMessage", {})}
+    flat = {**record, **message}
     return _told(known, {name: value for name, value in flat.items() if name != "streamMessage"})
 
 

@@ -166,6 +166,9 @@ def test_a_filter_looks_at_a_bounded_number_of_failures(
     monkeypatch.setattr(collection, "SEARCHED", 3)
     stored = datetime.fromisoformat(documents[0]["createdDate"])
     assert found(Search(of_key, since=stored, until=stored)) == ([early], True)
+    first, last = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
+    assert len(found(Search(since=first, until=last))[0]) == 43
+    assert found(Search(since=first, until=first)) == found(Search(since=last, until=last)) == ([], True)
 
 
 def test_a_lease_is_found_by_its_index(database: Database, records: Records, plans: list[str]) -> None:

@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -205,13 +206,23 @@ def test_behind_a_gateway_that_wants_a_key_the_page_is_viewed_through_this_machi
             assert viewing.stdout is not None
             address = viewing.stdout.readline().split("/process")[0]
             try:
-                browser.get(f"{address}/process")
+                page = Page(browser, replace(bundle, url=address))
                 shown = "return document.querySelectorAll('#failures [data-id]').length"
                 WebDriverWait(browser, 15).until(lambda _: browser.execute_script(shown) == 1)
                 browser.find_element(By.CSS_SELECTOR, "#failures [data-id]").click()
                 found = browser.find_element(By.ID, "record-body")
                 WebDriverWait(browser, 15).until(lambda _: "404" in found.text)
-                other = requests.get(f"{address}/process", headers={"Host": "evil.example.com"}, timeout=10)
-                assert other.status_code == 403
+                for foreign in (
+                    {"Host": "evil.example.com"},
+                    {"Origin": "https://evil.example.com"},
+                    {"Sec-Fetch-Site": "cross-site"},
+                    {"Content-Type": "text/plain"},
+                ):
+                    headers = {"Content-Type": "application/json"} | foreign
+                    other = requests.post(f"{address}/process/retry", b"{}", headers=headers, timeout=10)
+                    assert other.status_code == 403, foreign
+                browser.switch_to.active_element.send_keys(Keys.ESCAPE)
+                page.press("count")  # while its own page may
+                page.until("No failed record would be replayed", "message")
             finally:
                 viewing.terminate()

@@ -131,6 +131,11 @@ def test_a_block_that_fails_is_a_dependency_that_is_down(monkeypatch: pytest.Mon
     assert "10.0.0.7" not in caught.value.detail
 
 
+def test_another_password_is_no_outage_to_wait_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    with sessions(monkeypatch, "ORA-01017"), pytest.raises(Misconfigured, match="password of ADMIN"):
+        oracle().run_as("ADMIN", lambda: "a password", "begin null; end;", dict)
+
+
 def test_a_file_has_no_users(tmp_path: Path) -> None:
     def password() -> str:
         raise AssertionError("no password is read")

@@ -1,19 +1,23 @@
 """What others work on is left alone; tokens are deleted only where nobody needs them, looked at twice."""
 
 import time
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from shared import maintenance, record
+from shared import maintenance, record, tallies
 from shared.collection import Records as Collection
 from shared.database import Database
+from shared.errors import DependencyDown
 from shared.leases import LeaseTable
 from shared.maintenance import Maintenance
 from shared.notes import Notes
+from shared.observed import Observed
+from shared.oci_clients import Refused
 from shared.record import Failure
 from shared.settings import Settings
 from shared.vault import KeptSecret
@@ -40,6 +44,19 @@ class Vault:
         self.calls.append(("keep", secret.name))
 
 
+class Told:
+    """What operators are told, taken down."""
+
+    def __init__(self) -> None:
+        self.dead = 0
+
+    def notify(self, seen: Observed) -> None:
+        self.dead += seen.dead
+
+    def post(self, seen: Observed) -> None:
+        """Post nothing."""
+
+
 @dataclass
 class Records:
     """Answers whether a name is needed, one answer after the other."""
@@ -55,7 +72,7 @@ class Records:
 def run(secret: KeptSecret, answers: list[bool], *, dry_run: bool = False, **config: str) -> Any:
     vault, records = Vault([secret]), Records(answers)
     settings = Settings.from_config(CONFIG | {"EXPIRE_AFTER": "0s"} | config)
-    work = Maintenance(settings, records, None, None, vault, None, NOW)  # type: ignore[arg-type]  # not called
+    work = Maintenance(settings, records, None, None, vault, None, Told(), NOW)  # type: ignore[arg-type]  # not called
     done = work.run(time.monotonic() + 60, dry_run=dry_run)
     assert all(since == NOW - timedelta(days=30) for since in records.since)
     return vault.calls, done["secretsDeleted"], done["secretsKept"]
@@ -94,12 +111,14 @@ def test_a_dry_run_and_a_zero_change_nothing() -> None:
 
 
 class Archived:
-    """An archive in memory."""
+    """An archive in memory; something may happen while a batch is put there."""
 
     def __init__(self) -> None:
         self.objects: dict[str, list[str]] = {}
+        self.meanwhile: Callable[[], object] = bool
 
     def put(self, name: str, documents: list[Any]) -> None:
+        self.meanwhile()
         self.objects[name] = [document["id"] for document in documents]
 
 
@@ -117,7 +136,8 @@ def work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Maintenance:
     settings = Settings.from_config(CONFIG | ages)
     leases, notes = LeaseTable(database, "c", 60), Notes(database, "c")
     later = datetime.now(UTC) + timedelta(hours=1)
-    return Maintenance(settings, Collection(database, "c"), leases, notes, Vault([]), Archived(), later)  # type: ignore[arg-type]  # as above
+    parts = Collection(database, "c"), leases, notes, Vault([]), Archived(), Told()
+    return Maintenance(settings, *parts, later, sleep=lambda _: None)  # type: ignore[arg-type]  # as above
 
 
 def stored(work: Maintenance, number: int) -> list[Any]:
@@ -142,7 +162,7 @@ def test_what_others_work_on_neither_expires_nor_is_archived(work: Maintenance) 
     done = work.run(time.monotonic() + 60)
     busy = {one for one in waiting + gone if record.partition({"id": one}) in other.partitions}
     assert done["endOfWork"] is False
-    assert done["expired"] == len(set(waiting) - busy) > 0
+    assert done["expired"] == work.telling.dead == len(set(waiting) - busy) > 0  # type: ignore[attr-defined]  # as above
     left = {one.document["id"] for one in work.records.with_ids(waiting + gone)}
     assert left == busy | set(waiting)  # what has just expired is young
     work.leases.release(other)
@@ -163,3 +183,162 @@ def test_an_interrupted_batch_of_the_dead_waits_for_its_partitions(work: Mainten
     assert work.run(time.monotonic() + 60)["archivedDead"] == 20
     assert work.archive.objects == {"interrupted": ids}  # type: ignore[attr-defined]  # as above
     assert work.notes.read("archive").get("ids") is None
+
+
+def finished(work: Maintenance, number: int, later: timedelta = timedelta()) -> list[str]:
+    found = stored(work, number)
+    outcomes = [(one, record.succeeded(one.document, 200, datetime.now(UTC) + later)) for one in found]
+    work.records.write(outcomes)
+    return [one.document["id"] for one in found]
+
+
+def another(work: Maintenance, later: timedelta = timedelta()) -> Maintenance:
+    """A second run, in a process of its own."""
+    leases = LeaseTable(work.records._database, "c", 60)
+    return replace(work, records=Collection(work.records._database, "c"), leases=leases, now=work.now + later)
+
+
+def objects(work: Maintenance) -> list[list[str]]:
+    return list(work.archive.objects.values())  # type: ignore[attr-defined]  # as above
+
+
+def once(monkeypatch: pytest.MonkeyPatch, target: object, name: str, meanwhile: Callable[[], object]) -> None:
+    """Let something happen after the first call of a method, before its caller goes on."""
+    original, done = getattr(target, name), []
+
+    def called(*arguments: Any) -> Any:
+        result = original(*arguments)
+        if not done:
+            done.append(True)
+            meanwhile()
+        return result
+
+    monkeypatch.setattr(target, name, called)
+
+
+def counted(work: Maintenance) -> int:
+    return tallies.finished(work.notes.all())["success"]
+
+
+@pytest.fixture
+def quiet(work: Maintenance) -> Maintenance:
+    """Maintenance in which nothing expires."""
+    return replace(work, settings=replace(work.settings, expire_after=0.0))
+
+
+def test_two_runs_at_once_archive_each_record_once(
+    quiet: Maintenance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ids, other = finished(quiet, 20), another(quiet)
+    once(monkeypatch, quiet.records, "finished", lambda: other.run(time.monotonic() + 60))
+    quiet.run(time.monotonic() + 60)
+    assert objects(quiet) == [ids]
+    assert counted(quiet) == 0
+
+
+def test_a_run_with_an_old_page_writes_over_nothing_of_another(
+    quiet: Maintenance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The other run began later, and so found one more between the first and the last."""
+    first, late, last = (
+        finished(quiet, 1),
+        finished(quiet, 1, timedelta(hours=1, seconds=1)),
+        finished(quiet, 1),
+    )
+    other = another(quiet, timedelta(seconds=2))
+    once(monkeypatch, quiet.records, "finished", lambda: other.run(time.monotonic() + 60))
+    quiet.run(time.monotonic() + 60)
+    assert objects(quiet) == [[*first, *late, *last]]
+    assert counted(quiet) == 0
+
+
+def test_two_runs_with_one_batch_noted_leave_it_to_one(
+    quiet: Maintenance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ids, other = finished(quiet, 20), another(quiet)
+    once(monkeypatch, quiet.notes, "change", lambda: other.run(time.monotonic() + 60))
+    assert quiet.run(time.monotonic() + 60)["endOfWork"] is False
+    assert objects(quiet) == [ids]
+    assert counted(quiet) == 0
+
+
+def test_what_was_replayed_out_of_an_interrupted_batch_is_archived_later_beside_it(
+    quiet: Maintenance,
+) -> None:
+    ids, archive = dead(quiet, 3), quiet.archive
+    archive.meanwhile = lambda: (_ for _ in ()).throw(DependencyDown("down"))  # type: ignore[attr-defined]
+    with pytest.raises(DependencyDown):
+        quiet.run(time.monotonic() + 60)
+    archive.meanwhile = bool  # type: ignore[attr-defined]
+
+    def fails(failure: Failure) -> None:
+        found = quiet.records.with_ids([ids[0], ids[2]])
+        quiet.records.write([(one, record.failed(one.document, failure, datetime.now(UTC))) for one in found])
+
+    fails(Failure(503, "why", "recoverable", datetime.now(UTC)))
+    quiet.run(time.monotonic() + 60)
+    fails(Failure(503, "why", "recoverable", None))
+    quiet.run(time.monotonic() + 60)
+    assert sorted(objects(quiet)) == sorted([[ids[1]], [ids[0], ids[2]]])
+
+
+def test_an_interrupted_batch_of_which_nothing_is_left_leaves_nothing_behind(quiet: Maintenance) -> None:
+    (one,) = dead(quiet, 1)
+    quiet.archive.objects["c/dead/x"] = [one]  # type: ignore[attr-defined]  # as above
+    quiet.notes.change("archive", lambda _: {"object": "c/dead/x", "kind": "dead", "ids": [one]})
+    (found,) = quiet.records.with_ids([one])
+    quiet.records.write([(found, record.succeeded(found.document, 200, datetime.now(UTC)))])
+    quiet.run(time.monotonic() + 60)
+    assert [ids for ids in objects(quiet) if ids] == [[one]]  # among those that were delivered
+
+
+@pytest.mark.parametrize("is_delivered", [True, False])
+def test_a_dead_record_that_another_took_over_is_not_deleted(quiet: Maintenance, is_delivered: bool) -> None:
+    """A batch took so long that its lease was over, and a forced replay has handled the record."""
+    (one,) = dead(quiet, 1)
+    lease = LeaseTable(quiet.records._database, "c", 0.0)
+    slow = replace(quiet, leases=lease)
+
+    def replayed() -> None:
+        taker = LeaseTable(quiet.records._database, "c", 0.0)
+        taker.look()
+        assert taker.take(taker.look(), record.PARTITIONS)
+        (found,) = quiet.records.with_ids([one])
+        failure = Failure(404, "why", "unrecoverable", None)
+        after = (
+            record.succeeded(found.document, 200, datetime.now(UTC))
+            if is_delivered
+            else record.failed(found.document, failure, datetime.now(UTC))
+        )
+        assert quiet.records.write([(found, after)]) == [True]
+
+    quiet.archive.meanwhile = replayed  # type: ignore[attr-defined]  # as above
+    assert slow.run(time.monotonic() + 60)["endOfWork"] is False
+    assert [found.document["id"] for found in quiet.records.with_ids([one])] == [one]
+
+
+def test_a_deletion_removes_nothing_where_a_record_was_changed(quiet: Maintenance) -> None:
+    ids = dead(quiet, 2)
+    quiet.notes.change("archive", lambda _: {"object": "o", "kind": "dead", "ids": ids})
+    read = [one.document for one in quiet.records.with_ids(ids)]
+    (found,) = quiet.records.with_ids(ids[:1])
+    quiet.records.write([(found, record.succeeded(found.document, 200, datetime.now(UTC)))])
+    assert quiet.records.remove(read, "archive", "o") is False
+    assert len(quiet.records.with_ids(ids)) == 2
+    assert quiet.notes.read("archive")["ids"] == ids
+    assert counted(quiet) == 1
+
+
+def test_what_vault_refuses_of_one_secret_keeps_it_from_no_other() -> None:
+    class Refusing(Vault):
+        def delete(self, secret: KeptSecret) -> None:
+            super().delete(secret)
+            if secret.name == "a":
+                raise Refused(409)
+
+    vault = Refusing([KeptSecret(f"ocid1.{name}", name, OLD) for name in "ab"])
+    settings = Settings.from_config(CONFIG | {"EXPIRE_AFTER": "0s"})
+    records = Records([False, False, False])
+    work = Maintenance(settings, records, None, None, vault, None, Told(), NOW)  # type: ignore[arg-type]  # as above
+    assert work.run(time.monotonic() + 60)["secretsDeleted"] == 1
+    assert vault.calls == [("delete", "a"), ("delete", "b")]

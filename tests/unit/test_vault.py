@@ -53,7 +53,7 @@ class FakeVault(OciClients):
                 return self._create(*arguments)
             case "vault", "VaultsClient", "list_secrets":
                 assert (arguments, options["vault_id"]) == (("ocid1.compartment",), "ocid1.vault")
-                assert options["name"] == "team-erp"
+                assert options["name"].startswith("team-")
                 return [
                     SimpleNamespace(id="ocid1.erp", lifecycle_state=state, time_created=None)
                     for state in self.states
@@ -287,6 +287,25 @@ def test_a_name_whose_deletion_was_ours_is_in_use_again(pauses: list[float]) -> 
     tokens(fake).claim("erp", TOKEN)
     assert fake.cancelled == ["ocid1.erp"]
     assert fake.notes.content == {"ids": ["ocid1.other"]}  # from now on a deletion is the operator's
+
+
+def test_a_token_that_a_record_needs_is_brought_back(pauses: list[float]) -> None:
+    fake = FakeVault()
+    fake.states = ["PENDING_DELETION"]
+    vault = tokens(fake)
+    assert vault.token("erp") is None  # an operator's deletion stands
+    fake.notes.content = {"ids": ["ocid1.erp"]}
+    vault._cache.clear()
+    original = fake.call
+
+    def call(*arguments: Any, **options: Any) -> Any:
+        if arguments[2] == "cancel_secret_deletion":
+            fake.secrets["team-erp"] = TOKEN
+        return original(*arguments, **options)
+
+    fake.call = call  # type: ignore[method-assign]  # what the service does
+    assert vault.token("erp") == TOKEN
+    assert fake.cancelled == ["ocid1.erp"]
 
 
 @pytest.mark.parametrize("states", [["CREATING"], ["FAILED"], []])

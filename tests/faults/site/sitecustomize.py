@@ -70,7 +70,6 @@ def install_kill(step: str) -> None:
     from shared.archive import Archive
     from shared.collection import Records
     from shared.leases import LeaseTable
-    from shared.maintenance import Maintenance
     from shared.notes import Notes
     from shared.outcomes import OutcomeWriter
     from shared.vault import TokenVault
@@ -94,7 +93,7 @@ def install_kill(step: str) -> None:
         "mid-delete": lambda: before(oracledb.SodaOperation, "remove"),
         "after the put of the dead": lambda: before(Records, "remove", 2),
         "after the delete": lambda: after(Records, "remove"),
-        "while archiving the dead": lambda: before(Maintenance, "_still_dead"),
+        "while archiving the dead": lambda: before(LeaseTable, "renew"),
         "before a secret goes": lambda: before(TokenVault, "delete"),
         "after a secret went": lambda: after(TokenVault, "delete"),
     }
