@@ -60,7 +60,9 @@ class Rule:
             headers = self._given("headers", document)
             if not isinstance(headers, dict) or not all(isinstance(one, str) for one in headers.values()):
                 raise RuleFailed(f"rule {self.name!r}: headers gives no object of strings")
-            changed["targetRestApiHeaders"] = headers
+            # Names differ by more than their case (RFC 9110, section 5.1): of two alike the later counts.
+            by_name = {name.lower(): (name, value) for name, value in headers.items()}
+            changed["targetRestApiHeaders"] = dict(by_name.values())
         return changed
 
     def _given(self, name: str, document: Document) -> Any:

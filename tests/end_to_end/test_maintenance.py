@@ -5,14 +5,16 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import oci
 import pytest
 
-from local.identity import COMPARTMENT_OCID, KEY_OCID, VAULT_OCID
+from local.identity import COMPARTMENT_OCID, KEY_OCID, TOPIC_OCID, VAULT_OCID
 from tests.contract.oci_server import signer
 from tests.end_to_end.bundle import TOKEN, Bundle, running
 from tests.end_to_end.test_connector_hub import invoked, message
+from tests.end_to_end.test_telling import journal
 
 AT_ONCE = {
     "ARCHIVE_AFTER": "1ms",
@@ -198,6 +200,40 @@ def test_through_the_gateway_nobody_maintains(aged: Bundle) -> None:
     answer = aged.process(task="maintenance")
     assert "archived" not in answer
     assert len(aged.documents()) == 1
+
+
+def test_deliveries_have_their_turn_while_the_dead_are_archived(aged: Bundle) -> None:
+    for _ in range(4):
+        aged.store([aged.record(f"/status/404/{n}") for n in range(500)])
+    while not aged.process(noOfMessagesToProcess=5000)["endOfStream"]:
+        pass
+    aged.fault("object_storage.put_object", delay=0.5)
+    answers: list[Any] = []
+    maintaining = threading.Thread(target=lambda: answers.append(aged.maintain()))
+    maintaining.start()
+    took = []
+    while maintaining.is_alive():
+        aged.stored("/ok/meanwhile")
+        started = time.monotonic()
+        assert aged.process()["processedmessages"] == 1
+        took.append(time.monotonic() - started)
+    maintaining.join()
+    assert answers[0]["archivedDead"] == 2000
+    assert max(took) < 2.5  # a batch of half a second, and the wait for its end: not two batches
+    assert len(took) >= 4
+
+
+def test_what_expires_is_told(tmp_path: Path) -> None:
+    settings = {"EXPIRE_AFTER": "1s", "NOTIFICATION_TOPIC_OCID": TOPIC_OCID, "METRICS_NAMESPACE": "datasync"}
+    with running(tmp_path / "home", **settings) as bundle:
+        bundle.store([bundle.record("/ok/late") for _ in range(3)])
+        time.sleep(1.1)
+        assert bundle.maintain()["expired"] == 3
+        (message,) = journal(bundle, "messages")
+        assert message["title"] == "Data Sync: 3 failed, 3 dead"
+        assert ", expired" in message["body"]
+        dead = [one["datapoints"][0]["value"] for one in journal(bundle, "metrics") if one["name"] == "dead"]
+        assert dead == [3]
 
 
 def test_stores_and_deliveries_go_on_meanwhile(aged: Bundle) -> None:

@@ -61,6 +61,18 @@ def test_a_filtered_record_holds_nothing_back_and_is_never_sent(tmp_path: Path) 
         assert len(bundle.received()) == 2
 
 
+def test_rules_that_take_long_hold_up_no_request(tmp_path: Path) -> None:
+    """Evaluated on the loop they would let the connections that it opens meanwhile run out of time."""
+    expression = "[" + ",".join(["length(payload[?a > `1`])"] * 20) + "] | length(@) > `1`"
+    with running(tmp_path / "home", RULES=json.dumps([{"name": "slow", "filter": expression}])) as bundle:
+        payload = [{"a": 2}] * 550
+        for _ in range(2):
+            bundle.store([bundle.record("/ok", targetRestApiPayload=payload) for _ in range(50)])
+        answer = bundle.process()
+        assert (answer["processedmessages"], answer["failedMessages"]) == (100, 0)
+        assert bundle.call("GET", "/process").json()["openCircuits"] == []
+
+
 def test_wrong_rules_are_told_before_anything_is_done(tmp_path: Path) -> None:
     with running(tmp_path / "home", RULES='[{"name": "typo", "filter": "payload.["}]') as bundle:
         answer = bundle.call("POST", "/process").json()
@@ -120,6 +132,21 @@ def test_deliveries_are_signed_with_the_operators_keys(tmp_path: Path) -> None:
         assert request["header"]["webhook-id"] == identity_
         for one in keys:
             assert standardwebhooks.Webhook(one).verify(request["body"], request["header"])
+
+
+def test_keys_that_can_not_be_read_for_a_moment_hold_up_one_call(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    with running(home) as bundle:
+        ocid = kept(home, bundle.oci_url, key(1))
+    with running(home, SIGNING_SECRET_OCID=ocid, LEASE="60s") as bundle:
+        bundle.stored("/ok")
+        bundle.fault("secrets", status=503)
+        assert bundle.call("POST", "/process").status_code == 503
+        bundle.clear_oci()
+        assert (
+            bundle.call("GET", "/process").json()["leases"] == []
+        )  # which nobody would give up for a minute
+        assert bundle.process()["processedmessages"] == 1
 
 
 def test_without_the_keys_nothing_is_sent_unsigned(tmp_path: Path) -> None:

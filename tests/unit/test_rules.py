@@ -69,6 +69,12 @@ def test_numbers_stay_what_they_are(expression: str, result: Any) -> None:
     assert str(sent["targetRestApiPayload"]) == str(result)
 
 
+def test_a_header_is_written_over_whatever_its_case() -> None:
+    sent = applied({"headers": "merge(headers, {\"x-tenant\": 'south'})"})
+    assert sent is not None
+    assert sent["targetRestApiHeaders"] == {"x-tenant": "south"}
+
+
 def test_rules_are_for_targets_and_operations() -> None:
     none = {"filter": "`false`"}
     assert applied({**none, "targetRestApi": "https://crm.example.com/"}) == DOCUMENT
