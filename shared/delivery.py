@@ -76,19 +76,23 @@ class Delivery:
     async def _run(self, order: Order, seen: Observed) -> Summary:
         total = Summary(last=order.selection.after)
         while True:
-            lease, total.end = await self._leased(order, seen, rest=total.handled > 0)
-            if lease is None:
-                return total
             try:
-                part = await self._deliver(replace(order, limit=order.limit - total.handled), lease, seen)
+                part = await self._round(replace(order, limit=order.limit - total.handled), seen, total)
             except DependencyDown as error:
                 if not total.handled:
                     raise
                 log.warning("the call ends early, with what it has done: %s", error)
                 return replace(total, end=False)
+            if part is None:
+                return total
             total = total.plus(part)
             if part.end or part.skipped or not part.handled or not self._may_go_on(order, total):
                 return total
+
+    async def _round(self, order: Order, seen: Observed, total: Summary) -> Summary | None:
+        """Lease and deliver once; None where there is nothing to lease."""
+        lease, total.end = await self._leased(order, seen, rest=total.handled > 0)
+        return None if lease is None else await self._deliver(order, lease, seen)
 
     async def count(self, order: Order) -> int:
         """Count what an order would handle, and change nothing."""

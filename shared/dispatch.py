@@ -244,16 +244,23 @@ class Dispatch:
         summary, trouble = self._summary, self._courier.trouble
         if trouble is not None and not summary.handled:
             raise trouble
-        summary.end = trouble is None and not await self._is_more_due(read_all and not self._left)
+        summary.end = trouble is None and await self._is_all(read_all and not self._left)
         passed = [one for one in self._handled if not self._left or one < min(self._left)]
         if passed:
             summary.last = max(passed)
         return summary
 
-    async def _is_more_due(self, read_all: bool) -> bool:
-        """Tell whether anything of the selection is left, here or in partitions of others."""
-        if self._in_order:
-            return bool(await self._blocking(self._records.page, self._order.selection, 1))
-        others = frozenset(range(record.PARTITIONS)) - self._lease.partitions
-        selection = replace(self._order.selection, partitions=others)
-        return not read_all or bool(others and await self._blocking(self._records.page, selection, 1))
+    async def _is_all(self, read_all: bool) -> bool:
+        """Tell whether nothing of the selection is left, here or in partitions of others."""
+        selection = self._order.selection
+        if not self._in_order:
+            others = frozenset(range(record.PARTITIONS)) - self._lease.partitions
+            if not (read_all and others):
+                return read_all
+            selection = replace(selection, partitions=others)
+        try:
+            return not await self._blocking(self._records.page, selection, 1)
+        except DependencyDown:
+            if not self._summary.handled:
+                raise
+            return False  # what was done is told all the same
