@@ -7,6 +7,7 @@ services that nobody here calls; `fdk` names its own test and build tools as req
 import shutil
 import subprocess
 import sys
+from importlib import metadata
 from pathlib import Path
 
 CLIENTS = {
@@ -22,11 +23,10 @@ CLIENTS = {
 
 _CORE = ("_vendor", "auth", "circuit_breaker", "pagination", "retry")
 _OF_CORE = ("dns", "work_requests")  # imported by the core's pagination and waiters
-_TOOLS = (  # required by fdk, imported by nothing that runs
-    *("Cython", "cython.py", "pyximport", "pygments", "setuptools", "pkg_resources", "wheel", "pbr"),
-    *("pytest", "_pytest", "pytest_asyncio", "py.py", "pluggy", "iniconfig", "_distutils_hack"),
-    *("distutils-precedence.pth",),
+_TOOLS = (  # packages required by fdk, of which nothing that runs imports anything
+    *("Cython", "setuptools", "wheel", "pbr", "pygments", "pytest", "pytest-asyncio", "pluggy", "iniconfig"),
 )
+_COMMAND = "fdk"  # the one that is run, of those in bin/
 _CHECK = """
 import aiohttp, jmespath, fdk, fdk.response, fdk.scripts.fdk, importlib, oci, oracledb, simplejson
 oci.auth.signers.get_resource_principals_signer
@@ -48,10 +48,26 @@ def main() -> None:
         if path.is_dir() and path.name not in kept:
             shutil.rmtree(path)
     for name in _TOOLS:
-        path = folder / name
-        shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+        uninstall(folder, name)
+    for path in (folder / "bin").iterdir():
+        if path.name != _COMMAND:
+            path.unlink()
+    for path in folder.glob("*/tests"):
+        shutil.rmtree(path)
     check = f"import sys; sys.path.insert(0, {str(folder)!r}){_CHECK.format(clients=CLIENTS)}"
     subprocess.run([sys.executable, "-B", "-c", check], check=True)  # noqa: S603 - our own text
+
+
+def uninstall(folder: Path, name: str) -> None:
+    """Remove a package's files with its metadata, so that no scanner finds what is not there."""
+    for distribution in metadata.distributions(name=name, path=[str(folder)]):
+        for file in distribution.files or ():
+            path = (folder / file).resolve()
+            if path.is_relative_to(folder.resolve()):
+                path.unlink(missing_ok=True)
+    for path in sorted(folder.rglob("*"), reverse=True):
+        if path.is_dir() and not any(path.iterdir()):
+            path.rmdir()
 
 
 if __name__ == "__main__":

@@ -13,7 +13,8 @@ A map, in the order in which imports may point: a module imports only from lines
     leases, fan_out                              who works where; how others are started to help
     intake, lanes, bounds, outcomes              what is read next, order, bounds, grouped writes
     access_tokens                                tokens got with OAuth 2.0 client credentials, sent along
-    collection, sender, archive                  records in SODA; HTTP requests to targets; archived objects
+    collection, sender, archive                  records in SODA; requests to targets; archived objects
+    connections                                  HTTP to vetted addresses
     indexes                                      what is indexed of records
     signing                                      signatures of these requests
     vault                                        tokens in OCI Vault
@@ -26,7 +27,7 @@ A map, in the order in which imports may point: a module imports only from lines
     record, replies                              the record's states; results and errors, as read
     credentials                                  what a secret holds: a token, or client credentials
     settings                                     what the operator set
-    allowlist, jsontext, rules, values           which targets; JSON; rules; how settings are written
+    allowlist, exchange, jsontext, rules, values  which targets; request, answer; JSON; rules; values
     errors                                       the error tree
 """
 

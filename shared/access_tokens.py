@@ -10,8 +10,9 @@ from urllib.parse import urlencode
 from shared import jsontext
 from shared.credentials import ClientCredentials, parse
 from shared.errors import CallerError
+from shared.exchange import Answer
 from shared.record import Document
-from shared.sender import Answer, Sender
+from shared.sender import Sender
 from shared.values import OTHER_FAILURES
 
 _TOKEN = re.compile(r"[!-~]{1,16384}")  # visible characters [RFC 6749, appendix A.12]; the size is ours

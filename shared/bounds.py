@@ -5,7 +5,7 @@ from collections import defaultdict
 from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
 
-from shared.sender import Answer
+from shared.exchange import Answer
 from shared.settings import Settings
 
 _CONNECTION_FAILURES = 5  # in a row, after which a target's circuit is open for the rest of the call

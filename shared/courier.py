@@ -15,13 +15,14 @@ from shared.bounds import Bounds, PutOff
 from shared.collection import Stored
 from shared.credentials import describes_client
 from shared.errors import DependencyDown
+from shared.exchange import Answer
 from shared.leases import Lease
 from shared.observed import Observed
 from shared.orders import Order
 from shared.outcomes import OutcomeWriter
 from shared.record import Document, Failure
 from shared.rules import RuleFailed
-from shared.sender import Answer, Sender
+from shared.sender import Sender
 from shared.settings import Settings
 from shared.values import OTHER_FAILURES
 from shared.vault import TokenVault

@@ -73,3 +73,23 @@ def test_the_image_runs_as_nobody_special() -> None:
     assert "USER 1000:1000" in last
     assert "RUN " not in last
     assert last.strip().endswith('ENTRYPOINT ["/python/bin/fdk", "/function/func.py", "handler"]')
+
+
+def test_what_is_cut_leaves_no_metadata_behind(tmp_path: Path) -> None:
+    files = (
+        "tool/__init__.py",
+        "tool/part.py",
+        "bin/tool",
+        "tool-1.0.dist-info/METADATA",
+        "kept/__init__.py",
+    )
+    for name in files:
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("Name: tool\nVersion: 1.0\n" if name.endswith("METADATA") else "")
+    outside = tmp_path.parent / "outside"
+    outside.touch()
+    record = "".join(f"{name},,\n" for name in (*files[:4], "tool-1.0.dist-info/RECORD", "../outside"))
+    (tmp_path / "tool-1.0.dist-info/RECORD").write_text(record)
+    module("slim").uninstall(tmp_path, "tool")
+    assert [path.name for path in tmp_path.iterdir()] == ["kept"]
+    assert outside.exists()

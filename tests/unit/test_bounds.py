@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from shared.bounds import Bounds, PutOff
-from shared.sender import Answer
+from shared.exchange import Answer
 from shared.settings import Settings
 
 ERP, CRM = "erp.example.com:443", "crm.example.com:443"
