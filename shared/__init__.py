@@ -6,7 +6,8 @@ A map, in the order in which imports may point: a module imports only from lines
     composition                                  puts the parts together from the settings
     ingest, delivery, report, page, maintenance, preparation  the use cases
     dispatch                                     one call at work: pages, in order, summed up
-    telling                                      what operators are told of a call
+    telling, archiving                           what operators are told of a call; batches to the archive
+    turns                                        maintenance and deliveries share partitions
     courier, metrics, notices                    one record's delivery; metrics, messages
     observed                                     what one call saw
     orders                                       what a call to process-data asks for

@@ -13,7 +13,7 @@ from typing import Any
 from shared import record
 from shared.collection import Records
 from shared.database import Database
-from shared.maintenance import BATCH
+from shared.turns import BATCH
 from tests.benchmark.finding import MEMBERS
 from tests.benchmark.machine import SETTINGS
 from tests.end_to_end import bundle as bundles

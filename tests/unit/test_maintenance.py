@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from shared import maintenance, record, tallies
+from shared import record, tallies, turns
 from shared.collection import Records as Collection
 from shared.database import Database
 from shared.errors import DependencyDown
@@ -125,7 +125,7 @@ class Archived:
 @pytest.fixture
 def work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Maintenance:
     """Maintenance of a real collection, in which everything is old at once, and which waits for nobody."""
-    monkeypatch.setattr(maintenance, "_LEASE_SECONDS", 0.0)
+    monkeypatch.setattr(turns, "_LEASE_SECONDS", 0.0)
     database = Database(f"sqlite:{tmp_path / 'records.db'}", "", str)
     ages = {
         "EXPIRE_AFTER": "1ms",
