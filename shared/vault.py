@@ -213,7 +213,8 @@ class TokenVault:
     def _brought_back(self, name: str) -> str | None:
         """Return a token that a record needs while its secret is on its way out, if that was our doing."""
         found = self._found(name)
-        if not (found and found.lifecycle_state in _BEING_DELETED):
+        is_leaving = found is not None and found.lifecycle_state in _BEING_DELETED
+        if not (is_leaving and found.id in self._noted(set)):
             return None
         try:
             return self._created_by_another(name)
