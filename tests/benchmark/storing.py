@@ -22,6 +22,7 @@ from tests.end_to_end.bundle import ROOT
 CALLS, WARM = 600, 100
 CALLERS = (1, 8)
 STARTS = 7
+IDLE = "process-data, nothing due"
 ECHO = ROOT / "tests" / "benchmark" / "echo"
 RECORD = json.dumps(
     {
@@ -50,6 +51,7 @@ async def _measured() -> dict[str, Any]:
         functions = [
             _function("store-data", ROOT / "functions" / "store-data", configuration),
             _function("process-data", ROOT / "functions" / "process-data", configuration),
+            _function(IDLE, ROOT / "functions" / "process-data", configuration | {"COLLECTION": "empty"}),
             _function("echo", ECHO, {}),
         ]
         environment = identity.environment(home)
