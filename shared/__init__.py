@@ -15,7 +15,7 @@ A map, in the order in which imports may point: a module imports only from lines
     intake, lanes, bounds, outcomes              what is read next, order, bounds, grouped writes
     access_tokens                                tokens got with OAuth 2.0 client credentials, sent along
     collection, sender, archive                  records in SODA; requests to targets; archived objects
-    connections                                  HTTP to vetted addresses
+    connections, selections                      HTTP to vetted addresses; which records
     indexes                                      what is indexed of records
     signing                                      signatures of these requests
     vault                                        tokens in OCI Vault

@@ -12,11 +12,12 @@ from datetime import datetime
 
 from shared import record
 from shared.archive import Archive
-from shared.collection import Records, Selection
+from shared.collection import Records
 from shared.indexes import FAILED
 from shared.leases import Lease, LeaseTable
 from shared.notes import Content, Notes
 from shared.record import Document
+from shared.selections import Selection
 from shared.turns import BATCH, Leased, Turns, is_mine
 
 log = logging.getLogger(__name__)

@@ -2,25 +2,23 @@
 
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from shared import jsontext
 from shared.database import CollectionSpec, Database, Taken
 from shared.errors import DependencyDown
-from shared.indexes import DUE, FAILED, LATELY, ascending, indexes, member, text
+from shared.indexes import LATELY, ascending, indexes, member, text
 from shared.notes import find, replaced
 from shared.record import FILTERED, MACHINERY, PARTITIONS, SUCCESS, Document, id_at, timestamp
+from shared.selections import LOWEST, Search, Selection
 from shared.tallies import FINISHED, Tallies
 
 _FETCH = 64  # documents per round trip of a cursor: bounds what is in memory beyond the page
 _PAGE_BYTES = 16 * 1024 * 1024
 _MOST_VALUES = 50  # of codes, streams or targets in a report
 _SAMPLE = 256  # of records read at once in some lanes or at some places
-_LOWEST = "-1"  # sorts before every time and id
-_MILLISECOND = timedelta(milliseconds=1)
-_FIRST, _LAST = (datetime(year, 1, 1, tzinfo=UTC) for year in (1971, 9000))
 SEARCHED = 10_000  # failures that a filter of the report looks at
 
 
@@ -31,80 +29,6 @@ class Stored:
     key: str
     version: str
     document: Document
-
-
-@dataclass(frozen=True)
-class Selection:
-    """Which records a call may handle, in the order of one indexed member of the machinery.
-
-    `after` and `before` bound that member, exclusively; `partitions` are the ones to look in, where not all.
-    Lanes and targets to pass over are skipped in the index, whatever number of records stands in them.
-    `conditions` are QBE on other members.
-    """
-
-    order: str
-    after: str = _LOWEST
-    before: str | None = None
-    conditions: Mapping[str, Any] = field(default_factory=dict)
-    partitions: frozenset[int] | None = None
-    target: str | None = None
-    without_lanes: Sequence[str] = ()
-    without_targets: Sequence[str] = ()
-
-    def behind(self, document: Document) -> "Selection":
-        """Return what is left of this selection behind `document`."""
-        return replace(self, after=str(document[MACHINERY][self.order]))
-
-    def covers(self, document: Document) -> bool:
-        """Tell whether a failed record that holds back others is due in this selection."""
-        place = document[MACHINERY].get(self.order)
-        return self.order == DUE and place is not None and self.before is not None and place < self.before
-
-    def conditions_at(self) -> dict[str, Any]:
-        """Return the whole as a QBE filter."""
-        bounds = {"$gt": self.after}
-        if self.before is not None:
-            bounds["$lt"] = self.before
-        found = {**self.conditions, member(self.order): bounds}
-        if self.partitions is not None:
-            found[member("partition")] = {"$in": sorted(self.partitions)}
-        if self.without_lanes:
-            found[member("lane")] = {"$nin": list(self.without_lanes)}
-        if self.target is not None:
-            found[member("target")] = self.target
-        elif self.without_targets:
-            found[member("target")] = {"$nin": list(self.without_targets)}
-        return found
-
-
-@dataclass(frozen=True)
-class Search:
-    """Which failures a report shows: QBE conditions, and the times between which they were stored."""
-
-    conditions: Mapping[str, Any] = field(default_factory=dict)
-    since: datetime | None = None
-    until: datetime | None = None
-
-    @property
-    def order(self) -> str:
-        """The indexed member of the machinery by which failures are looked at."""
-        return LATELY if self.since is None and self.until is None else FAILED
-
-    @property
-    def bounds(self) -> dict[str, str]:
-        """Bounds of that member: ids tell the millisecond in which their records were stored."""
-        bounds = {"$gt": _LOWEST if self.since is None else id_at(_within(self.since) - _MILLISECOND)}
-        return bounds if self.until is None else {**bounds, "$lt": id_at(_within(self.until) + _MILLISECOND)}
-
-
-def _within(moment: datetime) -> datetime:
-    """Return a time, or the nearest at which a record may have been stored."""
-    return max(_FIRST, min(moment, _LAST))
-
-
-def due(moment: datetime) -> Selection:
-    """Select what is due at `moment`, what has waited longest first."""
-    return Selection(DUE, before=timestamp(moment))
 
 
 class _Changed(Exception):
@@ -234,7 +158,7 @@ class Records:
 
     def finished(self, before: datetime, after: str, limit: int) -> list[Stored]:
         """Return records behind the id `after` that ended before a time and are not dead, in their order."""
-        query = {"$query": _finished(before, after or _LOWEST), "$orderby": [text("id", 36)]}
+        query = {"$query": _finished(before, after or LOWEST), "$orderby": [text("id", 36)]}
         with self._database.collection(self._spec) as collection:
             found = collection.find().filter(query).limit(limit).fetchArraySize(min(limit, _FETCH))
             return list(_up_to_bytes(found.getCursor()))
@@ -242,7 +166,7 @@ class Records:
     def count_finished(self, before: datetime) -> int:
         """Count what `finished` would return in all."""
         with self._database.collection(self._spec) as collection:
-            return int(collection.find().filter(_finished(before, _LOWEST)).count())
+            return int(collection.find().filter(_finished(before, LOWEST)).count())
 
     def remove(self, documents: Sequence[Document], intent: str, object_name: str) -> bool:
         """Delete archived records, and the note that says so, together, or nothing.

@@ -9,8 +9,9 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 
-from shared.collection import Selection, Stored
+from shared.collection import Stored
 from shared.indexes import DUE
+from shared.selections import Selection
 
 PAGE = 256
 _MOST_STREAMS = 200  # targets that one query passes over

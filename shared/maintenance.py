@@ -13,13 +13,14 @@ from typing import Any
 from shared import record
 from shared.archive import Archive
 from shared.archiving import Archiving
-from shared.collection import Records, Selection
+from shared.collection import Records
 from shared.indexes import DUE
 from shared.leases import LeaseTable
 from shared.notes import Notes
 from shared.observed import Observed
 from shared.oci_clients import Refused
 from shared.retry import RetryPolicy
+from shared.selections import Selection
 from shared.settings import Settings
 from shared.telling import Telling
 from shared.turns import Leased, Turns, is_mine

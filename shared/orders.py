@@ -7,11 +7,11 @@ from decimal import Decimal
 from typing import Any
 
 from shared import jsontext
-from shared.collection import Search, Selection, due
 from shared.errors import MOST_NAMED, Fault, Invalid, NotJson
 from shared.indexes import FAILED, REPLAY
 from shared.record import INVALID, timestamp
 from shared.retry import RetryPolicy
+from shared.selections import Search, Selection, due
 from shared.settings import Settings
 from shared.values import count, error_mapping, status_codes
 

@@ -5,11 +5,12 @@ from datetime import UTC, datetime
 from typing import Any
 
 from shared import record, tallies
-from shared.collection import SEARCHED, Records, Search, Selection, due
+from shared.collection import SEARCHED, Records
 from shared.indexes import DUE, FAILED, REPLAY
 from shared.leases import LeaseTable
 from shared.notes import Notes
 from shared.record import Document, timestamp
+from shared.selections import Search, Selection, due
 
 LATEST = 50  # failures shown
 _HIDDEN = ("targetRestApiPayload", "targetRestApiHeaders")

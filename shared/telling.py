@@ -4,10 +4,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from shared import record, telemetry
-from shared.collection import Records, due
+from shared.collection import Records
 from shared.metrics import Metrics
 from shared.notices import Notices
 from shared.observed import Observed
+from shared.selections import due
 
 
 @dataclass(frozen=True)

@@ -5,9 +5,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from shared import record
-from shared.collection import Records, Selection, Stored
+from shared.collection import Records, Stored
 from shared.leases import Lease, LeaseTable
 from shared.record import PARTITIONS, Document
+from shared.selections import Selection
 
 BATCH = 500
 _NEEDED_SECONDS = 20.0  # for a batch; with less left none is begun

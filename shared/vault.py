@@ -195,13 +195,15 @@ class TokenVault:
 
     def _created_by_another(self, name: str) -> str:
         """Return the token of a secret that is there already, as soon as it can be read."""
+        is_revived = False
         for pause in (*_WAIT_FOR_ACTIVE, None):
             value = self._read(name)
             if value is not None:
                 return value
             found = self._found(name)
-            if found and found.lifecycle_state in _BEING_DELETED:
+            if found and found.lifecycle_state in _BEING_DELETED and not is_revived:
                 self._revive(KeptSecret(found.id, name, found.time_created))
+                is_revived = True
             if pause is not None:
                 time.sleep(pause)
         state = found.lifecycle_state if found else "nothing of it"

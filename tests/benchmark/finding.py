@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from shared import record
-from shared.collection import Records, Search, due
+from shared.collection import Records
 from shared.database import Database
 from shared.leases import LeaseTable
 from shared.notes import Notes
 from shared.record import PARTITIONS, Document, Failure
 from shared.report import Report
+from shared.selections import Search, due
 
 PAGE = 256
 LOOKS = 25

@@ -11,13 +11,14 @@ import pytest
 
 import local.soda
 from shared import collection, record
-from shared.collection import Records, Search, Selection, due
+from shared.collection import Records
 from shared.database import Database
 from shared.indexes import FAILED, REPLAY
 from shared.leases import LeaseTable
 from shared.notes import Notes
 from shared.record import Failure
 from shared.report import Report
+from shared.selections import Search, Selection, due
 
 NOW = datetime.now(UTC)
 MEMBERS = {

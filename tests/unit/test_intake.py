@@ -5,9 +5,10 @@ from typing import Any
 
 import pytest
 
-from shared.collection import Selection, Stored
+from shared.collection import Stored
 from shared.indexes import DUE, REPLAY
 from shared.intake import PAGE, Intake
+from shared.selections import Selection
 
 SLOW, QUICK = "slow.example.com:443", "quick.example.com:443"
 

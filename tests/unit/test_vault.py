@@ -282,7 +282,7 @@ def test_a_name_whose_secret_is_being_deleted_is_told_at_once(state: str, pauses
 
 def test_a_name_whose_deletion_was_ours_is_in_use_again(pauses: list[float]) -> None:
     fake = FakeVault()
-    fake.on_create, fake.states, fake.appears = Refused(409), ["PENDING_DELETION"], [None, TOKEN]
+    fake.on_create, fake.states, fake.appears = Refused(409), ["PENDING_DELETION"], [None, None, TOKEN]
     fake.notes.content = {"ids": ["ocid1.erp", "ocid1.other"]}
     tokens(fake).claim("erp", TOKEN)
     assert fake.cancelled == ["ocid1.erp"]
