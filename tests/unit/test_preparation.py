@@ -61,7 +61,9 @@ def prepared(tmp_path: Path, refusals: int = 0, **options: Any) -> tuple[Users, 
 
 def test_the_user_gets_its_password_from_the_vault_and_the_collections_are_there(tmp_path: Path) -> None:
     database, it = prepared(tmp_path)
+    before = database._opened_pool()
     assert it.run(float("inf"), "ocid1.admin") == {"prepared": True}
+    assert database._opened_pool() is not before  # whose connections had another password
     assert database.run == [
         ("ADMIN", "admin's", block(), {"username": "DATASYNC", "password": "its own"}),
     ]

@@ -1,6 +1,7 @@
 """Rules are validated when they are read, see no token, give exact numbers, and end in time."""
 
 import json
+import tracemalloc
 from decimal import Decimal
 from typing import Any
 
@@ -73,6 +74,17 @@ def test_a_header_is_written_over_whatever_its_case() -> None:
     sent = applied({"headers": "merge(headers, {\"x-tenant\": 'south'})"})
     assert sent is not None
     assert sent["targetRestApiHeaders"] == {"x-tenant": "south"}
+
+
+def test_a_text_that_would_be_too_long_is_not_made() -> None:
+    payload = {"text": "x" * 2000, "texts": [""] * 50_000}  # 100 MB, joined
+    tracemalloc.start()
+    try:
+        with pytest.raises(RuleFailed, match="gives too much"):
+            applied({"payload": "join(payload.text, payload.texts)"}, targetRestApiPayload=payload)
+        assert tracemalloc.get_traced_memory()[1] < 20_000_000
+    finally:
+        tracemalloc.stop()
 
 
 def test_rules_are_for_targets_and_operations() -> None:
