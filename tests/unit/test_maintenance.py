@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from shared import record, tallies, turns
+from shared import delivery, record, tallies, turns
 from shared.collection import Records as Collection
 from shared.database import Database
 from shared.errors import DependencyDown
@@ -342,3 +342,15 @@ def test_what_vault_refuses_of_one_secret_keeps_it_from_no_other() -> None:
     work = Maintenance(settings, records, None, None, vault, None, Told(), NOW)  # type: ignore[arg-type]  # as above
     assert work.run(time.monotonic() + 60)["secretsDeleted"] == 1
     assert vault.calls == [("delete", "a"), ("delete", "b")]
+
+
+def test_between_two_batches_under_a_lease_deliveries_have_time_to_look(
+    quiet: Maintenance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(turns, "BATCH", 10)
+    pauses: list[float] = []
+    dead(quiet, 25)
+    work = replace(quiet, sleep=pauses.append)
+    assert work.run(time.monotonic() + 60)["archivedDead"] == 25
+    assert len(pauses) == 2  # of three batches
+    assert min(pauses) > delivery._LOOK_AGAIN_SECONDS[1]
