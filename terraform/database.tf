@@ -33,13 +33,6 @@ locals {
   ][0], null)
 }
 
-check "the_database_can_be_reached" {
-  assert {
-    condition     = local.database_dsn != null
-    error_message = "The database offers no connect string for TLS without a wallet: look at its connection_strings."
-  }
-}
-
 # The schema user: process-data makes it as ADMIN, whose password it may read for two hours and never again. Another
 # database, or another password of the schema user in the vault, lets it do so once more.
 

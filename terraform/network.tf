@@ -5,7 +5,7 @@ locals {
   vcn             = local.own_network ? one(oci_core_vcn.this[*].id) : var.vcn_ocid
   private_subnet  = local.own_network ? one(oci_core_subnet.private[*].id) : var.subnet_ocid
   gateway_subnet  = local.own_network ? one(oci_core_subnet.gateway[*].id) : var.gateway_subnet_ocid
-  oracle_services = one(data.oci_core_services.regional.services)
+  oracle_services = try(data.oci_core_services.regional.services[0], { id = "", cidr_block = "" })
   # A private gateway has no way of its own to the identity provider.
   asks_for_keys = !var.public_endpoint && var.token_keys_url != null
 }
