@@ -1,7 +1,7 @@
 """Batches of ended records on their way into the archive: noted, put there, deleted together with the note.
 
 Whatever ends a run, the next one finds its note and finishes that batch. Two runs at once do no harm: one of
-them has the note. What a note names is read again before it is put and deleted: others may have been there.
+them has the note, and only who has it deletes. Each batch, and each try at one, writes to its own object.
 """
 
 import logging
@@ -51,6 +51,7 @@ class Archiving:
 
     def run(self, turns: Turns) -> bool:
         """Move batch after batch; what an interrupted run had begun comes first. False where some is left."""
+        self._empty_left_over()
         return self._finish_interrupted() and self._move_finished(turns) and self._move_dead(turns)
 
     def _move_finished(self, turns: Turns) -> bool:
@@ -77,58 +78,79 @@ class Archiving:
         return is_all and turns.in_time()
 
     def _finish_interrupted(self) -> bool:
-        """Finish the batch that the last run had begun; False where others work on its partitions."""
+        """Finish the batch that another run had begun; False where others work on its partitions.
+
+        That run may yet live: its note is taken from it, with another name for the object, so that it can
+        neither delete nor write over anything any more.
+        """
         note = self.notes.read(_NAME)
         if not note.get("ids"):
             return True
-        log.info("an interrupted batch is archived again: %s", note["object"])
         if note["kind"] == FINISHED:
-            return self._completed(note, None, is_resumed=True)
+            return self._taken_over(note, None)
         with Leased(self.leases) as lease:
             found = self.records.with_ids(note["ids"])
-            if not all(is_mine(one.document, lease) for one in found):
-                return False
-            return self._completed(note, lease, is_resumed=True)
+            return all(is_mine(one.document, lease) for one in found) and self._taken_over(note, lease)
+
+    def _taken_over(self, note: Content, lease: Lease | None) -> bool:
+        def take(current: Content) -> Content | None:
+            if current.get("object") != note["object"]:
+                return None
+            left_over = [*current.get("leftOver", ()), current["object"]]
+            return {**current, "object": self._name(note["kind"], note["ids"][0]), "leftOver": left_over}
+
+        log.info("an interrupted batch is archived again: %s", note["object"])
+        taken = self.notes.change(_NAME, take)
+        return taken is None or self._completed(taken, lease)
 
     def _moved(self, kind: str, documents: Sequence[Document], lease: Lease | None = None) -> bool:
-        """Archive a batch and delete it; False where that is left to another run.
-
-        No other batch has this object's name: what is archived is never written over by something else.
-        """
-        first = documents[0]
-        day = first["createdDate"][:10].replace("-", "/")
-        name = f"{self.collection}/{kind}/{day}/{first['id']}-{secrets.token_hex(4)}.jsonl.gz"
+        """Archive a batch and delete it; False where that is left to another run."""
         identities = [document["id"] for document in documents]
+        noted: Content = {"object": self._name(kind, identities[0]), "kind": kind, "ids": identities}
 
         def begin(note: Content) -> Content | None:
-            busy = bool(note.get("ids"))
-            return None if busy else {"object": name, "kind": kind, "ids": identities}
+            return None if note.get("ids") else {**note, **noted}
 
         note = self.notes.change(_NAME, begin)
         if note is None:
             log.info("another maintenance call is at work; this one archives no more")
             return False
-        return self._completed(note, lease, is_resumed=False)
+        return self._completed(note, lease)
 
-    def _completed(self, note: Content, lease: Lease | None, *, is_resumed: bool) -> bool:
+    def _name(self, kind: str, first: str) -> str:
+        """Return the name of an object that no other batch has, by the day on which its first was stored."""
+        day = record.stored_at(first).strftime("%Y/%m/%d")
+        return f"{self.collection}/{kind}/{day}/{first}-{secrets.token_hex(4)}.jsonl.gz"
+
+    def _completed(self, note: Content, lease: Lease | None) -> bool:
         """Archive what a noted batch holds now, then delete that: never the other way round.
 
         What the note names is read again: since then another run may have archived it, or a replay delivered
-        it. A batch that is resumed is written even where nothing is left of it, over what was.
+        it. Where the deletion is not to be, the object holds nothing: what it held is archived by another.
         """
-        kind = str(note["kind"])
+        kind, name = str(note["kind"]), str(note["object"])
         found = [one.document for one in self.records.with_ids(note["ids"])]
         documents = [one for one in found if _ENDED[kind](one)]
-        if documents or is_resumed:
-            self.archive.put(note["object"], documents)
-        if lease is not None and not self.leases.renew(lease):
-            log.warning("another worker took over the partitions of a batch; the next run archives it again")
-            return False
-        if not self.records.remove(documents, _NAME, note["object"]):
-            log.info("a batch was changed or archived by others meanwhile")
+        if documents:
+            self.archive.put(name, documents)
+        is_ours = lease is None or self.leases.renew(lease)
+        if not (is_ours and self.records.remove(documents, _NAME, name)):
+            log.info("a batch was changed or taken over by others meanwhile; it is left to them")
+            if documents:
+                self.archive.put(name, [])
             return False
         if kind == FINISHED:
             self.finished += len(documents)
         else:
             self.dead += len(documents)
+        self._empty_left_over()
         return True
+
+    def _empty_left_over(self) -> None:
+        """Empty the objects that interrupted runs have left, and whose records stand in another by now."""
+        note = self.notes.read(_NAME)
+        if note.get("ids") or not note.get("leftOver"):
+            return
+        for name in note["leftOver"]:
+            self.archive.put(name, [])
+        self.notes.change(_NAME, lambda current: None if current.get("ids") else {})

@@ -171,7 +171,8 @@ class Records:
     def remove(self, documents: Sequence[Document], intent: str, object_name: str) -> bool:
         """Delete archived records, and the note that says so, together, or nothing.
 
-        False where the note is another's, or where a record was changed or deleted since it was read.
+        Of the note stays what is left over to do. False where the note is another's, or where a record was
+        changed or deleted since it was read.
         """
         statuses = Counter(str(document["status"]) for document in documents)
         finished = Counter({status: statuses[status] for status in FINISHED if statuses[status]})
@@ -180,7 +181,8 @@ class Records:
                 note = find(notes, intent)
                 if note is None or note.content.get("object") != object_name:
                     return False
-                if replaced(notes, note, {}) is None:
+                left = {"leftOver": note.content["leftOver"]} if note.content.get("leftOver") else {}
+                if replaced(notes, note, left) is None:
                     return False
                 _remove_all(collection, documents)
                 self._tallies.take_off(notes, PARTITIONS, finished)
@@ -208,7 +210,7 @@ class Records:
                 operation = operation.filter(selection.conditions_at())
             return int(operation.count())
 
-    def latest_failures(self, search: "Search", limit: int) -> tuple[list[Document], bool]:
+    def latest_failures(self, search: Search, limit: int) -> tuple[list[Document], bool]:
         """Return failed records, the latest first, and whether every failure was looked at.
 
         Without times the latest attempt comes first, with times the record stored last. At most SEARCHED

@@ -29,6 +29,8 @@ from shared.vault import KeptSecret, TokenVault
 
 log = logging.getLogger(__name__)
 
+_MICROSECOND = timedelta(microseconds=1)  # between two that expire: the report looks back by their times
+
 
 @dataclass
 class Done:
@@ -112,17 +114,18 @@ class Maintenance:
         for page in turns.pages(self.records, self._expiring()):
             with Leased(self.leases) as lease:
                 fresh = self.records.with_ids([one.document["id"] for one in page])
+                waiting = [one for one in fresh if record.is_unfinished(one.document)]
                 ended = [
-                    (one, record.expired(one.document, stream, self.now))
-                    for one in fresh
-                    if is_mine(one.document, lease) and record.is_unfinished(one.document)
+                    (one, record.expired(one.document, stream, self.now + place * _MICROSECOND))
+                    for place, one in enumerate(waiting, done.expired)
+                    if is_mine(one.document, lease)
                 ]
                 written = self.records.write(ended) if ended else []
             for (before, after), is_written in zip(ended, written, strict=True):
                 if is_written:
                     self.seen.died(before.document, after)
                     done.expired += 1
-            done.endOfWork &= len(ended) == len(fresh)
+            done.endOfWork &= len(ended) == len(waiting)
         done.endOfWork &= turns.in_time()
 
     # Secrets
@@ -148,19 +151,25 @@ class Maintenance:
     def _clean_secret(self, secret: KeptSecret, since: datetime, done: Done, *, dry_run: bool) -> None:
         is_needed = self.records.names_secret(secret.name, since)
         if secret.is_ours and is_needed:
+            done.secretsKept += secret.is_leaving
             if not dry_run:
-                self.vault.take_deletion_back(secret)
-            done.secretsKept += 1
+                self._keep(secret)
         elif not secret.is_leaving and not is_needed and secret.created < since:
-            if not dry_run:
-                self._delete(secret, since)
-            done.secretsDeleted += 1
+            done.secretsDeleted += dry_run or self._deleted(secret, since)
 
-    def _delete(self, secret: KeptSecret, since: datetime) -> None:
-        """Schedule a deletion; look again for a record that was stored in this moment."""
+    def _keep(self, secret: KeptSecret) -> None:
+        if secret.is_leaving:
+            self.vault.take_deletion_back(secret)
+        else:  # noted by a run that ended before it was scheduled
+            self.vault.disown(secret)
+
+    def _deleted(self, secret: KeptSecret, since: datetime) -> bool:
+        """Schedule a deletion; take it back at once where a record was stored in this moment."""
         self.vault.delete(secret)
         if self.records.names_secret(secret.name, since):
             self.vault.take_deletion_back(secret)
+            return False
+        return True
 
     def _cutoff(self, seconds: float) -> datetime:
         return self.now - timedelta(seconds=seconds)

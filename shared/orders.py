@@ -68,6 +68,10 @@ def task(body: bytes) -> Task | None:
     name = reader.read("task", _task)
     dry_run = reader.read("dryRun", _boolean) or False
     secret = reader.read("adminPasswordSecret", _text) or ""
+    if name == PREPARE and not secret:
+        reader.complain("adminPasswordSecret", "is missing: the OCID of the secret of ADMIN's password")
+    if name == PREPARE and dry_run:
+        reader.complain("dryRun", "is for maintenance only")
     reader.finish()
     return Task(name, dry_run, secret)
 
@@ -161,6 +165,10 @@ class _Reader:
         if wanted > most:
             self._faults.append(Fault("/noOfMessagesToProcess", f"must be at most {most}"))
         return wanted
+
+    def complain(self, name: str, detail: str) -> None:
+        """Note what is wrong with a member that can be read."""
+        self._faults.append(Fault(f"/{name}", detail))
 
     def refuse_unknown(self, known: tuple[str, ...]) -> None:
         """Note every member that means nothing: a mistyped filter would replay too much."""

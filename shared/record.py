@@ -237,6 +237,12 @@ def id_at(moment: datetime) -> str:
     return f"{text[:8]}-{text[8:]}-7000-8000-000000000000"
 
 
+def stored_at(identity: str) -> datetime:
+    """Return when the record with this id was stored, to the millisecond."""
+    milliseconds = int(identity.replace("-", "")[:12], 16)
+    return datetime.fromtimestamp(0, UTC) + timedelta(milliseconds=milliseconds)
+
+
 def expired(document: Document, error_stream: str, moment: datetime) -> Document:
     """Return `document` as it stands where it was not delivered for too long: dead."""
     reason = "expired: it was not delivered within EXPIRE_AFTER"

@@ -8,6 +8,7 @@ operation, target, id and date of a record, and never its token.
 import functools
 import json
 import re
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
@@ -21,7 +22,8 @@ Expression = dict[str, Any]
 MEMBERS = ("name", "targetRestApi", "targetRestApiOperation", "filter", "payload", "headers")
 _EXPRESSIONS = ("filter", "payload", "headers")
 _LONGEST = 2000  # characters of an expression
-_MOST_STEPS = 50_000  # of one evaluation: some 30 ms
+_MOST_STEPS = 50_000  # of one evaluation: some 30 ms, where no step takes long
+_MOST_SECONDS = 1.0  # of one evaluation
 _NUMBER = re.compile(r"-?[0-9]{1,38}(\.[0-9]{1,38})?([eE][+-]?[0-9]{1,2})?")
 _LARGEST = 8 * 1024 * 1024  # characters of a text, about bytes of a result
 
@@ -145,10 +147,18 @@ def _compiled(name: str, member: str, text: str) -> Expression:
 def _exact(node: Any) -> Any:
     """Return a syntax tree in which literal fractions are decimal, as the numbers of payloads are."""
     if isinstance(node, dict):
-        if node.get("type") == "literal" and isinstance(node.get("value"), float):
-            return {**node, "value": Decimal(repr(node["value"]))}
+        if node.get("type") == "literal":
+            return {**node, "value": _decimal(node.get("value"))}
         return {name: _exact(part) for name, part in node.items()}
     return [_exact(part) for part in node] if isinstance(node, list) else node
+
+
+def _decimal(value: Any) -> Any:
+    if isinstance(value, float):
+        return Decimal(repr(value))
+    if isinstance(value, dict):
+        return {name: _decimal(part) for name, part in value.items()}
+    return [_decimal(part) for part in value] if isinstance(value, list) else value
 
 
 def _visible(document: Document) -> Document:
@@ -182,11 +192,14 @@ def _interpreter() -> Any:
         def __init__(self, options: Any):
             super().__init__(options)
             self._steps = 0
+            self._end = time.monotonic() + _MOST_SECONDS
 
         def visit(self, node: Any, *args: Any, **kwargs: Any) -> Any:
             self._steps += 1
             if self._steps > _MOST_STEPS:
                 raise RuleFailed(f"takes more than {_MOST_STEPS} steps")
+            if time.monotonic() > self._end:
+                raise RuleFailed(f"takes more than {_MOST_SECONDS:g} s")
             result = super().visit(node, *args, **kwargs)
             if isinstance(result, str | list) and len(result) > _LARGEST:
                 raise RuleFailed("gives too much")

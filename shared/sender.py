@@ -1,7 +1,6 @@
 """HTTP requests to targets: what of a record goes out, and whether it may go there."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from shared import VERSION, allowlist, jsontext, telemetry
 from shared.exchange import Answer, Request
@@ -10,9 +9,6 @@ from shared.record import Document
 from shared.settings import Settings
 from shared.signing import HEADERS, signed
 from shared.values import OTHER_FAILURES
-
-if TYPE_CHECKING:
-    pass
 
 PRODUCT = f"oci-data-sync/{VERSION}"
 

@@ -37,7 +37,7 @@ def read_secret(clients: OciClients, ocid: str) -> str:
 
 @dataclass(frozen=True)
 class KeptSecret:
-    """A secret that store-data has made; whether it is on its way out, and whether it was we who said so.
+    """A secret that store-data has made; whether it is on its way out, and whether we noted that as ours.
 
     An operator's deletion stands: the token may have become known to others.
     """
@@ -47,6 +47,10 @@ class KeptSecret:
     created: datetime
     is_leaving: bool = False
     is_ours: bool = False
+
+
+class Unreadable(DependencyDown):
+    """One secret can't be read; Vault itself answers."""
 
 
 class TokenVault:
@@ -103,14 +107,13 @@ class TokenVault:
             raise DependencyDown(
                 f"Vault refused ({error.status}) to list secrets; the operator checks the policies."
             ) from None
-        leaving = {one.id for one in found if one.lifecycle_state in _BEING_DELETED}
-        ours = self._noted(lambda ids: ids & leaving)
+        ours = self._noted(set)
         return [
             KeptSecret(
                 one.id,
                 one.secret_name.removeprefix(prefix),
                 one.time_created,
-                one.id in leaving,
+                one.lifecycle_state in _BEING_DELETED,
                 one.id in ours,
             )
             for one in found
@@ -127,14 +130,22 @@ class TokenVault:
         self._noted(lambda ids: ids | {secret.ocid})
         moment = datetime.now(UTC) + timedelta(days=_DELETION_DAYS)
         details = ScheduleSecretDeletionDetails(time_of_deletion=moment)
-        self._clients.call("vault", "VaultsClient", "schedule_secret_deletion", secret.ocid, details)
+        try:
+            self._clients.call("vault", "VaultsClient", "schedule_secret_deletion", secret.ocid, details)
+        except Refused:  # somebody else has scheduled it, and theirs stands
+            self.disown(secret)
+            raise
         self._cache.pop(secret.name, None)
 
     def take_deletion_back(self, secret: KeptSecret) -> None:
         """Keep a secret after all."""
         self._clients.call("vault", "VaultsClient", "cancel_secret_deletion", secret.ocid)
-        self._noted(lambda ids: ids - {secret.ocid})
+        self.disown(secret)
         self._cache.pop(secret.name, None)
+
+    def disown(self, secret: KeptSecret) -> None:
+        """Forget that a secret's deletion is ours: it is not leaving, or somebody else says that it is."""
+        self._noted(lambda ids: ids - {secret.ocid})
 
     def _noted(self, change: Callable[[set[str]], set[str]]) -> set[str]:
         """Change which secrets' deletion is ours, and return which it is."""
@@ -207,7 +218,7 @@ class TokenVault:
             if pause is not None:
                 time.sleep(pause)
         state = found.lifecycle_state if found else "nothing of it"
-        raise DependencyDown(
+        raise Unreadable(
             f"The secret of vaultSecretName {name!r} can't be read (Vault says {state}); repeat later, or use"
             " a new name."
         )
@@ -220,7 +231,7 @@ class TokenVault:
             return None
         try:
             return self._created_by_another(name)
-        except Conflict:
+        except (Conflict, Unreadable):
             return None
 
     def _revive(self, secret: KeptSecret) -> None:

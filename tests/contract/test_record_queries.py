@@ -1,5 +1,6 @@
 """Every query that the library asks reads an index: what is finished costs it nothing."""
 
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -141,6 +142,7 @@ def test_a_filter_looks_at_a_bounded_number_of_failures(
     monkeypatch: pytest.MonkeyPatch, records: Records
 ) -> None:
     monkeypatch.setattr(collection, "SEARCHED", 10)
+    time.sleep(0.005)  # ids tell milliseconds: these are of others than those above
     documents = [
         record.stored(MEMBERS | {"streamKey": "early"}, 1),
         *(record.stored(MEMBERS, 1) for _ in "ab"),

@@ -1,5 +1,6 @@
 """What others work on is left alone; tokens are deleted only where nobody needs them, looked at twice."""
 
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -19,7 +20,9 @@ from shared.notes import Notes
 from shared.observed import Observed
 from shared.oci_clients import Refused
 from shared.record import Failure
+from shared.selections import Search
 from shared.settings import Settings
+from shared.telling import Telling
 from shared.vault import KeptSecret
 
 NOW = datetime(2026, 11, 24, tzinfo=UTC)
@@ -42,6 +45,9 @@ class Vault:
 
     def take_deletion_back(self, secret: KeptSecret) -> None:
         self.calls.append(("keep", secret.name))
+
+    def disown(self, secret: KeptSecret) -> None:
+        self.calls.append(("disown", secret.name))
 
 
 class Told:
@@ -181,8 +187,8 @@ def test_an_interrupted_batch_of_the_dead_waits_for_its_partitions(work: Mainten
     assert len(work.records.with_ids(ids)) == 20
     work.leases.release(other)
     assert work.run(time.monotonic() + 60)["archivedDead"] == 20
-    assert work.archive.objects == {"interrupted": ids}  # type: ignore[attr-defined]  # as above
-    assert work.notes.read("archive").get("ids") is None
+    assert objects(work) == [ids]
+    assert work.notes.read("archive") == {"name": "archive"}
 
 
 def finished(work: Maintenance, number: int, later: timedelta = timedelta()) -> list[str]:
@@ -194,12 +200,14 @@ def finished(work: Maintenance, number: int, later: timedelta = timedelta()) -> 
 
 def another(work: Maintenance, later: timedelta = timedelta()) -> Maintenance:
     """A second run, in a process of its own."""
-    leases = LeaseTable(work.records._database, "c", 60)
-    return replace(work, records=Collection(work.records._database, "c"), leases=leases, now=work.now + later)
+    database = work.records._database
+    parts = {"records": Collection(database, "c"), "leases": LeaseTable(database, "c", 60)}
+    return replace(work, **parts, notes=Notes(database, "c"), now=work.now + later)  # type: ignore[arg-type]  # these
 
 
 def objects(work: Maintenance) -> list[list[str]]:
-    return list(work.archive.objects.values())  # type: ignore[attr-defined]  # as above
+    """What the archive holds, by object; one that was left over holds nothing."""
+    return [ids for ids in work.archive.objects.values() if ids]  # type: ignore[attr-defined]  # as above
 
 
 def once(monkeypatch: pytest.MonkeyPatch, target: object, name: str, meanwhile: Callable[[], object]) -> None:
@@ -289,7 +297,7 @@ def test_an_interrupted_batch_of_which_nothing_is_left_leaves_nothing_behind(qui
     (found,) = quiet.records.with_ids([one])
     quiet.records.write([(found, record.succeeded(found.document, 200, datetime.now(UTC)))])
     quiet.run(time.monotonic() + 60)
-    assert [ids for ids in objects(quiet) if ids] == [[one]]  # among those that were delivered
+    assert objects(quiet) == [[one]]  # among those that were delivered
 
 
 @pytest.mark.parametrize("is_delivered", [True, False])
@@ -354,3 +362,99 @@ def test_between_two_batches_under_a_lease_deliveries_have_time_to_look(
     assert work.run(time.monotonic() + 60)["archivedDead"] == 25
     assert len(pauses) == 2  # of three batches
     assert min(pauses) > delivery._LOOK_AGAIN_SECONDS[1]
+
+
+class Watched(Notes):
+    """Notes of which the first that is read is looked at for long: until something else has happened."""
+
+    def __init__(self, database: Database, until: threading.Event):
+        super().__init__(database, "c")
+        self.was_read = threading.Event()
+        self._until = until
+
+    def read(self, name: str) -> dict[str, Any]:
+        found = super().read(name)
+        if found.get("ids"):
+            self.was_read.set()
+            self._until.wait(5)
+        return found
+
+
+@pytest.mark.parametrize("make", [finished, dead])
+def test_a_living_run_that_is_taken_for_an_interrupted_one_loses_nothing(
+    quiet: Maintenance, make: Callable[..., list[str]]
+) -> None:
+    """Another reads the note of its batch, and goes on when that batch is already archived and deleted."""
+    ids, ended = make(quiet, 20), threading.Event()
+    notes = Watched(quiet.records._database, ended)
+    other = replace(another(quiet), notes=notes)
+    second = threading.Thread(target=other.run, args=(time.monotonic() + 60,))
+
+    def meanwhile() -> None:
+        quiet.archive.meanwhile = bool  # type: ignore[attr-defined]  # as above
+        second.start()
+        assert notes.was_read.wait(5)
+
+    quiet.archive.meanwhile = meanwhile  # type: ignore[attr-defined]  # as above
+    quiet.run(time.monotonic() + 60)
+    ended.set()
+    second.join()
+    assert objects(quiet) == [ids]
+    assert quiet.records.with_ids(ids) == []
+    assert counted(quiet) == 0
+
+
+@pytest.mark.parametrize("make", [finished, dead])
+def test_a_slow_run_whose_batch_another_finishes_writes_over_nothing(
+    quiet: Maintenance, make: Callable[..., list[str]]
+) -> None:
+    ids, other = make(quiet, 20), another(quiet)
+    quiet.leases._seconds = 0.0  # it is so slow that its lease is over
+
+    def meanwhile() -> None:
+        quiet.archive.meanwhile = bool  # type: ignore[attr-defined]  # as above
+        other.leases._seconds = 0.0
+        other.leases.look()
+        other.run(time.monotonic() + 60)
+
+    quiet.archive.meanwhile = meanwhile  # type: ignore[attr-defined]  # as above
+    assert quiet.run(time.monotonic() + 60)["endOfWork"] is False
+    assert objects(quiet) == [ids]
+    assert quiet.records.with_ids(ids) == []
+
+
+def test_what_expires_at_once_can_be_told_apart_by_its_time(work: Maintenance) -> None:
+    stored(work, 20)
+    assert work.run(time.monotonic() + 60)["expired"] == 20
+    found, _ = work.records.latest_failures(Search(), 50)
+    assert len({one["datasync"]["lately"] for one in found}) == 20
+
+
+def test_what_was_delivered_meanwhile_is_no_work_left(
+    work: Maintenance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, *_ = stored(work, 3)
+    after = record.succeeded(first.document, 200, datetime.now(UTC) + timedelta(hours=1))
+    once(monkeypatch, work.records, "page", lambda: work.records.write([(first, after)]))
+    done = work.run(time.monotonic() + 60)
+    assert (done["expired"], done["endOfWork"]) == (2, True)
+
+
+def test_a_deletion_that_is_taken_back_at_once_is_not_counted() -> None:
+    assert run(secret(OLD), [False, True])[1:] == (0, 0)
+
+
+def test_a_note_of_a_deletion_that_never_was_is_forgotten() -> None:
+    kept = KeptSecret("ocid1", "erp", OLD, is_leaving=False, is_ours=True)
+    assert run(kept, [True]) == ([("disown", "erp")], 0, 0)
+
+
+def test_metrics_of_which_the_backlog_can_not_be_counted_harm_nothing() -> None:
+    class Away:
+        def page(self, *_: Any) -> Any:
+            raise DependencyDown("down")
+
+    class Wanted:
+        wanted = True
+
+    Telling(Away(), Wanted(), None).post(Observed())  # type: ignore[arg-type]  # as above

@@ -343,6 +343,12 @@ def test_a_direct_invocation_may_ask_for_a_task(body: Any, asked: Task | None) -
     assert task(json.dumps(body).encode()) == asked
 
 
+def test_what_prepare_needs_is_named() -> None:
+    with pytest.raises(Invalid) as caught:
+        task(b'{"task": "prepare", "dryRun": true}')
+    assert [fault.pointer for fault in caught.value.faults] == ["/adminPasswordSecret", "/dryRun"]
+
+
 def test_a_task_that_there_is_not_is_refused_and_nothing_is_delivered_instead() -> None:
     with pytest.raises(Invalid) as caught:
         task(b'{"task": "maintainance", "dryRun": "yes"}')

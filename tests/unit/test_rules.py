@@ -61,6 +61,9 @@ def test_payload_and_headers_are_mapped_exactly() -> None:
         ("avg(payload.lines[].n)", Decimal("0.6")),
         ("[to_number('x'), to_number(`true`), to_number('1e9')]", [None, None, Decimal("1E+9")]),
         ("type(payload.amount)", "number"),
+        ("contains(`[12.10, 1]`, payload.amount)", True),
+        ("sum(`[0.1, 0.2]`)", Decimal("0.3")),
+        ('`{"type": "literal", "value": 0.5}`', {"type": "literal", "value": Decimal("0.5")}),
     ],
 )
 def test_numbers_stay_what_they_are(expression: str, result: Any) -> None:
@@ -74,6 +77,14 @@ def test_a_header_is_written_over_whatever_its_case() -> None:
     sent = applied({"headers": "merge(headers, {\"x-tenant\": 'south'})"})
     assert sent is not None
     assert sent["targetRestApiHeaders"] == {"x-tenant": "south"}
+
+
+def test_an_evaluation_ends_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rules, "_MOST_SECONDS", 0.05)
+    payload = {"many": [Decimal(n % 97) for n in range(20_000)]}
+    expression = "[" + ",".join(["sort(payload.many)"] * 100) + "]"
+    with pytest.raises(RuleFailed, match=r"takes more than 0\.05 s"):
+        applied({"payload": expression}, targetRestApiPayload=payload)
 
 
 def test_a_text_that_would_be_too_long_is_not_made() -> None:

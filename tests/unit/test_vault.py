@@ -2,6 +2,8 @@
 
 import base64
 import time
+from collections.abc import Callable
+from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import Any
 
@@ -10,7 +12,7 @@ import pytest
 from shared.errors import Conflict, DependencyDown
 from shared.oci_clients import OciClients, Refused
 from shared.settings import Settings
-from shared.vault import TokenVault, read_secret
+from shared.vault import KeptSecret, TokenVault, read_secret
 
 TOKEN, OTHER = "Bearer s3cret-1", "Bearer s3cret-2"
 SETTINGS = Settings("sqlite:", "ocid1.vault", "ocid1.key", "ocid1.compartment", secret_prefix="team-")
@@ -42,6 +44,8 @@ class FakeVault(OciClients):
         self.appears: list[str | None] = []  # what reads find after a create that came second
         self.notes = Notes()
         self.cancelled: list[str] = []
+        self.on_cancel: Exception | None = None
+        self.on_schedule: Exception | Callable[[], object] = bool
         self.reads: list[str] = []
         self.creates: list[Any] = []
 
@@ -59,8 +63,17 @@ class FakeVault(OciClients):
                     for state in self.states
                 ]
             case "vault", "VaultsClient", "cancel_secret_deletion":
+                if self.on_cancel:
+                    raise self.on_cancel
                 return self.cancelled.append(*arguments)
+            case "vault", "VaultsClient", "schedule_secret_deletion":
+                if isinstance(self.on_schedule, Exception):
+                    raise self.on_schedule
+                return self.on_schedule()
         raise AssertionError(f"{service} has no such operation: {operation}")
+
+    def all(self, *_: Any, **__: Any) -> list[Any]:
+        return []
 
     def _read(self, name: str, vault: str) -> Any:
         assert vault == "ocid1.vault"
@@ -306,6 +319,33 @@ def test_a_token_that_a_record_needs_is_brought_back(pauses: list[float]) -> Non
     fake.call = call  # type: ignore[method-assign]  # what the service does
     assert vault.token("erp") == TOKEN
     assert fake.cancelled == ["ocid1.erp"]
+
+
+def test_a_deletion_that_vault_refuses_is_not_ours(pauses: list[float]) -> None:
+    """An operator was faster: the token may have become known, and nobody brings it back."""
+    fake = FakeVault()
+    fake.on_schedule = Refused(409)
+    with pytest.raises(Refused):
+        tokens(fake).delete(KeptSecret("ocid1.erp", "erp", datetime.now(UTC)))
+    fake.on_create, fake.states = Refused(409), ["PENDING_DELETION"]
+    with pytest.raises(Conflict):
+        tokens(fake).claim("erp", TOKEN)
+    assert fake.cancelled == []
+
+
+def test_a_look_at_the_secrets_takes_no_deletion_from_another_run() -> None:
+    fake = FakeVault()
+    vault = tokens(fake)
+    fake.on_schedule = lambda: vault.kept()
+    vault.delete(KeptSecret("ocid1.erp", "erp", datetime.now(UTC)))
+    assert fake.notes.content == {"ids": ["ocid1.erp"]}
+
+
+def test_one_token_that_can_not_be_brought_back_is_no_outage_of_vault(pauses: list[float]) -> None:
+    fake = FakeVault()
+    fake.states, fake.on_cancel = ["DELETING"], Refused(409)
+    fake.notes.content = {"ids": ["ocid1.erp"]}
+    assert tokens(fake).token("erp") is None
 
 
 @pytest.mark.parametrize("states", [["CREATING"], ["FAILED"], []])
