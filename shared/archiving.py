@@ -149,8 +149,14 @@ class Archiving:
     def _empty_left_over(self) -> None:
         """Empty the objects that interrupted runs have left, and whose records stand in another by now."""
         note = self.notes.read(_NAME)
-        if note.get("ids") or not note.get("leftOver"):
+        emptied = note.get("leftOver", ())
+        if note.get("ids") or not emptied:  # of what is noted now, nothing stands in another object yet
             return
-        for name in note["leftOver"]:
+        for name in emptied:
             self.archive.put(name, [])
-        self.notes.change(_NAME, lambda current: None if current.get("ids") else {})
+
+        def forget(current: Content) -> Content:
+            rest = [name for name in current.get("leftOver", ()) if name not in emptied]
+            return {**current, "leftOver": rest}
+
+        self.notes.change(_NAME, forget)

@@ -188,7 +188,8 @@ def test_an_interrupted_batch_of_the_dead_waits_for_its_partitions(work: Mainten
     work.leases.release(other)
     assert work.run(time.monotonic() + 60)["archivedDead"] == 20
     assert objects(work) == [ids]
-    assert work.notes.read("archive") == {"name": "archive"}
+    assert work.notes.read("archive") == {"name": "archive", "leftOver": []}
+    assert work.archive.objects["interrupted"] == []  # type: ignore[attr-defined]  # as above
 
 
 def finished(work: Maintenance, number: int, later: timedelta = timedelta()) -> list[str]:
