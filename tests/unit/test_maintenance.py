@@ -389,7 +389,8 @@ def test_a_living_run_that_is_taken_for_an_interrupted_one_loses_nothing(
     ids, ended = make(quiet, 20), threading.Event()
     notes = Watched(quiet.records._database, ended)
     other = replace(another(quiet), notes=notes)
-    second = threading.Thread(target=other.run, args=(time.monotonic() + 60,))
+    answers: list[Any] = []
+    second = threading.Thread(target=lambda: answers.append(other.run(time.monotonic() + 60)))
 
     def meanwhile() -> None:
         quiet.archive.meanwhile = bool  # type: ignore[attr-defined]  # as above
@@ -400,6 +401,7 @@ def test_a_living_run_that_is_taken_for_an_interrupted_one_loses_nothing(
     quiet.run(time.monotonic() + 60)
     ended.set()
     second.join()
+    assert [one["endOfWork"] for one in answers] == [True]
     assert objects(quiet) == [ids]
     assert quiet.records.with_ids(ids) == []
     assert counted(quiet) == 0
