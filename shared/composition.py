@@ -12,6 +12,7 @@ from shared import telemetry
 from shared.collection import Records
 from shared.database import Database
 from shared.notes import Notes
+from shared.notices import Notices
 from shared.oci_clients import OciClients
 from shared.settings import Settings
 from shared.vault import TokenVault, read_secret
@@ -35,6 +36,7 @@ class _Parts:
         self.database = Database(settings.database_dsn, settings.database_user, password)
         self.notes = Notes(self.database, settings.collection)
         self.records = Records(self.database, settings.collection)
+        self.notices = Notices(self.clients, self.notes, settings)
         self.vault = TokenVault(self.clients, settings, self.notes)
 
 
@@ -50,7 +52,7 @@ def ingest() -> "Ingest":
     from shared.ingest import Ingest
 
     made = _parts()
-    return Ingest(made.settings, made.records, made.vault)
+    return Ingest(made.settings, made.records, made.vault, made.notices)
 
 
 @functools.cache
@@ -60,7 +62,6 @@ def delivery() -> "Delivery":
     from shared.fan_out import FanOut
     from shared.leases import LeaseTable
     from shared.metrics import Metrics
-    from shared.notices import Notices
     from shared.signing import SigningKeys
     from shared.telling import Telling
 
@@ -74,7 +75,7 @@ def delivery() -> "Delivery":
         Telling(
             made.records,
             Metrics(made.clients, made.settings),
-            Notices(made.clients, made.notes, made.settings),
+            made.notices,
         ),
         SigningKeys(made.clients, made.settings),
     )

@@ -5,11 +5,13 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from shared import allowlist, hub, inbound, jsontext, record
+from shared import allowlist, hub, inbound, jsontext, record, telemetry
 from shared.collection import Records
 from shared.credentials import describes_client
 from shared.database import Taken
 from shared.errors import Conflict, DependencyDown, Fault, Invalid, NotFound, TooLarge
+from shared.notices import Notices
+from shared.observed import Observed
 from shared.record import INVALID, MACHINERY, Document, Origin
 from shared.retry import RetryPolicy
 from shared.settings import Settings
@@ -34,6 +36,7 @@ class Ingest:
     settings: Settings
     records: Records
     vault: TokenVault
+    notices: Notices
 
     def store(self, body: bytes, token: str | None, key: str | None = None, *, direct: bool = False) -> Kept:
         """Keep the record or records in `body`, sent with `token` in Authorization.
@@ -78,8 +81,16 @@ class Ingest:
                     self.records.insert(fresh)
             except Taken:  # by another delivery of the same messages, in this moment
                 continue
+            self._tell(fresh)
             return [known.get(place, document) for place, document in documents.items()]
         raise DependencyDown("Others are storing the same messages; nothing was stored. Repeat it later.")
+
+    def _tell(self, fresh: Sequence[Document]) -> None:
+        """Leave word of messages that were set aside: the next call of process-data publishes it."""
+        seen = Observed()
+        seen.set_aside(sum(document["status"] == record.FAILED for document in fresh))
+        if seen.dead:
+            self.notices.tell(seen, telemetry.call_id.get(), publishing=False)
 
     def _of_message(self, item: dict[str, Any], secrets: Collection[str]) -> tuple[str, Document]:
         message = hub.read(item, secrets, self._target_refusal)

@@ -51,6 +51,13 @@ class Observed:
         self.newly_failed += record.attempts(before) == 0
         self.new[f"{after['status_code']} at {record.target(before)}, {_EXPIRED}"] += 1
 
+    def set_aside(self, number: int) -> None:
+        """Count messages of a Stream that are no records, and so dead from the start."""
+        self.dead += number
+        self.newly_failed += number
+        if number:
+            self.new[f"{record.INVALID} messages of a Stream"] += number
+
     def by_target(self) -> dict[str, tuple[int, int]]:
         """Return deliveries and failures of the busiest targets, and of the others together."""
         total = self.delivered + self.failed

@@ -11,6 +11,7 @@ import oci
 import pytest
 
 from local import identity
+from local.oci_services.journal import Journal
 from local.oci_services.secret_store import put_secret
 from tests.contract.test_oci_signatures import signer
 from tests.end_to_end import bundle as bundles
@@ -113,6 +114,17 @@ def test_a_message_that_is_no_record_is_set_aside(bundle: Bundle, bad: dict[str,
     report = bundle.call("GET", "/process").json()
     assert report["counts"] == {"not_processed": 0, "success": 1, "filtered": 0, "failed": 1, "dead": 1}
     assert report["failed"]["byCode"] == {"invalid": 1}
+
+
+def test_messages_that_are_set_aside_are_told_by_the_next_call(tmp_path: Path) -> None:
+    with bundles.running(tmp_path / "home", NOTIFICATION_TOPIC_OCID=identity.TOPIC_OCID) as bundle:
+        batch = [message({"targetRestApi": "nowhere"}, offset) for offset in (1, 2)]
+        for _ in range(2):  # the Hub repeats what it got no answer for: no news
+            invoked(bundle, batch)
+        bundle.process()
+        (told,) = Journal(next(bundle.home.rglob("messages.jsonl"))).entries()
+        assert told["title"] == "Data Sync: 2 failed, 2 dead"
+        assert "2 x invalid messages of a Stream" in told["body"]
 
 
 def test_messages_may_name_only_the_secrets_that_the_operator_lists(tmp_path: Path) -> None:
