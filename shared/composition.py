@@ -72,11 +72,7 @@ def delivery() -> "Delivery":
         made.vault,
         LeaseTable(made.database, made.settings.collection, made.settings.lease),
         FanOut(made.clients, os.environ.get("FN_FN_ID", "")),
-        Telling(
-            made.records,
-            Metrics(made.clients, made.settings),
-            made.notices,
-        ),
+        Telling(made.records, Metrics(made.clients, made.settings), made.notices),
         SigningKeys(made.clients, made.settings),
     )
 

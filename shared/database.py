@@ -24,11 +24,8 @@ _CALL_TIMEOUT_MS = 30_000  # a round trip that takes longer means that the datab
 _PING_AFTER_SECONDS = 5  # idle connections are pinged before use; a paused container's may be dead
 _ALREADY_THERE = ("ORA-00955", "ORA-40733")  # somebody else created the table or index in the same moment
 _TAKEN = "ORA-00001"
-_OTHER_PASSWORD = (
-    "ORA-01017",
-    "ORA-28000",
-    "ORA-28001",
-)  # it was changed since the pool was made: read it anew
+# The password is another one, and after tries with the old one the user is locked, or it has run out.
+_OTHER_PASSWORD = ("ORA-01017", "ORA-28000", "ORA-28001")
 _NO_INSTANT_CLIENT = "DPI-1047"
 
 
@@ -83,7 +80,7 @@ class Database:
         except oracledb.Error as error:
             if _code(error) in _OTHER_PASSWORD:
                 with self._lock:
-                    self._pool = None  # others may still use its connections
+                    self._pool = None  # the next reads it anew; others may still use these connections
             raise _translated(error) from None
 
     def run_as(

@@ -66,7 +66,7 @@ resource "oci_functions_invoke_function" "preparation" {
   depends_on           = [oci_identity_policy.this, oci_core_network_security_group_security_rule.this]
 
   lifecycle {
-    replace_triggered_by = [oci_identity_policy.preparation]
+    replace_triggered_by = [oci_identity_policy.preparation.id] # another policy, with two hours of its own
 
     postcondition {
       condition     = !can(jsondecode(self.content).title)

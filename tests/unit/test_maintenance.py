@@ -1,9 +1,9 @@
-"""What others work on is left alone; tokens are deleted only where nobody needs them, looked at twice."""
+"""What others work on is left alone, and of what is archived nothing is lost, however many runs there are."""
 
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -11,43 +11,19 @@ from typing import Any
 import pytest
 
 from shared import delivery, record, tallies, turns
-from shared.collection import Records as Collection
+from shared.collection import Records
 from shared.database import Database
 from shared.errors import DependencyDown
 from shared.leases import LeaseTable
 from shared.maintenance import Maintenance
 from shared.notes import Notes
 from shared.observed import Observed
-from shared.oci_clients import Refused
 from shared.record import Failure
 from shared.selections import Search
 from shared.settings import Settings
 from shared.telling import Telling
-from shared.vault import KeptSecret
 
-NOW = datetime(2026, 11, 24, tzinfo=UTC)
-OLD, YOUNG = NOW - timedelta(days=31), NOW - timedelta(days=29)
 CONFIG = {"DATABASE_DSN": "sqlite:x", "VAULT_OCID": "v", "VAULT_KEY_OCID": "k", "VAULT_COMPARTMENT_OCID": "c"}
-
-
-@dataclass
-class Vault:
-    """What is called of the vault, and in which order."""
-
-    secrets: list[KeptSecret]
-    calls: list[tuple[str, str]] = field(default_factory=list)
-
-    def kept(self) -> list[KeptSecret]:
-        return self.secrets
-
-    def delete(self, secret: KeptSecret) -> None:
-        self.calls.append(("delete", secret.name))
-
-    def take_deletion_back(self, secret: KeptSecret) -> None:
-        self.calls.append(("keep", secret.name))
-
-    def disown(self, secret: KeptSecret) -> None:
-        self.calls.append(("disown", secret.name))
 
 
 class Told:
@@ -61,59 +37,6 @@ class Told:
 
     def post(self, seen: Observed) -> None:
         """Post nothing."""
-
-
-@dataclass
-class Records:
-    """Answers whether a name is needed, one answer after the other."""
-
-    answers: list[bool]
-    since: list[datetime] = field(default_factory=list)
-
-    def names_secret(self, name: str, since: datetime) -> bool:
-        self.since.append(since)
-        return self.answers.pop(0)
-
-
-def run(secret: KeptSecret, answers: list[bool], *, dry_run: bool = False, **config: str) -> Any:
-    vault, records = Vault([secret]), Records(answers)
-    settings = Settings.from_config(CONFIG | {"EXPIRE_AFTER": "0s"} | config)
-    work = Maintenance(settings, records, None, None, vault, None, Told(), NOW)  # type: ignore[arg-type]  # not called
-    done = work.run(time.monotonic() + 60, dry_run=dry_run)
-    assert all(since == NOW - timedelta(days=30) for since in records.since)
-    return vault.calls, done["secretsDeleted"], done["secretsKept"]
-
-
-def secret(created: datetime, *, leaving: bool = False, ours: bool = False) -> KeptSecret:
-    return KeptSecret("ocid1", "erp", created, leaving or ours, ours)
-
-
-def test_an_idle_token_is_deleted() -> None:
-    assert run(secret(OLD), [False, False]) == ([("delete", "erp")], 1, 0)
-
-
-@pytest.mark.parametrize(("created", "answers"), [(YOUNG, [False]), (OLD, [True])])
-def test_a_young_or_needed_one_is_not(created: datetime, answers: list[bool]) -> None:
-    assert run(secret(created), answers) == ([], 0, 0)
-
-
-def test_a_record_that_comes_between_look_and_deletion_takes_it_back() -> None:
-    assert run(secret(OLD), [False, True])[0] == [("delete", "erp"), ("keep", "erp")]
-
-
-def test_one_on_its_way_out_is_kept_where_it_is_needed_again() -> None:
-    assert run(secret(OLD, ours=True), [True]) == ([("keep", "erp")], 0, 1)
-    assert run(secret(OLD, ours=True), [False]) == ([], 0, 0)
-
-
-def test_a_deletion_that_an_operator_scheduled_stands() -> None:
-    assert run(secret(OLD, leaving=True), [True]) == ([], 0, 0)
-
-
-def test_a_dry_run_and_a_zero_change_nothing() -> None:
-    assert run(secret(OLD), [False], dry_run=True) == ([], 1, 0)
-    assert run(secret(OLD, ours=True), [True], dry_run=True) == ([], 0, 1)
-    assert run(secret(OLD), [], SECRETS_UNUSED_AFTER="0s") == ([], 0, 0)
 
 
 class Archived:
@@ -142,7 +65,7 @@ def work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Maintenance:
     settings = Settings.from_config(CONFIG | ages)
     leases, notes = LeaseTable(database, "c", 60), Notes(database, "c")
     later = datetime.now(UTC) + timedelta(hours=1)
-    parts = Collection(database, "c"), leases, notes, Vault([]), Archived(), Told()
+    parts = Records(database, "c"), leases, notes, None, Archived(), Told()
     return Maintenance(settings, *parts, later, sleep=lambda _: None)  # type: ignore[arg-type]  # as above
 
 
@@ -202,7 +125,7 @@ def finished(work: Maintenance, number: int, later: timedelta = timedelta()) -> 
 def another(work: Maintenance, later: timedelta = timedelta()) -> Maintenance:
     """A second run, in a process of its own."""
     database = work.records._database
-    parts = {"records": Collection(database, "c"), "leases": LeaseTable(database, "c", 60)}
+    parts = {"records": Records(database, "c"), "leases": LeaseTable(database, "c", 60)}
     return replace(work, **parts, notes=Notes(database, "c"), now=work.now + later)  # type: ignore[arg-type]  # these
 
 
@@ -338,21 +261,6 @@ def test_a_deletion_removes_nothing_where_a_record_was_changed(quiet: Maintenanc
     assert counted(quiet) == 1
 
 
-def test_what_vault_refuses_of_one_secret_keeps_it_from_no_other() -> None:
-    class Refusing(Vault):
-        def delete(self, secret: KeptSecret) -> None:
-            super().delete(secret)
-            if secret.name == "a":
-                raise Refused(409)
-
-    vault = Refusing([KeptSecret(f"ocid1.{name}", name, OLD) for name in "ab"])
-    settings = Settings.from_config(CONFIG | {"EXPIRE_AFTER": "0s"})
-    records = Records([False, False, False])
-    work = Maintenance(settings, records, None, None, vault, None, Told(), NOW)  # type: ignore[arg-type]  # as above
-    assert work.run(time.monotonic() + 60)["secretsDeleted"] == 1
-    assert vault.calls == [("delete", "a"), ("delete", "b")]
-
-
 def test_between_two_batches_under_a_lease_deliveries_have_time_to_look(
     quiet: Maintenance, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -443,15 +351,6 @@ def test_what_was_delivered_meanwhile_is_no_work_left(
     once(monkeypatch, work.records, "page", lambda: work.records.write([(first, after)]))
     done = work.run(time.monotonic() + 60)
     assert (done["expired"], done["endOfWork"]) == (2, True)
-
-
-def test_a_deletion_that_is_taken_back_at_once_is_not_counted() -> None:
-    assert run(secret(OLD), [False, True])[1:] == (0, 0)
-
-
-def test_a_note_of_a_deletion_that_never_was_is_forgotten() -> None:
-    kept = KeptSecret("ocid1", "erp", OLD, is_leaving=False, is_ours=True)
-    assert run(kept, [True]) == ([("disown", "erp")], 0, 0)
 
 
 def test_metrics_of_which_the_backlog_can_not_be_counted_harm_nothing() -> None:
