@@ -2,17 +2,17 @@
 
 from typing import Any
 
-from shared import edge, replies
-from shared.composition import ingest
-from shared.errors import NotFound
+from shared.app import ingest
+from shared.drivers import fdk
+from shared.model.errors import NotFound
 
 
 def handler(ctx: Any, data: Any = None) -> Any:
     """Answer one invocation; the FDK calls this."""
-    return edge.answered(ctx, data, _handle)
+    return fdk.respond(ctx, data, _handle)
 
 
-def _handle(request: edge.Request) -> replies.Reply:
+def _handle(request: fdk.Request) -> fdk.Response:
     match request.tail_after("store"):
         case []:
             request.expect_method("POST")
@@ -20,9 +20,9 @@ def _handle(request: edge.Request) -> replies.Reply:
             token = request.headers.get("authorization", "").strip() or None
             key, direct = request.headers.get("idempotency-key"), request.path is None
             kept = ingest().store(request.body, token, key, direct=direct)
-            return replies.ok(kept.answer, 202 if kept.is_new else 200)
+            return fdk.ok(kept.answer, 202 if kept.is_new else 200)
         case [identity]:
             request.expect_method("GET")
-            return replies.ok(ingest().state(identity))
+            return fdk.ok(ingest().state(identity))
         case _:
             raise NotFound("There is no such route; records are at /store/{id}.")

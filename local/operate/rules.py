@@ -5,8 +5,8 @@ import json
 import sys
 from pathlib import Path
 
-from shared import jsontext, rules
-from shared.errors import DataSyncError
+from shared.model import json_codec, rules
+from shared.model.errors import DataSyncError
 
 SENT, NOT_SENT, WRONG = 0, 1, 2
 
@@ -29,7 +29,7 @@ def run(args: argparse.Namespace) -> int:
     """Do what was parsed; returns the exit code."""
     try:
         known = rules.parse(args.rules.read_text().strip())
-        record = jsontext.parse(args.record.read_bytes())
+        record = json_codec.parse(args.record.read_bytes())
     except (OSError, ValueError, DataSyncError) as error:
         print(f"RULES {error}" if isinstance(error, ValueError) else error, file=sys.stderr)
         return WRONG
@@ -53,5 +53,5 @@ def _told(known: tuple[rules.Rule, ...], record: rules.Document) -> int:
         return NOT_SENT
     names = ("targetRestApiOperation", "targetRestApi", "targetRestApiHeaders", "targetRestApiPayload")
     sent = {name: changed[name] for name in names if name in changed}
-    print(jsontext.dump({"rules": matching, "sent": sent}).decode())
+    print(json_codec.dump({"rules": matching, "sent": sent}).decode())
     return SENT

@@ -47,8 +47,8 @@ def sequential(job: dict[str, Any]) -> float:
     import oci
     import requests
 
-    import local.soda
-    from local import identity
+    import local.emulators.soda
+    from local.emulators import identity
 
     home = Path(job["home"])
     os.environ |= identity.environment(home)
@@ -58,7 +58,7 @@ def sequential(job: dict[str, Any]) -> float:
         signer=oci.auth.signers.get_resource_principals_signer(),
         retry_strategy=oci.retry.NoneRetryStrategy(),
     )
-    with local.soda.connect(home / "datasync.db") as connection:
+    with local.emulators.soda.connect(home / "datasync.db") as connection:
         connection.autocommit = True
         collection = connection.getSodaDatabase().createCollection("sequential")
         for number in range(job["records"]):

@@ -8,14 +8,14 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from shared import record
-from shared.collection import Records
-from shared.database import Database
-from shared.leases import LeaseTable
-from shared.notes import Notes
-from shared.record import PARTITIONS, Document, Failure
-from shared.report import Report
-from shared.selections import Search, due
+from shared.drivers.database import Database
+from shared.drivers.documents import SmallDocuments
+from shared.model import record
+from shared.model.record import PARTITIONS, Document, Failure
+from shared.operations.report import Report
+from shared.storage.leases import LeaseTable
+from shared.storage.queries import FailureQuery, due
+from shared.storage.records import Records
 
 PAGE = 256
 LOOKS = 25
@@ -27,7 +27,7 @@ MEMBERS = {
     "targetRestApiPayload": {"orderid": "18jan"},
 }
 NOW = datetime.now(UTC)
-NOBODY = Search({"$and": [{"streamKey": {"$eq": "nobody"}}]})  # matches no failure, and has no index
+NOBODY = FailureQuery({"$and": [{"streamKey": {"$eq": "nobody"}}]})  # matches no failure, and has no index
 
 Kind = Callable[[], Document]
 
@@ -65,9 +65,9 @@ def measure(most: int = 1_000_000) -> list[dict[str, Any]]:
     for name, kind, sizes in CASES:
         with tempfile.TemporaryDirectory() as folder:
             database = Database(f"sqlite:{Path(folder) / 'records.db'}", "", str)
-            records = Records(database, "datasync_collection")
-            leases = LeaseTable(database, "datasync_collection", 60)
-            report = Report(records, leases, Notes(database, "datasync_collection"))
+            records = Records(database, "datasync_records")
+            leases = LeaseTable(database, "datasync_records", 60)
+            report = Report(records, leases, SmallDocuments(database, "datasync_records"))
             _fill(records, _waiting, 1_000)
             there = 0
             for size in sizes:
@@ -105,7 +105,7 @@ def _looked(records: Records, leases: LeaseTable) -> float:
     return statistics.median(times) * 1000
 
 
-def _reported(report: Report, search: Search | None = None) -> float:
+def _reported(report: Report, search: FailureQuery | None = None) -> float:
     """Median of what `GET /process` costs in the function."""
     times = []
     for _ in range(REPORTS):

@@ -10,16 +10,16 @@ from typing import Any
 import oracledb
 import pytest
 
-import local.soda
-from shared import collection, record
-from shared.collection import Records
-from shared.database import Database
-from shared.indexes import FAILED, REPLAY
-from shared.leases import LeaseTable
-from shared.notes import Notes
-from shared.record import Failure
-from shared.report import Report
-from shared.selections import Search, Selection, due
+import local.emulators.soda
+from shared.drivers.database import Database
+from shared.drivers.documents import SmallDocuments
+from shared.model import record
+from shared.model.record import Failure
+from shared.operations.report import Report
+from shared.storage import records as records_module
+from shared.storage.leases import LeaseTable
+from shared.storage.queries import FAILED, REPLAY, FailureQuery, Query, due
+from shared.storage.records import Records
 
 NOW = datetime.now(UTC)
 MEMBERS = {
@@ -38,7 +38,7 @@ def database(tmp_path: Path) -> Database:
 @pytest.fixture
 def records(database: Database) -> Records:
     """Waiting, finished, failed and dead records."""
-    records = Records(database, "datasync_collection")
+    records = Records(database, "datasync_records")
     for _ in range(20):
         waiting = [record.stored(MEMBERS, 100) for _ in range(4)]
         records.insert(waiting)
@@ -57,7 +57,7 @@ def plans(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
     def explained(original: Callable[..., Any]) -> Callable[..., Any]:
         def ask(operation: oracledb.SodaOperation, *arguments: Any) -> Any:
-            seen.append("; ".join(local.soda.explain(operation)))
+            seen.append("; ".join(local.emulators.soda.explain(operation)))
             return original(operation, *arguments)
 
         return ask
@@ -79,16 +79,16 @@ def questions(records: Records) -> Iterator[tuple[str, Callable[[], Any]]]:
     yield "keyed", lambda: records.first_waiting([record.lane(MEMBERS)], {"$in": ["a:443"]}, "02")
     yield "ingest", lambda: records.received("0" * 64)
     yield "due", lambda: records.count(due(moment))
-    yield "replay", lambda: records.page(Selection(REPLAY), 10)
-    yield "replay", lambda: records.count(Selection(REPLAY))
-    yield "failed", lambda: records.page(Selection(FAILED), 10)
-    yield "failed", lambda: records.count(Selection(FAILED))
+    yield "replay", lambda: records.page(Query(REPLAY), 10)
+    yield "replay", lambda: records.count(Query(REPLAY))
+    yield "failed", lambda: records.page(Query(FAILED), 10)
+    yield "failed", lambda: records.count(Query(FAILED))
     yield "blocks", lambda: records.holding_back([record.lane(MEMBERS)])
     yield "id", lambda: records.get("nobody")
     some = {"$and": [{"streamKey": {"$eq": "k"}}]}
-    yield "lately", lambda: records.latest_failures(Search(some), 10)
-    yield "failed", lambda: records.latest_failures(Search(some, since=NOW, until=moment), 10)
-    yield "lately", lambda: records.latest_failures(Search(), 10)
+    yield "lately", lambda: records.latest_failures(FailureQuery(some), 10)
+    yield "failed", lambda: records.latest_failures(FailureQuery(some, since=NOW, until=moment), 10)
+    yield "lately", lambda: records.latest_failures(FailureQuery(), 10)
 
 
 @pytest.mark.parametrize("number", range(17))
@@ -98,14 +98,14 @@ def test_a_query_reads_its_index(records: Records, plans: list[str], number: int
     assert plans
     for plan in plans:
         assert "SEARCH" in plan, plan
-        assert f"datasync_collection_{index}" in plan, plan
+        assert f"datasync_records_{index}" in plan, plan
         assert "SCAN" not in plan, plan
         assert "TEMP B-TREE" not in plan, plan
 
 
 def test_the_report_scans_nothing(database: Database, records: Records, plans: list[str]) -> None:
-    leases = LeaseTable(database, "datasync_collection", 60)
-    report = Report(records, leases, Notes(database, "datasync_collection")).read()
+    leases = LeaseTable(database, "datasync_records", 60)
+    report = Report(records, leases, SmallDocuments(database, "datasync_records")).read()
     counts = {"not_processed": 20, "success": 20, "filtered": 0, "failed": 40, "dead": 20}
     assert report["counts"] == counts
     assert report["failed"] == {
@@ -117,7 +117,7 @@ def test_the_report_scans_nothing(database: Database, records: Records, plans: l
     assert len(report["latestFailures"]) == 40
     scans = {plan for plan in plans if "SCAN" in plan}
     # A document for each worker, and nothing else, stands in these.
-    assert scans == {"SCAN soda:datasync_collection_notes", "SCAN soda:datasync_collection_leases"}
+    assert scans == {"SCAN soda:datasync_records_notes", "SCAN soda:datasync_records_leases"}
 
 
 def test_the_report_asks_a_bounded_number_of_queries(
@@ -132,8 +132,8 @@ def test_the_report_asks_a_bounded_number_of_queries(
     failures = [Failure(400 + n, "why", f"team {n}", NOW) for n in range(90)]
     records.write([(s, record.failed(s.document, f, NOW)) for s, f in zip(found, failures, strict=True)])
     plans.clear()
-    leases = LeaseTable(database, "datasync_collection", 60)
-    report = Report(records, leases, Notes(database, "datasync_collection")).read()
+    leases = LeaseTable(database, "datasync_records", 60)
+    report = Report(records, leases, SmallDocuments(database, "datasync_records")).read()
     assert [len(counts) for counts in report["failed"].values()] == [50, 50, 50]
     assert len(plans) <= 3 * (8 + 2 * 50 * 1.5)  # getDocuments is seen twice: it uses a cursor
 
@@ -141,7 +141,7 @@ def test_the_report_asks_a_bounded_number_of_queries(
 def test_a_filter_looks_at_a_bounded_number_of_failures(
     monkeypatch: pytest.MonkeyPatch, records: Records
 ) -> None:
-    monkeypatch.setattr(collection, "SEARCHED", 10)
+    monkeypatch.setattr(records_module, "SEARCHED", 10)
     time.sleep(0.005)  # ids tell milliseconds: these are of others than those above
     documents = [
         record.stored(MEMBERS | {"streamKey": "early"}, 1),
@@ -155,27 +155,31 @@ def test_a_filter_looks_at_a_bounded_number_of_failures(
         records.write([(one, after)])
     of_key = {"$and": [{"streamKey": {"$eq": "early"}}]}
 
-    def found(search: Search) -> tuple[list[str], bool]:
+    def found(search: FailureQuery) -> tuple[list[str], bool]:
         shown, is_all = records.latest_failures(search, 50)
         return [document["id"] for document in shown], is_all
 
-    assert found(Search(of_key)) == ([early], False)  # the third of 43
-    assert found(Search()) == (found(Search())[0], True)
-    assert len(found(Search())[0]) == 43
-    monkeypatch.setattr(collection, "SEARCHED", 2)
-    assert found(Search(of_key)) == ([early], False)  # the last that is looked at
-    monkeypatch.setattr(collection, "SEARCHED", 1)
-    assert found(Search(of_key)) == ([], False)
-    monkeypatch.setattr(collection, "SEARCHED", 3)
+    assert found(FailureQuery(of_key)) == ([early], False)  # the third of 43
+    assert found(FailureQuery()) == (found(FailureQuery())[0], True)
+    assert len(found(FailureQuery())[0]) == 43
+    monkeypatch.setattr(records_module, "SEARCHED", 2)
+    assert found(FailureQuery(of_key)) == ([early], False)  # the last that is looked at
+    monkeypatch.setattr(records_module, "SEARCHED", 1)
+    assert found(FailureQuery(of_key)) == ([], False)
+    monkeypatch.setattr(records_module, "SEARCHED", 3)
     stored = datetime.fromisoformat(documents[0]["createdDate"])
-    assert found(Search(of_key, since=stored, until=stored)) == ([early], True)
+    assert found(FailureQuery(of_key, since=stored, until=stored)) == ([early], True)
     first, last = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
-    assert len(found(Search(since=first, until=last))[0]) == 43
-    assert found(Search(since=first, until=first)) == found(Search(since=last, until=last)) == ([], True)
+    assert len(found(FailureQuery(since=first, until=last))[0]) == 43
+    assert (
+        found(FailureQuery(since=first, until=first))
+        == found(FailureQuery(since=last, until=last))
+        == ([], True)
+    )
 
 
 def test_a_lease_is_found_by_its_index(database: Database, records: Records, plans: list[str]) -> None:
-    leases = LeaseTable(database, "datasync_collection", 60)
+    leases = LeaseTable(database, "datasync_records", 60)
     lease = leases.take(leases.look(), 64)
     assert lease is not None
     assert leases.renew(lease, {"an-id": 0})

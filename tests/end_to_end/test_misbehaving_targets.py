@@ -14,8 +14,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-import local.soda
-from shared import jsontext
+import local.emulators.soda
+from shared.model import json_codec
 from tests.end_to_end import bundle as bundles
 from tests.end_to_end.bundle import Bundle
 
@@ -168,12 +168,12 @@ def test_a_name_that_leads_to_an_address_inside_is_not_connected_to(home: Path) 
 def test_a_record_that_got_behind_the_api_is_checked_again_when_sending(bundle: Bundle) -> None:
     """The operator may have taken a host off the list since, and nothing is trusted for being inside."""
     kept = bundle.stored()
-    with local.soda.connect(bundle.database) as connection:
+    with local.emulators.soda.connect(bundle.database) as connection:
         connection.autocommit = True
         collection = connection.getSodaDatabase().openCollection(bundles.COLLECTION)
         found = collection.find().filter({"id": kept}).getOne()
         content = found.getContent() | {"targetRestApi": "http://169.254.169.254/opc/v2/instance"}
         del content["_id"]
-        collection.find().key(found.key).replaceOne(jsontext.dump(content))
+        collection.find().key(found.key).replaceOne(json_codec.dump(content))
     bundle.process()
     assert "not among the allowed targets" in bundle.state(kept)["failure_reason"]

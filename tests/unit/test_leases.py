@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from shared.database import Database
-from shared.leases import Lease, LeaseTable
-from shared.record import PARTITIONS
+from shared.drivers.database import Database
+from shared.model.record import PARTITIONS
+from shared.storage.leases import Lease, LeaseTable
 
 ALL = frozenset(range(PARTITIONS))
 SECONDS = 60.0

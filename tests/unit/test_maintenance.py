@@ -10,32 +10,36 @@ from typing import Any
 
 import pytest
 
-from shared import delivery, record, tallies, turns
-from shared.collection import Records
-from shared.database import Database
-from shared.errors import DependencyDown
-from shared.leases import LeaseTable
-from shared.maintenance import Maintenance
-from shared.notes import Notes
-from shared.observed import Observed
-from shared.record import Failure
-from shared.selections import Search
+from shared.delivery import service
+from shared.drivers.database import Database
+from shared.drivers.documents import SmallDocuments
+from shared.model import record
+from shared.model.errors import DependencyDown
+from shared.model.record import Failure
+from shared.monitoring.call_stats import Backlog, CallStats
+from shared.operations import turns
+from shared.operations.maintenance import Maintenance
 from shared.settings import Settings
-from shared.telling import Telling
+from shared.storage import counters
+from shared.storage.leases import LeaseTable
+from shared.storage.queries import FailureQuery
+from shared.storage.records import Records
 
 CONFIG = {"DATABASE_DSN": "sqlite:x", "VAULT_OCID": "v", "VAULT_KEY_OCID": "k", "VAULT_COMPARTMENT_OCID": "c"}
 
 
-class Told:
+class Published:
     """What operators are told, taken down."""
 
     def __init__(self) -> None:
         self.dead = 0
 
-    def notify(self, seen: Observed) -> None:
+    def notify(self, seen: CallStats) -> None:
         self.dead += seen.dead
 
-    def post(self, seen: Observed) -> None:
+    wants_metrics = False
+
+    def post_metrics(self, seen: CallStats, backlog: Backlog) -> None:
         """Post nothing."""
 
 
@@ -63,9 +67,9 @@ def work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Maintenance:
         "ARCHIVE_AFTER": "1ms",
     }
     settings = Settings.from_config(CONFIG | ages)
-    leases, notes = LeaseTable(database, "c", 60), Notes(database, "c")
+    leases, notes = LeaseTable(database, "c", 60), SmallDocuments(database, "c")
     later = datetime.now(UTC) + timedelta(hours=1)
-    parts = Records(database, "c"), leases, notes, None, Archived(), Told()
+    parts = Records(database, "c"), leases, notes, None, Archived(), Published()
     return Maintenance(settings, *parts, later, sleep=lambda _: None)  # type: ignore[arg-type]  # as above
 
 
@@ -91,7 +95,7 @@ def test_what_others_work_on_neither_expires_nor_is_archived(work: Maintenance) 
     done = work.run(time.monotonic() + 60)
     busy = {one for one in waiting + gone if record.partition({"id": one}) in other.partitions}
     assert done["endOfWork"] is False
-    assert done["expired"] == work.telling.dead == len(set(waiting) - busy) > 0  # type: ignore[attr-defined]  # as above
+    assert done["expired"] == work.publisher.dead == len(set(waiting) - busy) > 0  # type: ignore[attr-defined]  # as above
     left = {one.document["id"] for one in work.records.with_ids(waiting + gone)}
     assert left == busy | set(waiting)  # what has just expired is young
     work.leases.release(other)
@@ -126,7 +130,7 @@ def another(work: Maintenance, later: timedelta = timedelta()) -> Maintenance:
     """A second run, in a process of its own."""
     database = work.records._database
     parts = {"records": Records(database, "c"), "leases": LeaseTable(database, "c", 60)}
-    return replace(work, **parts, notes=Notes(database, "c"), now=work.now + later)  # type: ignore[arg-type]  # these
+    return replace(work, **parts, notes=SmallDocuments(database, "c"), now=work.now + later)  # type: ignore[arg-type]  # these
 
 
 def objects(work: Maintenance) -> list[list[str]]:
@@ -149,7 +153,7 @@ def once(monkeypatch: pytest.MonkeyPatch, target: object, name: str, meanwhile: 
 
 
 def counted(work: Maintenance) -> int:
-    return tallies.finished(work.notes.all())["success"]
+    return counters.finished(work.notes.all())["success"]
 
 
 @pytest.fixture
@@ -270,11 +274,11 @@ def test_between_two_batches_under_a_lease_deliveries_have_time_to_look(
     work = replace(quiet, sleep=pauses.append)
     assert work.run(time.monotonic() + 60)["archivedDead"] == 25
     assert len(pauses) == 2  # of three batches
-    assert min(pauses) > delivery._LOOK_AGAIN_SECONDS[1]
+    assert min(pauses) > service._LOOK_AGAIN_SECONDS[1]
 
 
-class Watched(Notes):
-    """Notes of which a batch that is to be finished is looked at for long: until something else happened."""
+class Watched(SmallDocuments):
+    """Documents of which a batch to be finished is looked at until something else happened."""
 
     def __init__(self, database: Database, until: threading.Event):
         super().__init__(database, "c")
@@ -339,7 +343,7 @@ def test_a_slow_run_whose_batch_another_finishes_writes_over_nothing(
 def test_what_expires_at_once_can_be_told_apart_by_its_time(work: Maintenance) -> None:
     stored(work, 20)
     assert work.run(time.monotonic() + 60)["expired"] == 20
-    found, _ = work.records.latest_failures(Search(), 50)
+    found, _ = work.records.latest_failures(FailureQuery(), 50)
     assert len({one["datasync"]["lately"] for one in found}) == 20
 
 
@@ -351,14 +355,3 @@ def test_what_was_delivered_meanwhile_is_no_work_left(
     once(monkeypatch, work.records, "page", lambda: work.records.write([(first, after)]))
     done = work.run(time.monotonic() + 60)
     assert (done["expired"], done["endOfWork"]) == (2, True)
-
-
-def test_metrics_of_which_the_backlog_can_not_be_counted_harm_nothing() -> None:
-    class Away:
-        def page(self, *_: Any) -> Any:
-            raise DependencyDown("down")
-
-    class Wanted:
-        wanted = True
-
-    Telling(Away(), Wanted(), None).post(Observed())  # type: ignore[arg-type]  # as above

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from shared import record
-from shared.record import Document, Failure
+from shared.model import ids, record
+from shared.model.record import Document, Failure
 
 MOMENT = datetime(2026, 11, 23, 21, 0, 0, 123456, UTC)
 DATE = "2026-11-23T21:00:00.123456Z"
@@ -49,7 +49,7 @@ def state(document: Document) -> dict[str, Any]:
 
 def test_an_id_is_a_uuid_of_version_7_that_holds_the_time_it_was_made() -> None:
     before = time.time_ns() // 1_000_000
-    identity, moment = record.new_id()
+    identity, moment = ids.new_id()
     after = time.time_ns() // 1_000_000
     parsed = uuid.UUID(identity)
     milliseconds = parsed.int >> 80
@@ -60,7 +60,7 @@ def test_an_id_is_a_uuid_of_version_7_that_holds_the_time_it_was_made() -> None:
 
 
 def test_ids_and_dates_sort_as_they_were_made() -> None:
-    made = [record.new_id() for _ in range(5000)]
+    made = [ids.new_id() for _ in range(5000)]
     assert made == sorted(made)
 
 
@@ -71,13 +71,13 @@ def test_ids_sort_as_they_were_made_where_the_clock_stands_still_or_goes_back(
     now = time.time_ns()
     readings = iter(range(now, now + 3000 * step, step) if step else [now] * 3000)
     monkeypatch.setattr(time, "time_ns", lambda: next(readings))
-    made = [record.new_id()[0] for _ in range(3000)]
+    made = [ids.new_id()[0] for _ in range(3000)]
     assert made == sorted(set(made))
 
 
 def test_ids_are_unique_and_in_order_under_threads() -> None:
     def make(_: int) -> list[str]:
-        return [record.new_id()[0] for _ in range(2000)]
+        return [ids.new_id()[0] for _ in range(2000)]
 
     with ThreadPoolExecutor(8) as threads:
         made = list(threads.map(make, range(8)))
@@ -95,7 +95,7 @@ def test_ids_are_unique_and_in_order_under_threads() -> None:
     ],
 )
 def test_a_time_is_written_in_utc_with_microseconds(moment: datetime, text: str) -> None:
-    assert record.timestamp(moment) == text
+    assert ids.timestamp(moment) == text
 
 
 def test_a_new_record_holds_what_the_caller_sent_and_waits() -> None:
@@ -364,7 +364,7 @@ def test_a_record_without_a_key_is_in_no_lane_and_in_the_partition_of_its_id(key
 
 def test_records_spread_over_all_partitions() -> None:
     by_key = {record.partition({"id": "x", "streamKey": f"key{number}"}) for number in range(2000)}
-    by_id = {record.partition({"id": record.new_id()[0]}) for _ in range(2000)}
+    by_id = {record.partition({"id": ids.new_id()[0]}) for _ in range(2000)}
     assert by_key == by_id == set(range(64))
 
 

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from shared.retry import RetryPolicy, backoff, retry_after_seconds
+from shared.model.retry import RetryPolicy, backoff, retry_after_seconds
 from shared.settings import Settings
 
 MOMENT = datetime(2026, 11, 23, 21, 0, tzinfo=UTC)
@@ -184,8 +184,8 @@ def test_a_mapping_of_some_codes_leaves_the_others_as_they_are() -> None:
 
 
 def test_the_policy_is_the_operators_and_a_call_may_bring_its_own_mapping() -> None:
-    policy = RetryPolicy.of(SETTINGS)
+    policy = SETTINGS.retry_policy()
     assert (policy.codes, policy.limit, policy.backoff) == (SETTINGS.retry_codes, 8, (LOW, HIGH))
     assert policy.error_stream(404) == "team-a"
-    assert RetryPolicy.of(SETTINGS, {"404": "team-b"}).error_stream(404) == "team-b"
-    assert RetryPolicy.of(SETTINGS, {}).error_stream(404) == "unrecoverable"
+    assert SETTINGS.retry_policy({"404": "team-b"}).error_stream(404) == "team-b"
+    assert SETTINGS.retry_policy({}).error_stream(404) == "unrecoverable"

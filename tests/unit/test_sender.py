@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from shared.exchange import Answer
-from shared.sender import Sender
+from shared.model.answer import Answer
+from shared.outbound.sender import Sender
 from shared.settings import Settings
 
 LISTED, UNLISTED = "127.0.0.5", "127.0.0.6"  # the operator allows the network of the first

@@ -5,8 +5,8 @@ from ipaddress import ip_network
 
 import pytest
 
-from shared.allowlist import AllowedTarget
-from shared.errors import Misconfigured
+from shared.model.errors import Misconfigured
+from shared.model.targets import AllowedTarget
 from shared.settings import Settings
 
 REQUIRED = {
@@ -38,7 +38,7 @@ def faults(**config: str) -> list[str]:
 @pytest.mark.parametrize(
     ("name", "value"),
     [
-        ("collection", "datasync_collection"),
+        ("collection", "datasync_records"),
         ("secret_prefix", "datasync-"),
         ("allowed_targets", ()),
         ("allowed_networks", ()),
