@@ -1,4 +1,4 @@
-"""One attempt: prepared, sent within the limits, its outcome written; what stands in its way harms only it."""
+"""One attempt: prepared, sent within the limits, its outcome written."""
 
 import json
 from collections.abc import AsyncIterator
