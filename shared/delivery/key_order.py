@@ -29,7 +29,15 @@ class KeyOrder:
         """Hold back all later records of this one's key: it has not succeeded."""
         key = record.key_digest(document)
         if key != NO_KEY:
-            self._held_from[key] = min(document["id"], self._held_from.get(key, document["id"]))
+            self.hold_behind(key, document["id"])
+
+    def hold_behind(self, key: str, identity: str) -> None:
+        """Hold back the records of a key, named by its digest, that are later than the one with this id."""
+        self._held_from[key] = min(identity, self._held_from.get(key, identity))
+
+    def hold_key(self, key: str) -> None:
+        """Hold back all records of a key: what comes before them is not known."""
+        self.hold_behind(key, "")
 
     def is_held(self, document: Document) -> bool:
         """Tell whether an earlier record of its key holds this one back."""
@@ -42,4 +50,8 @@ class KeyOrder:
 
     def has_seen(self, document: Document) -> bool:
         """Tell whether this record's delivery was started in this call."""
-        return document["id"] in self._seen
+        return self.has_seen_id(document["id"])
+
+    def has_seen_id(self, identity: str) -> bool:
+        """Tell the same of the record with this id, if it has a key."""
+        return identity in self._seen

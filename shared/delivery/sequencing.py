@@ -30,7 +30,10 @@ async def in_order(
         return list(chosen.values())
     if elsewhere is not None:
         await _hold_behind(chosen, keys, order, records, elsewhere)
-    for stored in await threads.DATABASE.run(records.holding_back, keys):
+    holding, unknown = await threads.DATABASE.run(records.holding_back, keys)
+    for key in unknown:
+        order.hold_key(key)
+    for stored in holding:
         document = stored.document
         if document["id"] in chosen or order.has_seen(document):
             continue
@@ -50,8 +53,9 @@ async def _hold_behind(
 ) -> None:
     """Hold records whose predecessors stand in a queue that is read at another pace, or not at all."""
     newest = {record.key_digest(stored.document): identity for identity, stored in sorted(chosen.items())}
-    waiting = await threads.DATABASE.run(records.first_waiting, keys, elsewhere, max(newest.values()))
-    for document in waiting:
-        known = document["id"] in chosen or order.has_seen(document)
-        if not known and document["id"] < newest[record.key_digest(document)]:
-            order.hold(document)
+    oldest, unknown = await threads.DATABASE.run(records.first_waiting, keys, elsewhere, max(newest.values()))
+    for key in unknown:
+        order.hold_key(key)
+    for key, identity in oldest.items():
+        if identity not in chosen and not order.has_seen_id(identity) and identity < newest[key]:
+            order.hold_behind(key, identity)

@@ -87,6 +87,7 @@ class Queue:
         self.records = records
         self.holding = holding
         self.finished: set[str] = set()
+        self.unknown: set[str] = set()
 
     def page(self, query: Query, limit: int) -> list[Stored]:
         found = [
@@ -100,11 +101,11 @@ class Queue:
         ]
         return found[:limit]
 
-    def holding_back(self, keys: Collection[str]) -> list[Stored]:
-        return [one for one in self.holding if record.key_digest(one.document) in keys]
+    def holding_back(self, keys: Collection[str]) -> tuple[list[Stored], set[str]]:
+        return [one for one in self.holding if record.key_digest(one.document) in keys], self.unknown
 
-    def first_waiting(self, *_: Any) -> list[Document]:
-        return []
+    def first_waiting(self, *_: Any) -> tuple[dict[str, str], set[str]]:
+        return {}, set()
 
 
 class Noted:

@@ -11,6 +11,7 @@ from shared.delivery.executor import Executor
 from shared.delivery.in_flight import InFlight
 from shared.delivery.limits import Limits
 from shared.delivery.summary import Summary
+from shared.model import record
 from shared.model.answer import Answer
 from shared.model.errors import DependencyDown
 from shared.storage.records import Stored
@@ -133,6 +134,15 @@ async def test_a_failed_record_that_is_not_due_holds_back_the_later_ones_of_its_
     engine.written.write = _forgetting(engine)
     summary = await engine.run()
     assert (summary.succeeded, summary.skipped, summary.end) == (1, 1, True)
+
+
+async def test_a_key_of_which_too_much_would_have_to_be_read_waits() -> None:
+    unknown, other = made(streamKey="k"), made()
+    engine = Engine(unknown, other)
+    engine.queue.unknown = {record.key_digest(unknown.document)}
+    summary = await engine.run()
+    assert engine.sent == ids(other)
+    assert summary.skipped == 1
 
 
 async def test_no_more_are_sent_than_were_asked_for() -> None:
