@@ -199,7 +199,7 @@ def _members(
         value = {}
     if not isinstance(value, dict):
         if not lenient:
-            raise Invalid("1 rule(s) broken; nothing was done.", [Fault("", "must be an object")])
+            raise Invalid.of([Fault("", "must be an object")], "nothing was done")
         value = {}
     if lenient and needed not in value:
         return {}

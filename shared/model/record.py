@@ -28,6 +28,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from shared.model import json_codec
 from shared.model.ids import new_id, timestamp
 from shared.model.parsing import OTHER_FAILURES
 from shared.model.targets import parse_url
@@ -69,6 +70,7 @@ SYSTEM_MEMBERS = frozenset(
     )
 )
 _HIDDEN_MEMBERS = frozenset(("_id", MACHINERY, SET_ASIDE, "targetRestApiPayload", "targetRestApiHeaders"))
+_NO_SIZE = b'"size":0'
 _KEPT = ("size", "ingest", "digest")  # machinery that no attempt changes
 _LONGEST_REASON = 2000
 _MOST_ATTEMPTS = 10  # that a record keeps, beside their number
@@ -103,16 +105,19 @@ class Origin:
         return {"ingest": f"{self.key}-{place:04d}", "digest": self.digest}
 
 
-def stored(members: Mapping[str, Any], size: int, origin: Mapping[str, str] | None = None) -> Document:
-    """Return the document that keeps a new record: the caller's members, identity, state and machinery."""
+def stored(members: Mapping[str, Any], origin: Mapping[str, str] | None = None) -> Document:
+    """Return the document of a new record: the caller's members, identity, state and machinery.
+
+    `origin` is the machinery of its idempotency key. Its size is written when it is `encoded`.
+    """
     identity, created = new_id()
     date = timestamp(created)
     document = {"id": identity, "createdDate": date, "status": NOT_PROCESSED, **members}
-    document[MACHINERY] = {"attempts": 0, "size": size, **(origin or {}), **_queued(document, date)}
+    document[MACHINERY] = {"attempts": 0, "size": 0, **(origin or {}), **_queued(document, date)}
     return document
 
 
-def set_aside(message: Any, reason: str, error_stream: str, size: int, origin: Mapping[str, str]) -> Document:
+def set_aside(message: Any, reason: str, error_stream: str, origin: Mapping[str, str]) -> Document:
     """Return the document that keeps a message which is no record: dead from the start, and never sent."""
     identity, created = new_id()
     document = {
@@ -126,8 +131,21 @@ def set_aside(message: Any, reason: str, error_stream: str, size: int, origin: M
         SET_ASIDE: message,
     }
     machinery = _failed_members(document, INVALID, created)
-    document[MACHINERY] = {"attempts": 0, "size": size, **machinery, **origin}
+    document[MACHINERY] = {"attempts": 0, "size": 0, **machinery, **origin}
     return document
+
+
+def encoded(document: Document) -> bytes:
+    """Return a document as JSON; a new one gets its `size`, which is known only once it is encoded.
+
+    >>> encoded({"id": "7", MACHINERY: {"attempts": 0, "size": 0}})
+    b'{"id":"7","datasync":{"attempts":0,"size":45}}'
+    """
+    content = json_codec.dump(document)
+    if document[MACHINERY]["size"]:
+        return content
+    before, _, after = content.rpartition(_NO_SIZE)  # the last: machinery stands behind the caller's members
+    return b'%s"size":%d%s' % (before, len(content), after)
 
 
 def succeeded(document: Document, code: int, moment: datetime, seconds: float = 0.0) -> Document:

@@ -45,7 +45,7 @@ class Records:
 
     def insert(self, documents: Sequence[Document]) -> None:
         """Store new records: all, or none where it raises; Taken where a key of theirs has been used."""
-        contents = [json_codec.dump(document) for document in documents]
+        contents = [record.encoded(document) for document in documents]
         with self._database.collection(self._spec) as collection:
             if len(contents) == 1:
                 collection.insertOne(contents[0])

@@ -33,7 +33,7 @@ Kind = Callable[[], Document]
 
 
 def _waiting() -> Document:
-    return record.stored(MEMBERS, 100)
+    return record.stored(MEMBERS)
 
 
 def _finished() -> Document:

@@ -40,7 +40,7 @@ def records(database: Database) -> Records:
     """Waiting, finished, failed and dead records."""
     records = Records(database, "datasync_records")
     for _ in range(20):
-        waiting = [record.stored(MEMBERS, 100) for _ in range(4)]
+        waiting = [record.stored(MEMBERS) for _ in range(4)]
         records.insert(waiting)
         _, one, another, last = records.with_ids([document["id"] for document in waiting])
         finished = record.succeeded(one.document, 200, NOW)
@@ -124,9 +124,7 @@ def test_the_report_asks_a_bounded_number_of_queries(
     database: Database, records: Records, plans: list[str]
 ) -> None:
     """Whatever number of codes, streams and targets there is."""
-    documents = [
-        record.stored(MEMBERS | {"targetRestApi": f"https://t{n}.example.com/"}, 1) for n in range(90)
-    ]
+    documents = [record.stored(MEMBERS | {"targetRestApi": f"https://t{n}.example.com/"}) for n in range(90)]
     records.insert(documents)
     found = records.with_ids([document["id"] for document in documents])
     failures = [Failure(400 + n, "why", f"team {n}", NOW) for n in range(90)]
@@ -144,8 +142,8 @@ def test_a_filter_looks_at_a_bounded_number_of_failures(
     monkeypatch.setattr(records_module, "SEARCHED", 10)
     time.sleep(0.005)  # ids tell milliseconds: these are of others than those above
     documents = [
-        record.stored(MEMBERS | {"streamKey": "early"}, 1),
-        *(record.stored(MEMBERS, 1) for _ in "ab"),
+        record.stored(MEMBERS | {"streamKey": "early"}),
+        *(record.stored(MEMBERS) for _ in "ab"),
     ]
     records.insert(documents)
     early = documents[0]["id"]

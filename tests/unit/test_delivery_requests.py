@@ -37,7 +37,7 @@ Reader = Callable[..., DeliveryRequest]
 
 
 def stored(**members: str) -> Document:
-    return record.stored({"targetRestApi": "https://erp.example.com/orders", **members}, 100)
+    return record.stored({"targetRestApi": "https://erp.example.com/orders", **members})
 
 
 def failed(

@@ -75,7 +75,7 @@ def work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Maintenance:
 
 def stored(work: Maintenance, number: int) -> list[Any]:
     members = {"targetRestApi": "https://a.example.com/", "targetRestApiOperation": "DELETE"}
-    documents = [record.stored(members, 10) for _ in range(number)]
+    documents = [record.stored(members) for _ in range(number)]
     work.records.insert(documents)
     return work.records.with_ids([document["id"] for document in documents])
 

@@ -1,5 +1,6 @@
 """A record's identity, its states as they are written, its place among others, and what is shown of it."""
 
+import json
 import time
 import uuid
 from collections.abc import Callable
@@ -33,7 +34,10 @@ DEAD = Failure(404, "the target answered 404", "unrecoverable", None)
 
 
 def stored(**changes: Any) -> Document:
-    return record.stored(MEMBERS | changes, 321)
+    """A new record, as it is read back: with its size."""
+    document = record.stored(MEMBERS | changes)
+    document["datasync"]["size"] = 321
+    return document
 
 
 def machinery(document: Document) -> dict[str, Any]:
@@ -121,9 +125,26 @@ def test_a_new_record_is_due_at_once_in_its_partition_and_lane() -> None:
     }
 
 
+@pytest.mark.parametrize(
+    "payload", [{"orderid": "18jan"}, '"size":0', {"size": 0, "datasync": {"size": 0}}, "x" * 5000, "ü" * 500]
+)
+def test_a_new_record_is_encoded_with_its_size_in_it(payload: object) -> None:
+    document = record.stored(MEMBERS | {"targetRestApiPayload": payload}, {"ingest": "a", "digest": "b"})
+    content = record.encoded(document)
+    read = json.loads(content)
+    assert abs(machinery(read)["size"] - len(content)) < 5  # the digits of the size itself
+    machinery(read)["size"] = 0
+    assert read == document
+
+
+def test_a_record_that_has_a_size_keeps_it() -> None:
+    document = record.succeeded(stored(note={"size": 0}), 200, MOMENT)
+    assert json.loads(record.encoded(document)) == document
+
+
 def test_what_a_caller_sent_is_not_changed() -> None:
     members = deepcopy(MEMBERS)
-    record.stored(members, 321)
+    record.stored(members)
     assert members == MEMBERS
 
 
@@ -172,7 +193,7 @@ def test_a_failure_worth_another_try_is_due_again_and_holds_back_its_key() -> No
 @pytest.mark.parametrize("key", [None, ""])
 def test_a_record_without_a_key_waits_in_no_lane_and_holds_nothing_back(key: str | None) -> None:
     members = {name: value for name, value in MEMBERS.items() if name != "streamKey"}
-    before = record.stored(members | ({} if key is None else {"streamKey": key}), 1)
+    before = record.stored(members | ({} if key is None else {"streamKey": key}))
     for document in (
         before,
         record.failed(before, AGAIN, MOMENT),
