@@ -212,7 +212,7 @@ class Dispatcher:
         chosen = {
             stored.document["id"]: stored for stored in page if not self._lanes.has_seen(stored.document)
         }
-        lanes = {record.lane(stored.document) for stored in chosen.values()} - {NO_KEY}
+        lanes = {record.key_digest(stored.document) for stored in chosen.values()} - {NO_KEY}
         if lanes:
             await self._hold_behind_other_streams(chosen, lanes, target)
             for stored in await self._blocking(self._records.holding_back, lanes):
@@ -233,11 +233,11 @@ class Dispatcher:
         if not (self._in_order and others):
             return
         elsewhere = {"$in": others} if target is None else {"$ne": target}
-        newest = {record.lane(stored.document): identity for identity, stored in sorted(chosen.items())}
+        newest = {record.key_digest(stored.document): identity for identity, stored in sorted(chosen.items())}
         before = max(newest.values())
         for document in await self._blocking(self._records.first_waiting, lanes, elsewhere, before):
             known = document["id"] in chosen or self._lanes.has_seen(document)
-            if not known and document["id"] < newest[record.lane(document)]:
+            if not known and document["id"] < newest[record.key_digest(document)]:
                 self._lanes.hold(document)
 
     async def _summed_up(self, read_all: bool) -> Summary:

@@ -13,13 +13,14 @@ from shared.delivery.completer import Completer
 from shared.delivery.limits import Limits, Skipped
 from shared.delivery.requests import DeliveryRequest
 from shared.drivers import logs
-from shared.model import record, rules
+from shared.model import record, rules, transitions
 from shared.model.answer import Answer
+from shared.model.codes import UNEXPECTED_ERROR
 from shared.model.credentials import describes_client
 from shared.model.errors import DependencyDown
-from shared.model.parsing import OTHER_FAILURES
-from shared.model.record import Document, Failure
+from shared.model.record import Document
 from shared.model.rules import RuleFailed
+from shared.model.transitions import Failure
 from shared.monitoring.call_stats import CallStats
 from shared.outbound.oauth import AccessTokens, AuthorizedSender
 from shared.outbound.sender import Sender
@@ -120,14 +121,14 @@ class Executor:
             if rules.concern(self._settings.rules, stored.document):
                 document, rule = await self._evaluating(rules.apply, self._settings.rules, stored.document)
         except RuleFailed as error:
-            return await self._settle(stored, Answer(OTHER_FAILURES, f"not sent: {error}"))
+            return await self._settle(stored, Answer(UNEXPECTED_ERROR, f"not sent: {error}"))
         if document is None:
             return await self._filtered(stored, rule)
         answer = await self._attempt(document)
         return Outcome.LEFT if answer is None else await self._settle(stored, answer)
 
     async def _filtered(self, stored: Stored, rule: str) -> Outcome:
-        after = record.filtered(stored.document, rule, datetime.now(UTC))
+        after = transitions.filtered(stored.document, rule, datetime.now(UTC))
         return await self._written(stored, after, Answer(""), Outcome.FILTERED)
 
     async def _attempt(self, document: Document) -> Answer | None:
@@ -135,7 +136,7 @@ class Executor:
         name = document.get("vaultSecretName")
         secret = None if name is None else await self._secret(name)
         if name is not None and secret is None:
-            return Answer(OTHER_FAILURES, f"the vault has no readable secret for vaultSecretName {name!r}")
+            return Answer(UNEXPECTED_ERROR, f"the vault has no readable secret for vaultSecretName {name!r}")
         target = record.target(document)
         async with self.bounds.place(target):
             now = time.monotonic()
@@ -160,10 +161,12 @@ class Executor:
         if answer.accepted:
             outcome, after = (
                 Outcome.SUCCEEDED,
-                record.succeeded(document, int(answer.code), moment, answer.seconds),
+                transitions.succeeded(document, int(answer.code), moment, answer.seconds),
             )
         else:
-            after = record.failed(document, self._failure(document, answer, moment), moment, answer.seconds)
+            after = transitions.failed(
+                document, self._failure(document, answer, moment), moment, answer.seconds
+            )
             outcome = Outcome.DEAD if after.get("dead") else Outcome.FAILED
         return await self._written(stored, after, answer, outcome)
 

@@ -16,24 +16,24 @@ class KeyOrder:
 
     def tail(self, document: Document) -> "asyncio.Task[None] | None":
         """Return the delivery that must end before this record's may begin."""
-        return self._tails.get(record.lane(document))
+        return self._tails.get(record.key_digest(document))
 
     def follow(self, document: Document, task: "asyncio.Task[None]") -> None:
         """Note that `task` delivers this record, for the next of its lane to wait for."""
-        lane = record.lane(document)
+        lane = record.key_digest(document)
         if lane != NO_KEY:
             self._tails[lane] = task
             self._seen.add(document["id"])
 
     def hold(self, document: Document) -> None:
         """Hold back all later records of this one's lane: it has not succeeded."""
-        lane = record.lane(document)
+        lane = record.key_digest(document)
         if lane != NO_KEY:
             self._held_from[lane] = min(document["id"], self._held_from.get(lane, document["id"]))
 
     def is_held(self, document: Document) -> bool:
         """Tell whether an earlier record of the lane holds this one back."""
-        held_from = self._held_from.get(record.lane(document))
+        held_from = self._held_from.get(record.key_digest(document))
         return held_from is not None and document["id"] > held_from
 
     def held(self) -> list[str]:

@@ -7,10 +7,10 @@ from decimal import Decimal
 from typing import Any
 
 from shared.model import json_codec
+from shared.model.codes import INVALID, error_mapping, status_codes
 from shared.model.errors import MOST_NAMED, Fault, Invalid, NotJson, json_pointer_token
 from shared.model.ids import timestamp
-from shared.model.parsing import count, error_mapping, status_codes
-from shared.model.record import INVALID
+from shared.model.parsing import count
 from shared.model.retry import RetryPolicy
 from shared.settings import Settings
 from shared.storage.queries import FAILED, REPLAY, FailureQuery, Query, due

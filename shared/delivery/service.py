@@ -19,9 +19,9 @@ from shared.delivery.fan_out import FanOut
 from shared.delivery.fetcher import PAGE
 from shared.delivery.limits import Limits
 from shared.delivery.requests import DeliveryRequest
-from shared.model import record
+from shared.model import record, transitions
+from shared.model.codes import UNEXPECTED_ERROR
 from shared.model.errors import DependencyDown
-from shared.model.parsing import OTHER_FAILURES
 from shared.model.record import Document
 from shared.monitoring.call_stats import Backlog, CallStats
 from shared.monitoring.publisher import Publisher
@@ -202,8 +202,8 @@ class DeliveryService:
                         seen.note(stored.document, after)
 
     def _interrupted(self, document: Document) -> Document:
-        stream = self.settings.retry_policy().error_stream(OTHER_FAILURES)
-        return record.interrupted(document, stream, self.settings.retry_limit, datetime.now(UTC))
+        stream = self.settings.retry_policy().error_stream(UNEXPECTED_ERROR)
+        return transitions.interrupted(document, stream, self.settings.retry_limit, datetime.now(UTC))
 
     async def _deliver(self, order: DeliveryRequest, lease: Lease, seen: CallStats) -> Summary:
         writer = Completer(

@@ -10,9 +10,10 @@ from shared.drivers.database import Taken
 from shared.ingest import connector_hub, validation
 from shared.ingest.validation import Conditions
 from shared.model import json_codec, record, targets
+from shared.model.codes import INVALID
 from shared.model.credentials import describes_client
 from shared.model.errors import Conflict, DependencyDown, Fault, Invalid, NotFound, TooLarge
-from shared.model.record import INVALID, MACHINERY, Document, Origin
+from shared.model.record import MACHINERY, Document, IdempotencyKey
 from shared.monitoring.call_stats import CallStats
 from shared.settings import Settings
 
@@ -103,7 +104,7 @@ class IngestService:
         document = self.records.get(identity)
         if document is None:
             raise NotFound(f"There is no record {identity[:50]!r}.")
-        return record.shown(document)
+        return record.public_view(document)
 
     def _store_records(self, value: Any, request: StoreRequest) -> StoreResult:
         conditions = Conditions(self._target_refusal, has_token=bool(request.token))
@@ -111,23 +112,24 @@ class IngestService:
         if request.token:
             for name in read.secret_names():
                 self.vault.claim(name, request.token)
-        key = request.idempotency_key
-        origin = None if key is None else Origin.of(key, request.body)
+        key = None
+        if request.idempotency_key is not None:
+            key = IdempotencyKey.of(request.idempotency_key, request.body)
         documents = [
-            record.stored(members, origin.members(place) if origin else None)
+            record.new(members, key.members(place) if key else None)
             for place, members in enumerate(read.records)
         ]
         try:
             self.records.insert(documents)
         except Taken:
-            if origin is None:
+            if key is None:
                 raise
-            return StoreResult(_answer(self._stored_before(origin), read.is_array), is_new=False)
+            return StoreResult(_answer(self._stored_before(key), read.is_array), is_new=False)
         return StoreResult(_answer(documents, read.is_array), is_new=True)
 
-    def _stored_before(self, origin: Origin) -> list[Document]:
-        documents = self.records.received(origin.key)
-        if not documents or documents[0][MACHINERY]["digest"] != origin.digest:
+    def _stored_before(self, key: IdempotencyKey) -> list[Document]:
+        documents = self.records.received(key.digest)
+        if not documents or documents[0][MACHINERY]["digest"] != key.body_digest:
             raise Conflict(
                 "This Idempotency-Key was used before with another body; nothing was stored. Use a new key"
                 " for a new request."
@@ -154,11 +156,11 @@ class IngestService:
     def _document(self, item: dict[str, Any], conditions: Conditions) -> tuple[str, Document]:
         """Return a message's idempotency key and its document: a new record, or one that is set aside."""
         message = connector_hub.read(item, conditions)
-        origin = Origin.of(message.name, str(item["value"]).encode()).members(0)
+        key = IdempotencyKey.of(message.name, str(item["value"]).encode()).members(0)
         if message.fault:
             stream = self.settings.retry_policy().error_stream(INVALID)
-            return origin["ingest"], record.set_aside(item, message.fault, stream, origin)
-        return origin["ingest"], record.stored(message.members, origin)
+            return key["ingest"], record.set_aside(item, message.fault, stream, key)
+        return key["ingest"], record.new(message.members, key)
 
     def _notify_of_set_aside(self, new: Sequence[Document]) -> None:
         """Have the next call of process-data notify operators of the messages that were set aside."""

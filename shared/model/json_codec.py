@@ -126,7 +126,9 @@ def _refuse_unstorable(value: Any) -> None:
     try:
         written = dump(value)
     except UnicodeEncodeError:
-        raise NotJson("The body contains half of a surrogate pair, which is not a character; remove it.") from None
+        raise NotJson(
+            "The body contains half of a surrogate pair, which is not a character; remove it."
+        ) from None
     if _NUL.search(written):
         detail = "The body contains a NUL character, which the database can't keep; remove it."
         raise Invalid(detail, [Fault("", detail)])

@@ -133,7 +133,9 @@ def _literal(host: str) -> Address:
     try:
         return ip_address(host)
     except ValueError:
-        raise ValueError("has a host that is not an address in its usual form (four decimal numbers)") from None
+        raise ValueError(
+            "has a host that is not an address in its usual form (four decimal numbers)"
+        ) from None
 
 
 def parse_allowed(text: str) -> tuple[AllowedTarget, ...]:

@@ -102,13 +102,15 @@ def test_a_body_is_records_that_can_be_sent_or_faults_that_are_there(body: Any, 
         return
     for members in batch.records:
         assert not members.keys() & record.SYSTEM_MEMBERS
-        document = record.stored(members)
+        document = record.new(members)
         pairs = sender.headers(document, "token")
         names = [name.lower() for name, _ in pairs]
         assert len(set(names)) == len(names)
         assert not [one for pair in pairs for one in pair if set(one) & set("\r\n\0")]
         assert isinstance(sender.body(document), bytes | None)
-        assert record.shown(document).keys().isdisjoint({"targetRestApiPayload", "targetRestApiHeaders"})
+        assert (
+            record.public_view(document).keys().isdisjoint({"targetRestApiPayload", "targetRestApiHeaders"})
+        )
         assert json_codec.parse(json_codec.dump(document)) is not None
 
 

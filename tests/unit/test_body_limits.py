@@ -112,7 +112,9 @@ def test_of_many_faults_the_first_thousand_are_named() -> None:
     with pytest.raises(DataSyncError) as caught:
         validation.read(json_codec.parse(times(bad)(len(bad) * 900)), Conditions())
     assert len(caught.value.faults) == MOST_NAMED
-    assert caught.value.detail.startswith("The request has more than 1000 errors, of which the first are listed;")
+    assert caught.value.detail.startswith(
+        "The request has more than 1000 errors, of which the first are listed;"
+    )
 
 
 def test_values_are_counted_and_commas_in_strings_are_not() -> None:

@@ -111,7 +111,7 @@ def test_services_that_hang_hold_up_no_answer(monkeypatch: pytest.MonkeyPatch) -
 async def test_an_attempt_that_was_interrupted_is_told(tmp_path: Path) -> None:
     records = Records(Database(f"sqlite:{tmp_path / 'records.db'}", "", str), "c")
     members = {"targetRestApi": "https://erp.example.com/", "targetRestApiOperation": "DELETE"}
-    documents = [record.stored(members) for _ in range(2)]
+    documents = [record.new(members) for _ in range(2)]
     records.insert(documents)
     seen = CallStats()
     first, second = (one["id"] for one in documents)
