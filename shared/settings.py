@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import MISSING, Field, dataclass, field, fields
 from typing import Any
 
-from shared.model import parsing, targets
+from shared.model import codes, parsing, targets
 from shared.model.errors import Fault, Misconfigured
 from shared.model.retry import RetryPolicy
 from shared.model.rules import Rule
@@ -53,7 +53,7 @@ class Settings:
         "",
     )
     retry_codes: frozenset[str] = _setting(
-        parsing.status_codes, "codes worth retrying", "408,425,429,500,502,503,504,unexpectedError"
+        codes.status_codes, "codes worth retrying", "408,425,429,500,502,503,504,unexpectedError"
     )
     retry_limit: int = _setting(parsing.count, "attempts before a record is dead", "8")
     retry_backoff: tuple[float, float] = _setting(
@@ -62,7 +62,7 @@ class Settings:
         "30s..6h",
     )
     error_mapping: dict[str, str] = _setting(
-        parsing.error_mapping_text,
+        codes.error_mapping_text,
         'code to error stream, as `[{"responsecode": "503", "stream": "team-a"}]`; else retryable codes go'
         " to `recoverable`, others to `unrecoverable`",
         "",

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 
-from shared.model.parsing import OTHER_FAILURES
+from shared.model.codes import UNEXPECTED_ERROR
 
 RECOVERABLE = "recoverable"
 UNRECOVERABLE = "unrecoverable"
@@ -24,7 +24,7 @@ class RetryPolicy:
     def error_stream(self, code: int | str) -> str:
         """Return the stream under which a failure with this code is filed."""
         default = RECOVERABLE if str(code) in self.codes else UNRECOVERABLE
-        return self.streams.get(str(code), self.streams.get(OTHER_FAILURES, default))
+        return self.streams.get(str(code), self.streams.get(UNEXPECTED_ERROR, default))
 
     def next_attempt(
         self, code: int | str, attempts: int, moment: datetime, retry_after: float | None = None

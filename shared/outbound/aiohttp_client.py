@@ -14,7 +14,7 @@ from yarl import URL
 
 from shared.model import targets
 from shared.model.answer import Answer, HttpRequest
-from shared.model.parsing import OTHER_FAILURES
+from shared.model.codes import UNEXPECTED_ERROR
 from shared.model.retry import retry_after_seconds
 from shared.settings import Settings
 
@@ -173,12 +173,12 @@ def _unanswered(error: Exception, seconds: float) -> Answer:
     cause: BaseException | None = error
     while cause is not None:
         if isinstance(cause, RefusedAddress):
-            return Answer(OTHER_FAILURES, "not sent: the host leads to an address that is not public")
+            return Answer(UNEXPECTED_ERROR, "not sent: the host leads to an address that is not public")
         cause = cause.__cause__ or cause.__context__
     for kind, reason, connected in _REASONS:
         if isinstance(error, kind):
-            return Answer(OTHER_FAILURES, reason.format(seconds=seconds), connected=connected)
-    return Answer(OTHER_FAILURES, f"no answer: {type(error).__name__}")
+            return Answer(UNEXPECTED_ERROR, reason.format(seconds=seconds), connected=connected)
+    return Answer(UNEXPECTED_ERROR, f"no answer: {type(error).__name__}")
 
 
 _Reason = tuple[type[Exception] | tuple[type[Exception], ...], str, bool]

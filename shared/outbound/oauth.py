@@ -9,9 +9,9 @@ from urllib.parse import urlencode
 
 from shared.model import json_codec
 from shared.model.answer import Answer
+from shared.model.codes import UNEXPECTED_ERROR
 from shared.model.credentials import ClientCredentials, parse
 from shared.model.errors import CallerError
-from shared.model.parsing import OTHER_FAILURES
 from shared.model.record import Document
 from shared.outbound.sender import Sender
 
@@ -32,7 +32,7 @@ class NoAccessToken(Exception):
 
     def __init__(self, reason: str, *, connected: bool = True):
         super().__init__(reason)
-        self.answer = Answer(OTHER_FAILURES, f"no access token: {reason}", connected=connected)
+        self.answer = Answer(UNEXPECTED_ERROR, f"no access token: {reason}", connected=connected)
 
 
 class AccessTokens:

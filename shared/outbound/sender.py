@@ -6,8 +6,8 @@ from shared import VERSION
 from shared.drivers import logs
 from shared.model import json_codec, targets
 from shared.model.answer import Answer, HttpRequest
+from shared.model.codes import UNEXPECTED_ERROR
 from shared.model.headers import header_fault, header_pairs
-from shared.model.parsing import OTHER_FAILURES
 from shared.model.record import OPERATIONS, Document
 from shared.outbound.signing import HEADERS, signed
 from shared.settings import Settings
@@ -39,7 +39,7 @@ class Sender:
         try:
             request = self._signed(document["id"], _request(document, token))
         except ValueError as error:
-            return Answer(OTHER_FAILURES, f"not sent: {error}")
+            return Answer(UNEXPECTED_ERROR, f"not sent: {error}")
         refusal = self._why_not(request.url, seconds)
         return refusal or await self._connections.deliver(request, seconds)
 
@@ -73,7 +73,7 @@ class Sender:
             refusal = f"the URL {error}"
         if seconds <= 0:  # which aiohttp takes for no bound at all
             refusal = refusal or "no time is left for it"
-        return Answer(OTHER_FAILURES, f"not sent: {refusal}") if refusal else None
+        return Answer(UNEXPECTED_ERROR, f"not sent: {refusal}") if refusal else None
 
     def _refusal(self, url: targets.TargetUrl) -> str | None:
         """Say why a target may not be sent to; looked at once for each origin, on which alone it depends."""

@@ -9,9 +9,10 @@ import pytest
 
 from shared.delivery.requests import DeliveryRequest, process_request, retry_request
 from shared.drivers.database import Database
-from shared.model import record
+from shared.model import record, transitions
 from shared.model.errors import Invalid, NotJson
-from shared.model.record import Document, Failure
+from shared.model.record import Document
+from shared.model.transitions import Failure
 from shared.settings import Settings
 from shared.storage.records import Records
 
@@ -37,7 +38,7 @@ Reader = Callable[..., DeliveryRequest]
 
 
 def stored(**members: str) -> Document:
-    return record.stored({"targetRestApi": "https://erp.example.com/orders", **members}, 100)
+    return record.new({"targetRestApi": "https://erp.example.com/orders", **members})
 
 
 def failed(
@@ -52,7 +53,7 @@ def failed(
     """A record after so many attempts: due again so many minutes from now, or dead."""
     due = None if dead else NOW + timedelta(minutes=minutes)
     for _ in range(attempts):
-        document = record.failed(document, Failure(code, "why", stream, due), NOW)
+        document = transitions.failed(document, Failure(code, "why", stream, due), NOW)
     return document
 
 
@@ -64,7 +65,7 @@ def kept() -> dict[str, Document]:
     return {
         "ancient": failed(new["ancient"] | {"createdDate": "2020-02-29T12:00:00.000000Z"}, 503),
         "waiting": new["waiting"],
-        "done": record.succeeded(new["done"], 200, NOW),
+        "done": transitions.succeeded(new["done"], 200, NOW),
         "ripe": failed(new["ripe"], 503),
         "resting": failed(new["resting"], 503, minutes=600),
         "team": failed(new["team"], 500, stream="team-a"),
