@@ -9,7 +9,7 @@ from typing import Protocol
 
 from shared.delivery.call import Call
 from shared.delivery.completer import Completer
-from shared.delivery.limits import Limits
+from shared.delivery.limits import Limits, Skipped
 from shared.delivery.secrets import ReadsTokens, Secrets
 from shared.drivers import logs, threads
 from shared.model import record, rules, transitions
@@ -37,6 +37,7 @@ class Outcome(Enum):
     """Time, lease or database ended before its outcome was written: another call takes it."""
 
 
+_OURS = ("machine", "time")  # causes that say nothing of record or target: what this call lacked
 _LEVELS = {
     Outcome.SUCCEEDED: logging.DEBUG,
     Outcome.FILTERED: logging.DEBUG,
@@ -122,6 +123,8 @@ class Executor:
                 return None
             sending = self._session.send(prepared.document, prepared.secret, seconds)
             answer = await self._completer.expect(sending)
+            if answer.cause in _OURS:
+                raise Skipped
             self._limits.record(target, answer)
             return replace(answer, seconds=time.monotonic() - started)
 
