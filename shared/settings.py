@@ -55,7 +55,7 @@ class Settings:
     retry_codes: frozenset[str] = _setting(
         codes.status_codes, "codes worth retrying", "408,425,429,500,502,503,504,unexpectedError"
     )
-    retry_limit: int = _setting(parsing.count, "attempts before a record is dead", "8")
+    retry_limit: int = _setting(parsing.count, "attempts before a record is dead", "20")
     retry_backoff: tuple[float, float] = _setting(
         parsing.duration_range,
         "exponential, full jitter, between these bounds; `Retry-After` is obeyed up to the upper",

@@ -150,9 +150,11 @@ class Executor:
 
     def _failure(self, document: Document, answer: Answer, moment: datetime) -> Failure:
         policy = self._call.request.policy
-        attempts = record.attempts(document) + 1
-        following = policy.next_attempt(answer.code, attempts, moment, answer.retry_after)
-        return Failure(answer.code, answer.reason, policy.error_stream(answer.code), following)
+        attempts = record.attempts(document) + (answer.sent != "no")
+        tries = record.tries(document) + 1
+        following = policy.next_attempt(answer.code, attempts, tries, moment, answer.retry_after)
+        stream = policy.error_stream(answer.code)
+        return Failure(answer.code, answer.reason, stream, following, answer.sent)
 
 
 def _log(document: Document, answer: Answer, outcome: Outcome) -> None:

@@ -17,7 +17,9 @@ from shared.settings import Settings
 from shared.storage.records import Records
 
 NOW = datetime.now(UTC)
-SETTINGS = Settings("sqlite:", "ocid1.vault", "ocid1.key", "ocid1.compartment", messages_per_call=50)
+SETTINGS = Settings(
+    "sqlite:", "ocid1.vault", "ocid1.key", "ocid1.compartment", messages_per_call=50, retry_limit=8
+)
 NAMES = (
     "ancient",
     "waiting",

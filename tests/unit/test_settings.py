@@ -43,7 +43,7 @@ def faults(**config: str) -> list[str]:
         ("allowed_targets", ()),
         ("allowed_networks", ()),
         ("retry_codes", {"408", "425", "429", "500", "502", "503", "504", "unexpectedError"}),
-        ("retry_limit", 8),
+        ("retry_limit", 20),
         ("retry_backoff", (30.0, 6 * 3600.0)),
         ("error_mapping", {}),
         ("messages_per_call", 500),
