@@ -69,7 +69,9 @@ class Settings:
     )
     messages_per_call: int = _setting(parsing.count, "records handled in one call", "500")
     messages_per_call_max: int = _setting(parsing.count, "the most that a call may ask for", "10000")
-    concurrency: int = _setting(parsing.count, "requests in flight in one invocation", "128")
+    concurrency: int = _setting(
+        parsing.count_up_to(256), "requests in flight in one invocation, at most 256", "128"
+    )
     concurrency_per_target: int = _setting(parsing.count, "of these, to one target", "32")
     target_connect_timeout: float = _setting(parsing.duration, "to connect to a target", "5s")
     target_read_timeout: float = _setting(
