@@ -20,7 +20,7 @@ def test_versions_are_the_same_from_the_functions_to_the_tests() -> None:
 
 
 def test_functions_are_shipped_without_the_operators_command() -> None:
-    assert pinned("").keys() & {"requests", "rich", "pyjwt"} == set()
+    assert pinned("").keys() & {"requests", "rich"} == set()
     assert pinned("").keys() >= set(EXTRAS["functions"])
 
 
