@@ -8,6 +8,7 @@ from typing import Any, Self
 from urllib.parse import urlsplit
 
 import requests
+from requests.exceptions import ReadTimeout, RequestException
 
 from datasync import faults
 
@@ -76,18 +77,14 @@ class Deployment:
                 timeout=(CONNECT_TIMEOUT, READ_TIMEOUT),
                 allow_redirects=False,
             )
-        except requests.exceptions.ReadTimeout:
+        except ReadTimeout:
             raise DeploymentError(
                 f"{method} {self.url}{path}: no answer within {READ_TIMEOUT:.0f} s.\n"
                 "The call may still be running: look at the function's log."
             ) from None
-        except (
-            requests.exceptions.RequestException,
-            ValueError,
-        ) as error:  # ValueError: a host that is no name
-            raise DeploymentError(
-                f"{method} {self.url}{path}: {faults.unreachable(error, self.url)}"
-            ) from None
+        except (RequestException, ValueError) as error:  # ValueError: a host that is no name
+            reason = faults.unreachable(error, self.url)
+            raise DeploymentError(f"{method} {self.url}{path}: {reason}") from None
 
     def _call(self, method: str, path: str, **content: Any) -> dict[str, Any]:
         """Call, and again after a 429 or 503; a record that has succeeded meanwhile no longer matches."""
