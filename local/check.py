@@ -18,9 +18,9 @@ _LEAST_VERSION = 23  # native collections, whose behaviour the tests pin
 _NEEDED = ("CREATE SESSION", "CREATE TABLE")
 _WORDS = {
     "DPI-1047": "Oracle Instant Client is missing from this machine, and SODA needs it.",
-    "ORA-01017": "user or password is wrong; shared/schema.sql sets the password.",
-    "ORA-28000": "the user is locked; shared/schema.sql unlocks it.",
-    "ORA-01045": "the user may not connect; shared/schema.sql grants CREATE SESSION.",
+    "ORA-01017": "user or password is wrong; shared/operations/schema.sql sets the password.",
+    "ORA-28000": "the user is locked; shared/operations/schema.sql unlocks it.",
+    "ORA-01045": "the user may not connect; shared/operations/schema.sql grants CREATE SESSION.",
     "ORA-12170": "no answer: the database has a private address, or a list of addresses without this one.",
     "ORA-12541": "nothing listens there; compare the connect string with `terraform output database`.",
     "ORA-12154": "the connect string can't be read; give the one of `terraform output database`.",
@@ -53,11 +53,11 @@ def missing(connection: Any) -> Iterator[str]:
     if int(connection.version.partition(".")[0]) < _LEAST_VERSION:
         yield f"Oracle Database {_LEAST_VERSION}ai or later; this is {connection.version}."
     if "SODA_APP" not in _column(connection, "select role from session_roles"):
-        yield "the role SODA_APP; shared/schema.sql grants it."
+        yield "the role SODA_APP; shared/operations/schema.sql grants it."
     held = _column(connection, "select privilege from session_privs")
     for privilege in _NEEDED:
         if privilege not in held:
-            yield f"the privilege {privilege}; shared/schema.sql grants it."
+            yield f"the privilege {privilege}; shared/operations/schema.sql grants it."
 
 
 def _column(connection: Any, query: str) -> set[str]:

@@ -8,13 +8,13 @@ from pathlib import Path
 
 from aiohttp import web
 
-from local import gateway, identity, target
-from local.callers import Callers
-from local.functions import Function, FunctionRunner
-from local.oci_services.app import create_app
-from local.oci_services.functions import Invoke, InvokeReply, UnknownFunctionError
-from local.oci_services.object_store import ObjectStore
-from local.private_files import private_folder
+from local.emulators import gateway, identity, target
+from local.emulators.callers import Callers
+from local.emulators.functions import Function, FunctionRunner
+from local.emulators.oci.app import create_app
+from local.emulators.oci.functions import Invoke, InvokeReply, UnknownFunctionError
+from local.emulators.oci.object_store import ObjectStore
+from local.emulators.private_files import private_folder
 from shared.settings import Settings
 
 CHECKOUT = Path(__file__).resolve().parents[1]

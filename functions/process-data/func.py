@@ -2,42 +2,38 @@
 
 from typing import Any
 
-from shared import composition, edge, orders, replies
-from shared.errors import NotFound
-from shared.page import page
+from shared import app
+from shared.delivery.requests import process_request, retry_request
+from shared.drivers import fdk, threads
+from shared.model.errors import NotFound
+from shared.operations import page, search, tasks
 
 
 async def handler(ctx: Any, data: Any = None) -> Any:
     """Answer one invocation; the FDK calls this."""
-    return await edge.answered_async(ctx, data, _handle)
+    return await fdk.respond_async(ctx, data, _handle)
 
 
-async def _handle(request: edge.Request) -> replies.Reply:
-    delivery, direct = composition.delivery(), request.path is None
+async def _handle(request: fdk.Request) -> fdk.Response:
+    service, direct = app.delivery(), request.path is None
     match request.tail_after("process"):
+        case [] if request.method == "GET" and request.prefers_html():
+            return page.page()
         case [] if request.method == "GET":
-            if request.prefers_html():
-                return page()
-            search = orders.report_search(request.query)
-            return replies.ok(await delivery.blocking(composition.report().read, search))
+            query = search.report_query(request.query)
+            return fdk.ok(await threads.OPERATIONS.run(app.report().read, query))
         case []:
             request.expect_method("POST", "GET")
             request.expect_json()
-            if direct and (task := orders.task(request.body)):
-                return replies.ok(await delivery.blocking(_carried_out, task, request.deadline))
-            order = orders.process_order(request.body, delivery.settings, request.deadline, direct=direct)
+            if direct and (task := tasks.task(request.body)):
+                return fdk.ok(await threads.OPERATIONS.run(app.run_task, task, request.deadline))
+            wanted = process_request(request.body, service.settings, request.deadline, direct=direct)
         case ["retry"]:
             request.expect_method("POST")
             request.expect_json()
-            order = orders.retry_order(request.body, delivery.settings, request.deadline)
+            wanted = retry_request(request.body, service.settings, request.deadline)
         case _:
             raise NotFound("There is no such route; there are /process and /process/retry.")
-    if order.dry_run:
-        return replies.ok({"matchingMessages": await delivery.count(order)})
-    return replies.ok((await delivery.run(order)).answer())
-
-
-def _carried_out(task: orders.Task, deadline: float) -> dict[str, Any]:
-    if task.name == orders.PREPARE:
-        return composition.preparation().run(deadline, task.admin_password_secret)
-    return composition.maintenance().run(deadline, dry_run=task.dry_run)
+    if wanted.dry_run:
+        return fdk.ok({"matchingMessages": await service.count(wanted)})
+    return fdk.ok((await service.run(wanted)).answer())

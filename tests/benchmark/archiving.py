@@ -10,10 +10,10 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from shared import record
-from shared.collection import Records
-from shared.database import Database
-from shared.turns import BATCH
+from shared.drivers.database import Database
+from shared.model import ids, record, transitions
+from shared.operations.turns import BATCH
+from shared.storage.records import Records
 from tests.benchmark.finding import MEMBERS
 from tests.benchmark.machine import SETTINGS
 from tests.end_to_end import bundle as bundles
@@ -55,8 +55,8 @@ def _finished(bundle: Bundle, number: int) -> list[str]:
     """Insert records that ended two hours ago; their ids."""
     database = Database(f"sqlite:{bundle.database}", "", str)
     records, moment = Records(database, COLLECTION), datetime.now(UTC) - timedelta(hours=2)
-    ids = [f"{record.id_at(moment)[:24]}{place:012x}" for place in range(number)]
-    documents = (record.succeeded(record.stored(MEMBERS, 100) | {"id": one}, 200, moment) for one in ids)
+    ids = [f"{ids.id_at(moment)[:24]}{place:012x}" for place in range(number)]
+    documents = (transitions.succeeded(record.new(MEMBERS) | {"id": one}, 200, moment) for one in ids)
     for _ in range(0, number, INSERTED):
         records.insert(list(itertools.islice(documents, INSERTED)))
     database.close()

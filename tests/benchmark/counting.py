@@ -10,21 +10,24 @@ from typing import Any
 
 import oracledb
 
-from local import identity, stack
-from shared.collection import Records
-from shared.database import Database
-from shared.delivery import Delivery
-from shared.fan_out import FanOut
-from shared.leases import LeaseTable
-from shared.metrics import Metrics
-from shared.notes import Notes
-from shared.notices import Notices
-from shared.oci_clients import OciClients
-from shared.orders import process_order
+from local import stack
+from local.emulators import identity
+from shared.delivery.fan_out import FanOut
+from shared.delivery.leasing import Leasing
+from shared.delivery.requests import process_request
+from shared.delivery.service import DeliveryService
+from shared.drivers.database import Database
+from shared.drivers.documents import SmallDocuments
+from shared.drivers.oci import OciClients
+from shared.monitoring.metrics import Metrics
+from shared.monitoring.notifications import Notifications
+from shared.monitoring.publisher import Publisher
+from shared.outbound.session import Outbound
+from shared.outbound.signing import SigningKeys
 from shared.settings import Settings
-from shared.signing import SigningKeys
-from shared.telling import Telling
-from shared.vault import TokenVault
+from shared.storage.leases import LeaseTable
+from shared.storage.records import Records
+from shared.storage.tokens import TokenVault
 from tests.benchmark.machine import SETTINGS, path, targets
 from tests.end_to_end import bundle as bundles
 
@@ -74,21 +77,25 @@ def _counted(configuration: dict[str, str], home: Path, limit: int) -> tuple[int
     database = Database(settings.database_dsn, "", str)
     with _environment(identity.environment(home)):
         clients = OciClients(settings.oci_service_endpoint)
-        notes = Notes(database, settings.collection)
+        notes = SmallDocuments(database, settings.collection)
         records = Records(database, settings.collection)
-        delivery = Delivery(
+        delivery = DeliveryService(
             settings,
             records,
             TokenVault(clients, settings, notes),
-            LeaseTable(database, settings.collection, settings.lease),
-            FanOut(clients, ""),
-            Telling(records, Metrics(clients, settings), Notices(clients, notes, settings)),
-            SigningKeys(clients, settings),
+            Leasing(
+                settings,
+                records,
+                LeaseTable(database, database, settings.collection, settings.lease),
+                FanOut(clients, ""),
+            ),
+            Outbound(settings, SigningKeys(clients, settings)),
+            Publisher(Metrics(clients, settings), Notifications(clients, notes, settings)),
         )
         body = b'{"noOfMessagesToProcess": %d}' % limit
         trips: Counter[str] = Counter()
         with _counting(trips):
-            order = process_order(body, settings, time.monotonic() + 300)
+            order = process_request(body, settings, time.monotonic() + 300)
             summary = asyncio.run(delivery.run(order))
     return summary.succeeded, trips
 

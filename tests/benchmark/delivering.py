@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from local.oci_services.secret_store import put_secret
+from local.emulators.oci.secret_store import put_secret
 from tests.benchmark.machine import SETTINGS, TARGETS, cpu_seconds, path, run_module, targets
 from tests.end_to_end import bundle as bundles
 from tests.end_to_end.bundle import Bundle

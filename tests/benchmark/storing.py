@@ -12,10 +12,11 @@ from typing import Any
 import aiohttp
 from aiohttp import web
 
-from local import gateway, identity, stack
-from local.functions import Function, FunctionRunner
-from local.gateway import Route
-from local.oci_services.app import create_app
+from local import stack
+from local.emulators import gateway, identity
+from local.emulators.functions import Function, FunctionRunner
+from local.emulators.gateway import Route
+from local.emulators.oci.app import create_app
 from tests.benchmark.machine import SETTINGS
 from tests.end_to_end.bundle import ROOT
 

@@ -11,7 +11,7 @@ from typing import Any
 import oracledb
 import pytest
 
-import local.soda
+import local.emulators.soda
 
 ORACLE_DSN = os.environ.get("DATASYNC_TEST_DSN")
 
@@ -20,7 +20,7 @@ ORACLE_DSN = os.environ.get("DATASYNC_TEST_DSN")
 def connection(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Any]:
     """A connection, autocommit off; collections that are made over it are dropped."""
     if request.param == "local":
-        opened: Any = local.soda.connect(tmp_path / "soda.db")
+        opened: Any = local.emulators.soda.connect(tmp_path / "soda.db")
     else:
         oracledb.init_oracle_client()
         opened = oracledb.connect(

@@ -20,8 +20,8 @@ import oci.retry
 import pytest
 from aiohttp import web
 
-from local import identity
-from local.oci_services.app import create_app
+from local.emulators import identity
+from local.emulators.oci.app import create_app
 
 
 def signer(home: Path) -> Any:

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from local.functions import MAX_BODY_BYTES, Function, FunctionRunner, pool
-from local.functions.process import FunctionProcess
+from local.emulators.functions import MAX_BODY_BYTES, Function, FunctionRunner, pool
+from local.emulators.functions.process import FunctionProcess
 
 FUNCTIONS = Path(__file__).parent / "functions"
 CHECKOUT = Path(__file__).resolve().parents[2]
@@ -294,7 +294,7 @@ def test_a_runner_killed_with_signal_9_leaves_no_function_process(tmp_path):
     script = f"""
 import asyncio
 from pathlib import Path
-from local.functions import Function, FunctionRunner
+from local.emulators.functions import Function, FunctionRunner
 
 async def main():
     plain = Function("plain", Path({str(FUNCTIONS / "plain")!r}), "ocid1.fnfunc.oc1.local.plain")

@@ -10,8 +10,8 @@ import aiohttp
 import pytest
 from yarl import URL
 
-from local import gateway
-from local.functions import MAX_BODY_BYTES, Function, FunctionRunner
+from local.emulators import gateway
+from local.emulators.functions import MAX_BODY_BYTES, Function, FunctionRunner
 
 FUNCTIONS = Path(__file__).parent / "functions"
 ROUTES = {

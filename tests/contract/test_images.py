@@ -37,7 +37,9 @@ def test_a_staged_function_is_complete(tmp_path: Path) -> None:
         }
         copied = set(re.findall(r"^COPY (?!--)(.+) /\S+$", (folder / "Dockerfile").read_text(), re.MULTILINE))
         assert all((folder / one).exists() for line in copied for one in line.split())
-        imported = "import shared.composition, shared.delivery, shared.ingest as it; print(it.__file__)"
+        imported = (
+            "import shared.app, shared.delivery.service, shared.ingest.service as it; print(it.__file__)"
+        )
         command = [sys.executable, "-c", imported]
         found = subprocess.run(command, cwd=folder, check=True, capture_output=True, text=True).stdout
         assert found.startswith(str(folder))
@@ -63,7 +65,7 @@ def test_the_version_is_said_in_one_place() -> None:
 
 
 def test_the_sdk_keeps_what_is_called() -> None:
-    text = "\n".join(path.read_text() for path in (ROOT / "shared").glob("*.py"))
+    text = "\n".join(path.read_text() for path in (ROOT / "shared").rglob("*.py"))
     called = re.findall(r'"([a-z_]+)",\s*"(\w+Client)"', text)
     assert {client: service for service, client in called} == module("slim").CLIENTS
 

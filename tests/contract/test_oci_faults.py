@@ -12,10 +12,10 @@ from oci.ons import NotificationDataPlaneClient
 from oci.ons.models import MessageDetails
 from oci.vault import VaultsClient
 
-from local.identity import COMPARTMENT_OCID, TOPIC_OCID
-from local.oci_services.app import CALLS, FAULTS, MESSAGES
-from local.oci_services.faults import Fault
-from local.oci_services.wire import ServiceError
+from local.emulators.identity import COMPARTMENT_OCID, TOPIC_OCID
+from local.emulators.oci.app import CALLS, FAULTS, MESSAGES
+from local.emulators.oci.faults import Fault
+from local.emulators.oci.wire import ServiceError
 from tests.contract.oci_server import Server, refused, serving
 
 

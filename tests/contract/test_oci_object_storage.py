@@ -12,7 +12,7 @@ import pytest
 from oci.object_storage import ObjectStorageClient
 from oci.object_storage.models import CreateBucketDetails
 
-from local.identity import COMPARTMENT_OCID, OBJECT_STORAGE_NAMESPACE
+from local.emulators.identity import COMPARTMENT_OCID, OBJECT_STORAGE_NAMESPACE
 from tests.contract.oci_server import refused, serving
 
 SPACE, BUCKET = OBJECT_STORAGE_NAMESPACE, "archive"

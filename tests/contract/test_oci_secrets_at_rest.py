@@ -18,10 +18,10 @@ from oci.secrets import SecretsClient
 from oci.vault import VaultsClient
 from oci.vault.models import Base64SecretContentDetails, CreateSecretDetails, UpdateSecretDetails
 
-from local.identity import COMPARTMENT_OCID, KEY_OCID, OBJECT_STORAGE_NAMESPACE, VAULT_OCID
-from local.oci_services.app import MESSAGES
-from local.oci_services.secret_record import Draft
-from local.oci_services.secret_store import SecretStore, put_secret
+from local.emulators.identity import COMPARTMENT_OCID, KEY_OCID, OBJECT_STORAGE_NAMESPACE, VAULT_OCID
+from local.emulators.oci.app import MESSAGES
+from local.emulators.oci.secret_record import Draft
+from local.emulators.oci.secret_store import SecretStore, put_secret
 from tests.contract.oci_server import serving, signer
 
 CLEAR = "Bearer do-not-write-me-4711"
@@ -31,7 +31,7 @@ CLEAR = "Bearer do-not-write-me-4711"
 def served_by_a_process(home: Path) -> Iterator[str]:
     """The endpoints in a process of their own, killed with -9 in the end; yields their URL."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "local.oci_services", str(home)], stdout=subprocess.PIPE, text=True
+        [sys.executable, "-m", "local.emulators.oci", str(home)], stdout=subprocess.PIPE, text=True
     )
     try:
         assert process.stdout

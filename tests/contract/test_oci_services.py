@@ -13,10 +13,10 @@ from oci.monitoring.models import Datapoint, MetricDataDetails, PostMetricDataDe
 from oci.ons import NotificationDataPlaneClient
 from oci.ons.models import MessageDetails
 
-from local.identity import COMPARTMENT_OCID, PROCESS_DATA_FUNCTION_OCID, TOPIC_OCID
-from local.oci_services.app import MESSAGES, METRICS
-from local.oci_services.functions import InvokeReply, UnknownFunctionError
-from local.oci_services.journal import Journal
+from local.emulators.identity import COMPARTMENT_OCID, PROCESS_DATA_FUNCTION_OCID, TOPIC_OCID
+from local.emulators.oci.app import MESSAGES, METRICS
+from local.emulators.oci.functions import InvokeReply, UnknownFunctionError
+from local.emulators.oci.journal import Journal
 from tests.contract.oci_server import Server, refused, serving
 
 Call = tuple[str, bytes, Mapping[str, str], bool]

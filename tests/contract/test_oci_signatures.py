@@ -13,7 +13,7 @@ import pytest
 import requests
 from oci.vault import VaultsClient
 
-from local import identity
+from local.emulators import identity
 from tests.contract.oci_server import Server, refused, serving, signer
 
 Tamper = Callable[[requests.PreparedRequest], None]

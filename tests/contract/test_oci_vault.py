@@ -20,11 +20,11 @@ from oci.vault.models import (
     UpdateSecretDetails,
 )
 
-from local.identity import COMPARTMENT_OCID, KEY_OCID, VAULT_OCID
-from local.oci_services.app import CALLS, FAULTS
-from local.oci_services.faults import Fault
-from local.oci_services.secret_record import Draft
-from local.oci_services.secret_store import NameTakenError, SecretStore
+from local.emulators.identity import COMPARTMENT_OCID, KEY_OCID, VAULT_OCID
+from local.emulators.oci.app import CALLS, FAULTS
+from local.emulators.oci.faults import Fault
+from local.emulators.oci.secret_record import Draft
+from local.emulators.oci.secret_store import NameTakenError, SecretStore
 from tests.contract.oci_server import Server, refused, serving
 
 

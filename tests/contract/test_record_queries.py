@@ -10,16 +10,16 @@ from typing import Any
 import oracledb
 import pytest
 
-import local.soda
-from shared import collection, record
-from shared.collection import Records
-from shared.database import Database
-from shared.indexes import FAILED, REPLAY
-from shared.leases import LeaseTable
-from shared.notes import Notes
-from shared.record import Failure
-from shared.report import Report
-from shared.selections import Search, Selection, due
+import local.emulators.soda
+from shared.drivers.database import Database
+from shared.drivers.documents import SmallDocuments
+from shared.model import record, transitions
+from shared.model.transitions import Failure
+from shared.operations.report import Report
+from shared.storage import records as records_module
+from shared.storage.leases import LeaseTable
+from shared.storage.queries import FAILED, REPLAY, FailureQuery, Query, due
+from shared.storage.records import Records
 
 NOW = datetime.now(UTC)
 MEMBERS = {
@@ -38,14 +38,14 @@ def database(tmp_path: Path) -> Database:
 @pytest.fixture
 def records(database: Database) -> Records:
     """Waiting, finished, failed and dead records."""
-    records = Records(database, "datasync_collection")
+    records = Records(database, "datasync_records")
     for _ in range(20):
-        waiting = [record.stored(MEMBERS, 100) for _ in range(4)]
+        waiting = [record.new(MEMBERS) for _ in range(4)]
         records.insert(waiting)
         _, one, another, last = records.with_ids([document["id"] for document in waiting])
-        finished = record.succeeded(one.document, 200, NOW)
-        failed = record.failed(another.document, Failure(503, "why", "recoverable", NOW), NOW)
-        dead = record.failed(last.document, Failure(404, "why", "unrecoverable", None), NOW)
+        finished = transitions.succeeded(one.document, 200, NOW)
+        failed = transitions.failed(another.document, Failure(503, "why", "recoverable", NOW), NOW)
+        dead = transitions.failed(last.document, Failure(404, "why", "unrecoverable", None), NOW)
         records.write([(one, finished), (another, failed), (last, dead)])
     return records
 
@@ -57,7 +57,7 @@ def plans(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
     def explained(original: Callable[..., Any]) -> Callable[..., Any]:
         def ask(operation: oracledb.SodaOperation, *arguments: Any) -> Any:
-            seen.append("; ".join(local.soda.explain(operation)))
+            seen.append("; ".join(local.emulators.soda.explain(operation)))
             return original(operation, *arguments)
 
         return ask
@@ -72,23 +72,23 @@ def questions(records: Records) -> Iterator[tuple[str, Callable[[], Any]]]:
     moment = datetime.now(UTC)
     yield "due", lambda: records.page(due(moment), 10)
     yield "due", lambda: records.page(replace(due(moment), partitions=frozenset([1, 2, 3])), 10)
-    passing = replace(due(moment), without_lanes=["a"], without_targets=["b"])
+    passing = replace(due(moment), without_keys=["a"], without_targets=["b"])
     yield "due", lambda: records.page(passing, 10)
     yield "due", lambda: records.page(replace(due(moment), target="erp.example.com:443"), 10)
     yield "due", lambda: records.reaches(due(moment), 10)
-    yield "keyed", lambda: records.first_waiting([record.lane(MEMBERS)], {"$in": ["a:443"]}, "02")
+    yield "keyed", lambda: records.first_waiting([record.key_digest(MEMBERS)], {"$in": ["a:443"]}, "02")
     yield "ingest", lambda: records.received("0" * 64)
     yield "due", lambda: records.count(due(moment))
-    yield "replay", lambda: records.page(Selection(REPLAY), 10)
-    yield "replay", lambda: records.count(Selection(REPLAY))
-    yield "failed", lambda: records.page(Selection(FAILED), 10)
-    yield "failed", lambda: records.count(Selection(FAILED))
-    yield "blocks", lambda: records.holding_back([record.lane(MEMBERS)])
+    yield "replay", lambda: records.page(Query(REPLAY), 10)
+    yield "replay", lambda: records.count(Query(REPLAY))
+    yield "failed", lambda: records.page(Query(FAILED), 10)
+    yield "failed", lambda: records.count(Query(FAILED))
+    yield "blocks", lambda: records.holding_back([record.key_digest(MEMBERS)])
     yield "id", lambda: records.get("nobody")
     some = {"$and": [{"streamKey": {"$eq": "k"}}]}
-    yield "lately", lambda: records.latest_failures(Search(some), 10)
-    yield "failed", lambda: records.latest_failures(Search(some, since=NOW, until=moment), 10)
-    yield "lately", lambda: records.latest_failures(Search(), 10)
+    yield "lately", lambda: records.latest_failures(FailureQuery(some), 10)
+    yield "failed", lambda: records.latest_failures(FailureQuery(some, since=NOW, until=moment), 10)
+    yield "lately", lambda: records.latest_failures(FailureQuery(), 10)
 
 
 @pytest.mark.parametrize("number", range(17))
@@ -98,14 +98,14 @@ def test_a_query_reads_its_index(records: Records, plans: list[str], number: int
     assert plans
     for plan in plans:
         assert "SEARCH" in plan, plan
-        assert f"datasync_collection_{index}" in plan, plan
+        assert f"datasync_records_{index}" in plan, plan
         assert "SCAN" not in plan, plan
         assert "TEMP B-TREE" not in plan, plan
 
 
 def test_the_report_scans_nothing(database: Database, records: Records, plans: list[str]) -> None:
-    leases = LeaseTable(database, "datasync_collection", 60)
-    report = Report(records, leases, Notes(database, "datasync_collection")).read()
+    leases = LeaseTable(database, database, "datasync_records", 60)
+    report = Report(records, leases, SmallDocuments(database, "datasync_records")).read()
     counts = {"not_processed": 20, "success": 20, "filtered": 0, "failed": 40, "dead": 20}
     assert report["counts"] == counts
     assert report["failed"] == {
@@ -117,23 +117,21 @@ def test_the_report_scans_nothing(database: Database, records: Records, plans: l
     assert len(report["latestFailures"]) == 40
     scans = {plan for plan in plans if "SCAN" in plan}
     # A document for each worker, and nothing else, stands in these.
-    assert scans == {"SCAN soda:datasync_collection_notes", "SCAN soda:datasync_collection_leases"}
+    assert scans == {"SCAN soda:datasync_records_notes", "SCAN soda:datasync_records_leases"}
 
 
 def test_the_report_asks_a_bounded_number_of_queries(
     database: Database, records: Records, plans: list[str]
 ) -> None:
     """Whatever number of codes, streams and targets there is."""
-    documents = [
-        record.stored(MEMBERS | {"targetRestApi": f"https://t{n}.example.com/"}, 1) for n in range(90)
-    ]
+    documents = [record.new(MEMBERS | {"targetRestApi": f"https://t{n}.example.com/"}) for n in range(90)]
     records.insert(documents)
     found = records.with_ids([document["id"] for document in documents])
     failures = [Failure(400 + n, "why", f"team {n}", NOW) for n in range(90)]
-    records.write([(s, record.failed(s.document, f, NOW)) for s, f in zip(found, failures, strict=True)])
+    records.write([(s, transitions.failed(s.document, f, NOW)) for s, f in zip(found, failures, strict=True)])
     plans.clear()
-    leases = LeaseTable(database, "datasync_collection", 60)
-    report = Report(records, leases, Notes(database, "datasync_collection")).read()
+    leases = LeaseTable(database, database, "datasync_records", 60)
+    report = Report(records, leases, SmallDocuments(database, "datasync_records")).read()
     assert [len(counts) for counts in report["failed"].values()] == [50, 50, 50]
     assert len(plans) <= 3 * (8 + 2 * 50 * 1.5)  # getDocuments is seen twice: it uses a cursor
 
@@ -141,42 +139,46 @@ def test_the_report_asks_a_bounded_number_of_queries(
 def test_a_filter_looks_at_a_bounded_number_of_failures(
     monkeypatch: pytest.MonkeyPatch, records: Records
 ) -> None:
-    monkeypatch.setattr(collection, "SEARCHED", 10)
+    monkeypatch.setattr(records_module, "SEARCHED", 10)
     time.sleep(0.005)  # ids tell milliseconds: these are of others than those above
     documents = [
-        record.stored(MEMBERS | {"streamKey": "early"}, 1),
-        *(record.stored(MEMBERS, 1) for _ in "ab"),
+        record.new(MEMBERS | {"streamKey": "early"}),
+        *(record.new(MEMBERS) for _ in "ab"),
     ]
     records.insert(documents)
     early = documents[0]["id"]
     for one in records.with_ids([document["id"] for document in documents]):
         moment = NOW + timedelta(seconds=1 + (one.document["id"] != early))
-        after = record.failed(one.document, Failure(404, "why", "unrecoverable", None), moment)
+        after = transitions.failed(one.document, Failure(404, "why", "unrecoverable", None), moment)
         records.write([(one, after)])
     of_key = {"$and": [{"streamKey": {"$eq": "early"}}]}
 
-    def found(search: Search) -> tuple[list[str], bool]:
+    def found(search: FailureQuery) -> tuple[list[str], bool]:
         shown, is_all = records.latest_failures(search, 50)
         return [document["id"] for document in shown], is_all
 
-    assert found(Search(of_key)) == ([early], False)  # the third of 43
-    assert found(Search()) == (found(Search())[0], True)
-    assert len(found(Search())[0]) == 43
-    monkeypatch.setattr(collection, "SEARCHED", 2)
-    assert found(Search(of_key)) == ([early], False)  # the last that is looked at
-    monkeypatch.setattr(collection, "SEARCHED", 1)
-    assert found(Search(of_key)) == ([], False)
-    monkeypatch.setattr(collection, "SEARCHED", 3)
+    assert found(FailureQuery(of_key)) == ([early], False)  # the third of 43
+    assert found(FailureQuery()) == (found(FailureQuery())[0], True)
+    assert len(found(FailureQuery())[0]) == 43
+    monkeypatch.setattr(records_module, "SEARCHED", 2)
+    assert found(FailureQuery(of_key)) == ([early], False)  # the last that is looked at
+    monkeypatch.setattr(records_module, "SEARCHED", 1)
+    assert found(FailureQuery(of_key)) == ([], False)
+    monkeypatch.setattr(records_module, "SEARCHED", 3)
     stored = datetime.fromisoformat(documents[0]["createdDate"])
-    assert found(Search(of_key, since=stored, until=stored)) == ([early], True)
+    assert found(FailureQuery(of_key, since=stored, until=stored)) == ([early], True)
     first, last = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
-    assert len(found(Search(since=first, until=last))[0]) == 43
-    assert found(Search(since=first, until=first)) == found(Search(since=last, until=last)) == ([], True)
+    assert len(found(FailureQuery(since=first, until=last))[0]) == 43
+    assert (
+        found(FailureQuery(since=first, until=first))
+        == found(FailureQuery(since=last, until=last))
+        == ([], True)
+    )
 
 
 def test_a_lease_is_found_by_its_index(database: Database, records: Records, plans: list[str]) -> None:
-    leases = LeaseTable(database, "datasync_collection", 60)
-    lease = leases.take(leases.look(), 64)
+    leases = LeaseTable(database, database, "datasync_records", 60)
+    lease = leases.take(leases.snapshot_and_fence(), 64)
     assert lease is not None
     assert leases.renew(lease, {"an-id": 0})
     by_name = [plan for plan in plans if "leases_name" in plan]

@@ -14,13 +14,13 @@ from pathlib import Path
 import oracledb
 import pytest
 
-import local.soda
+import local.emulators.soda
 
 ROOT = Path(__file__).resolve().parents[2]
 
 COUNT_UP = """
-import sys, local.soda
-connection = local.soda.connect(sys.argv[1]); connection.autocommit = True
+import sys, local.emulators.soda
+connection = local.emulators.soda.connect(sys.argv[1]); connection.autocommit = True
 counter = connection.getSodaDatabase().openCollection("counter")
 left = int(sys.argv[2])
 while left:
@@ -31,8 +31,8 @@ while left:
 """
 
 WRITE_FOREVER = """
-import sys, local.soda
-connection = local.soda.connect(sys.argv[1])
+import sys, local.emulators.soda
+connection = local.emulators.soda.connect(sys.argv[1])
 collection = connection.getSodaDatabase().openCollection("c")
 for batch in range(10**6):
     collection.insertMany([{"batch": batch, "n": n, "pad": "x" * 2000} for n in range(10)])
@@ -55,7 +55,7 @@ def path(tmp_path):
 
 
 def opened(path, name="c", **options):
-    connection = local.soda.connect(path, **options)
+    connection = local.emulators.soda.connect(path, **options)
     connection.autocommit = True
     return connection, connection.getSodaDatabase().createCollection(name)
 
@@ -171,7 +171,7 @@ def test_cursor_that_is_left_open_holds_nothing(path):
 
 def test_many_processes_may_open_a_new_file_at_once(path):
     script = (
-        "import sys, local.soda; connection = local.soda.connect(sys.argv[1]);"
+        "import sys, local.emulators.soda; connection = local.emulators.soda.connect(sys.argv[1]);"
         "connection.getSodaDatabase().createCollection('c').insertOne({})"
     )
     processes = [start(script, path) for _ in range(4)]
@@ -183,7 +183,7 @@ def test_many_processes_may_open_a_new_file_at_once(path):
 
 @pytest.fixture
 def pool(path):
-    pool = local.soda.create_pool(f"sqlite:{path}", max=2, busy_timeout=0.2)
+    pool = local.emulators.soda.create_pool(f"sqlite:{path}", max=2, busy_timeout=0.2)
     yield pool
     pool.close(force=True)
 
@@ -202,7 +202,7 @@ def test_connection_goes_back_to_its_pool_rolled_back(pool):
 
 
 def test_pool_hands_out_no_more_connections_than_it_may(path):
-    pool = local.soda.create_pool(
+    pool = local.emulators.soda.create_pool(
         f"sqlite:{path}", max=1, getmode=oracledb.POOL_GETMODE_TIMEDWAIT, wait_timeout=50
     )
     held = pool.acquire()
@@ -259,12 +259,12 @@ def _move(path, to):
 
 
 def test_file_that_is_away_is_an_error_and_one_that_is_back_is_not(path):
-    pool = local.soda.create_pool(f"sqlite:{path}?mode=rwc")
+    pool = local.emulators.soda.create_pool(f"sqlite:{path}?mode=rwc")
     with pool.acquire() as connection:
         connection.autocommit = True
         connection.getSodaDatabase().createCollection("c").insertOne({"a": 1})
     pool.close()
-    pool = local.soda.create_pool(f"sqlite:{path}?mode=rw")
+    pool = local.emulators.soda.create_pool(f"sqlite:{path}?mode=rw")
     _move(path, f"{path}.away")
     for _ in range(2):
         with pytest.raises(oracledb.OperationalError) as error:
@@ -297,14 +297,14 @@ def test_write_to_a_file_that_was_replaced_is_an_error(path, tmp_path):
 def test_what_is_no_database_file_is_an_operational_error(tmp_path, dsn):
     (tmp_path / "text.db").write_text("this is not a database " * 100)
     with pytest.raises(oracledb.OperationalError):
-        local.soda.create_pool(dsn.format(tmp_path))
+        local.emulators.soda.create_pool(dsn.format(tmp_path))
     assert sorted(path.name for path in tmp_path.iterdir()) == ["text.db"]
 
 
 @pytest.mark.parametrize("dsn", ["sqlite:", "sqlite:x.db?mode=ro", "sqlite:x.db?cache=shared"])
 def test_dsn_that_is_not_understood_is_refused(dsn):
     with pytest.raises(oracledb.DatabaseError) as error:
-        local.soda.create_pool(dsn)
+        local.emulators.soda.create_pool(dsn)
     assert code(error) == "ORA-12154"
 
 
@@ -315,5 +315,5 @@ def test_damaged_file_is_an_operational_error(path):
     with path.open("r+b") as file:
         file.seek(8192)
         file.write(b"\xa5" * (path.stat().st_size - 8192))
-    with local.soda.connect(path) as connection, pytest.raises(oracledb.OperationalError):
+    with local.emulators.soda.connect(path) as connection, pytest.raises(oracledb.OperationalError):
         connection.getSodaDatabase().openCollection("c").find().getDocuments()

@@ -6,7 +6,7 @@ from __future__ import annotations
 import oracledb
 import pytest
 
-import local.soda
+import local.emulators.soda
 
 PEOPLE = [
     {"name": "Anna", "age": 62},
@@ -258,5 +258,5 @@ def test_answers_do_not_depend_on_indexes(collection):
     assert [sorted(names(collection.find().filter(query))) for query in queries] == [
         sorted(found) for found in before
     ]
-    if isinstance(collection._db._conn, local.soda.Connection):
-        assert "USING INDEX" in local.soda.explain(collection.find().filter({"v": "a"}))[0]
+    if isinstance(collection._db._conn, local.emulators.soda.Connection):
+        assert "USING INDEX" in local.emulators.soda.explain(collection.find().filter({"v": "a"}))[0]

@@ -9,7 +9,7 @@ from decimal import Decimal
 import oracledb
 import pytest
 
-import local.soda
+import local.emulators.soda
 
 DUE = {
     "name": "due",
@@ -31,7 +31,7 @@ WHAT_IS_DUE = {
 
 @pytest.fixture
 def records(tmp_path):
-    connection = local.soda.connect(tmp_path / "plans.db")
+    connection = local.emulators.soda.connect(tmp_path / "plans.db")
     connection.autocommit = True
     collection = connection.getSodaDatabase().createCollection("records")
     collection.createIndex(DUE)
@@ -58,7 +58,7 @@ def _ids_due():
 
 
 def plan(operation) -> str:
-    return "; ".join(local.soda.explain(operation))
+    return "; ".join(local.emulators.soda.explain(operation))
 
 
 def test_what_is_due_is_read_from_its_index_in_order(records):
@@ -72,7 +72,7 @@ def test_conditions_on_later_fields_are_answered_inside_the_index(records, monke
     def fail(*_):
         raise AssertionError("a document was read")
 
-    monkeypatch.setattr("local.soda.session.read_document", fail)
+    monkeypatch.setattr("local.emulators.soda.session.read_document", fail)
     session = records._db._conn.session
     session._last = ("", None, None)
     assert records.find().filter(WHAT_IS_DUE).count() == len(_ids_due()) > 5
@@ -240,7 +240,7 @@ def _condition(chance):
 @pytest.mark.parametrize("seed", range(6))
 def test_random_filters_give_the_same_answers_with_and_without_indexes(tmp_path, seed):
     chance = random.Random(seed)
-    connection = local.soda.connect(tmp_path / "random.db")
+    connection = local.emulators.soda.connect(tmp_path / "random.db")
     plain, indexed = (connection.getSodaDatabase().createCollection(name) for name in ("plain", "indexed"))
     indexes = [
         {"name": "lax_v", "lax": True, "fields": [{"path": "v"}]},
@@ -278,7 +278,7 @@ def test_random_filters_give_the_same_answers_with_and_without_indexes(tmp_path,
 
 
 def test_query_stays_right_when_another_connection_changes_the_indexes(tmp_path):
-    one, two = (local.soda.connect(tmp_path / "shared.db") for _ in range(2))
+    one, two = (local.emulators.soda.connect(tmp_path / "shared.db") for _ in range(2))
     one.autocommit = two.autocommit = True
     here = one.getSodaDatabase().createCollection("c")
     here.insertMany([{"a": "x"}, {"a": "y"}])

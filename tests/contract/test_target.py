@@ -21,9 +21,9 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from local import target
-from local.target.behaviours import BEHAVIOURS
-from local.target.received import Log, Received
+from local.emulators import target
+from local.emulators.target.behaviours import BEHAVIOURS
+from local.emulators.target.received import Log, Received
 
 ROOT = Path(__file__).parents[2]
 Target = TestClient  # the client of a target that listens on a real socket
@@ -229,7 +229,7 @@ async def test_the_description_lists_every_behaviour_and_the_docstring_does_too(
 
 async def start(*arguments: str) -> tuple[asyncio.subprocess.Process, str]:
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "local.target", *arguments, cwd=ROOT, stdout=asyncio.subprocess.PIPE
+        sys.executable, "-m", "local.emulators.target", *arguments, cwd=ROOT, stdout=asyncio.subprocess.PIPE
     )
     assert process.stdout is not None
     return process, json.loads(await process.stdout.readline())["url"]

@@ -12,12 +12,12 @@ import hcl2
 import pytest
 import yaml
 
-from local import gateway
-from shared.collection import Records
-from shared.database import Database
-from shared.leases import LeaseTable
-from shared.notes import Notes
+from local.emulators import gateway
+from shared.drivers.database import Database
+from shared.drivers.documents import SmallDocuments
 from shared.settings import Settings
+from shared.storage.leases import LeaseTable
+from shared.storage.records import Records
 
 TERRAFORM = gateway.ROUTES.parent
 FILES = sorted(TERRAFORM.glob("*.tf"))
@@ -146,11 +146,11 @@ def test_everybody_who_is_told_may_do_something_is_there() -> None:
 
 
 def test_the_collections_script_makes_what_the_code_makes() -> None:
-    text = (TERRAFORM.parent / "shared/collections.sql").read_text()
+    text = (TERRAFORM.parent / "shared/operations/collections.sql").read_text()
     written = re.findall(r"made\('(\w+)', json_array_t\(q'\[(.*?)\]'\)\);", text, re.DOTALL)
-    name = "datasync_collection"
+    name = "datasync_records"
     database = Database("sqlite:unused", "", str)
-    leases, notes = LeaseTable(database, name, 60)._spec, Notes(database, name).spec
+    leases, notes = LeaseTable(database, database, name, 60)._spec, SmallDocuments(database, name).spec
     made = {name: Records(database, name)._spec, leases.name: leases, notes.name: notes}
     assert {one: json.loads(indexes) for one, indexes in written} == {
         one: list(spec.indexes) for one, spec in made.items()

@@ -18,14 +18,14 @@ from typing import Any
 import oci
 import requests
 
-import local.soda
-from local import identity
-from local.oci_services.object_store import ObjectStore
+import local.emulators.soda
+from local.emulators import identity
+from local.emulators.oci.object_store import ObjectStore
 from local.stack import ARCHIVE_BUCKET
 from tests.contract.oci_server import signer
 
 ROOT = Path(__file__).resolve().parents[2]
-COLLECTION = "datasync_collection"
+COLLECTION = "datasync_records"
 TOKEN = "Bearer s3cr3t-Tok3n/of+the=target"
 
 # Short, so that what hangs or dies is over soon; everything is due again at once after a failure.
@@ -177,7 +177,7 @@ class Bundle:
 
     def documents(self, name: str = COLLECTION) -> list[dict[str, Any]]:
         """Every document of a collection, as the database has it."""
-        with local.soda.connect(self.database) as connection:
+        with local.emulators.soda.connect(self.database) as connection:
             collection = connection.getSodaDatabase().openCollection(name)
             return [] if collection is None else [one.getContent() for one in collection.find().getCursor()]
 
@@ -200,7 +200,7 @@ class Bundle:
 
     def reset(self) -> None:
         """Forget all records, what the target received, and every fault."""
-        with local.soda.connect(self.database) as connection:
+        with local.emulators.soda.connect(self.database) as connection:
             connection.autocommit = True
             soda = connection.getSodaDatabase()
             for name in soda.getCollectionNames():
@@ -257,7 +257,7 @@ def _urls(process: subprocess.Popen[str]) -> list[str]:
 @contextmanager
 def target(*arguments: str) -> Iterator[str]:
     """Run a sample target as a process of its own, which outlives a bundle; gives its URL."""
-    command = [sys.executable, "-m", "local.target", "--port", "0", *arguments]
+    command = [sys.executable, "-m", "local.emulators.target", "--port", "0", *arguments]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
         try:
             assert process.stdout is not None

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from aiohttp import web
 
-from local.oci_services.secret_store import put_secret
-from shared.credentials import ClientCredentials
+from local.emulators.oci.secret_store import put_secret
+from shared.model.credentials import ClientCredentials
 from tests.end_to_end import bundle as bundles
 from tests.end_to_end.authorization_server import AuthorizationServer, serving
 from tests.end_to_end.bundle import Bundle

@@ -10,9 +10,9 @@ from typing import Any
 import oci
 import pytest
 
-from local import identity
-from local.oci_services.journal import Journal
-from local.oci_services.secret_store import put_secret
+from local.emulators import identity
+from local.emulators.oci.journal import Journal
+from local.emulators.oci.secret_store import put_secret
 from tests.contract.test_oci_signatures import signer
 from tests.end_to_end import bundle as bundles
 from tests.end_to_end.bundle import Bundle

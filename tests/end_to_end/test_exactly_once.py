@@ -66,7 +66,7 @@ def test_one_call_on_a_backlog_is_shared_by_as_many_invocations_as_the_setting_s
         assert len(bundle.pids("process-data")) == 4
         assert bundle.oci_calls()["functions.invoke_function"] == 3
         assert Counter(one["header"]["idempotency-key"] for one in bundle.received()) == Counter(ids)
-        bundles.eventually(lambda: not bundle.documents("datasync_collection_leases")[0]["owners"])
+        bundles.eventually(lambda: not bundle.documents("datasync_records_leases")[0]["owners"])
 
 
 def test_a_small_backlog_is_not_shared(home: Path) -> None:

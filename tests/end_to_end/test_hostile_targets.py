@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-import local.soda
-from shared import jsontext
+import local.emulators.soda
+from shared.model import json_codec
 from tests.end_to_end import bundle as bundles
 from tests.end_to_end.bundle import Bundle
 
@@ -175,13 +175,13 @@ def test_hostile_targets_are_refused_when_sending(hostile: tuple[Bundle, Listene
     bundle, listener, urls = hostile
     harmless = bundle.record(f"http://localhost:{listener.port}/", streamKey="")
     ids = [one["id"] for one in bundle.store([harmless] * len(urls))["records"]]
-    with local.soda.connect(bundle.database) as connection:
+    with local.emulators.soda.connect(bundle.database) as connection:
         collection = connection.getSodaDatabase().openCollection(bundles.COLLECTION)
         for identity, url in zip(ids, urls, strict=True):
             found = collection.find().filter({"id": identity}).getOne()
             content = found.getContent() | {"targetRestApi": url}
             del content["_id"]
-            assert collection.find().key(found.key).replaceOne(jsontext.dump(content))
+            assert collection.find().key(found.key).replaceOne(json_codec.dump(content))
         connection.commit()
     answer = bundle.process()
     assert answer["processedmessages"] == 0

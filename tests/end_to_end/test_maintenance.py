@@ -10,11 +10,11 @@ from typing import Any
 import oci
 import pytest
 
-from local.identity import COMPARTMENT_OCID, KEY_OCID, TOPIC_OCID, VAULT_OCID
+from local.emulators.identity import COMPARTMENT_OCID, KEY_OCID, TOPIC_OCID, VAULT_OCID
 from tests.contract.oci_server import signer
 from tests.end_to_end.bundle import TOKEN, Bundle, running
 from tests.end_to_end.test_connector_hub import invoked, message
-from tests.end_to_end.test_telling import journal
+from tests.end_to_end.test_monitoring import journal
 
 AT_ONCE = {
     "ARCHIVE_AFTER": "1ms",

@@ -10,8 +10,10 @@ import jsonschema_rs
 import pytest
 import yaml
 
-from local import gateway
-from shared import inbound, orders, record
+from local.emulators import gateway
+from shared.delivery import requests
+from shared.ingest import validation
+from shared.model import record
 from tests.end_to_end import bundle as bundles
 from tests.end_to_end.bundle import ROOT, Bundle
 from tests.end_to_end.test_readme import README, blocks, section
@@ -43,10 +45,10 @@ def test_it_describes_the_routes_that_terraform_deploys() -> None:
 
 
 def test_its_members_are_those_of_the_code() -> None:
-    assert SCHEMAS["Message"]["properties"].keys() == inbound.MEMBERS
+    assert SCHEMAS["Message"]["properties"].keys() == validation.MEMBERS
     assert set(SCHEMAS["OwnMember"]["not"]["enum"]) == record.SYSTEM_MEMBERS
-    assert SCHEMAS["Message"]["properties"]["targetRestApiOperation"]["enum"] == [*inbound.OPERATIONS]
-    assert SCHEMAS["RetryRequest"]["properties"].keys() == set(orders.RETRY_MEMBERS)
+    assert SCHEMAS["Message"]["properties"]["targetRestApiOperation"]["enum"] == [*record.OPERATIONS]
+    assert SCHEMAS["RetryRequest"]["properties"].keys() == set(requests.RETRY_MEMBERS)
 
 
 def test_its_examples_fit_its_schemas() -> None:

@@ -9,8 +9,8 @@ from typing import Any
 import oci
 import pytest
 
-from local import identity
-from local.functions import Function, FunctionRunner
+from local.emulators import identity
+from local.emulators.functions import Function, FunctionRunner
 from tests.contract.oci_server import signer
 from tests.end_to_end.bundle import ROOT, SETTINGS, TOKEN, Bundle
 

@@ -11,7 +11,7 @@ import oci
 import standardwebhooks
 from oci.vault.models import Base64SecretContentDetails, CreateSecretDetails
 
-from local import identity
+from local.emulators import identity
 from tests.contract.oci_server import signer
 from tests.end_to_end.bundle import ROOT, TOKEN, Bundle, running, secret
 
@@ -20,7 +20,7 @@ RULES = [
     {
         "name": "as the ERP wants it",
         "targetRestApiOperation": "POST,PUT",
-        "payload": "{Order: payload.orderid, Total: payload.amount}",
+        "payload": "{DeliveryRequest: payload.orderid, Total: payload.amount}",
         "headers": "merge(headers, {\"X-Source\": 'data-sync'})",
     },
 ]
@@ -41,7 +41,7 @@ def test_records_are_filtered_and_mapped(tmp_path: Path) -> None:
         assert (state["status"], state["filteredBy"]) == ("filtered", "large orders only")
         assert "attempts" not in state
         (request,) = bundle.received()
-        assert json.loads(request["body"]) == {"Order": "18jan", "Total": 120.5}
+        assert json.loads(request["body"]) == {"DeliveryRequest": "18jan", "Total": 120.5}
         assert (request["header"]["x-source"], request["header"]["x-tenant"]) == ("data-sync", "north")
         assert request["header"]["idempotency-key"] == large
         (kept,) = (one for one in bundle.documents() if one["id"] == large)
@@ -96,7 +96,7 @@ def test_rules_can_be_tried(tmp_path: Path) -> None:
 
     code, shown = tried(120)
     assert code == 0
-    assert shown["sent"]["targetRestApiPayload"] == {"Order": "18jan", "Total": 120}
+    assert shown["sent"]["targetRestApiPayload"] == {"DeliveryRequest": "18jan", "Total": 120}
     assert tried(12) == (1, {"rules": [one["name"] for one in RULES], "filteredBy": "large orders only"})
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import requests
 
-from local.oci_services.secret_store import SecretStore, put_secret
+from local.emulators.oci.secret_store import SecretStore, put_secret
 from tests.end_to_end.bundle import TOKEN, Bundle
 
 

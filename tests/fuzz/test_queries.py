@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-import local.soda
-from shared import jsontext
+import local.emulators.soda
+from shared.model import json_codec
 from tests.fuzz.made_up import JSON
 
 PATHS = ("a", "b.c", "b", "d[*].e", "d", "d[0]", "missing", "b..c", "", "$a", "a.", "`a.b`")
@@ -78,7 +78,7 @@ INDEXES = (
 def collections(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[oracledb.SodaCollection]]:
     """Two collections, the second with indexes."""
     folder: Path = tmp_path_factory.mktemp("queries")
-    with local.soda.connect(folder / "fuzz.db") as connection:
+    with local.emulators.soda.connect(folder / "fuzz.db") as connection:
         soda = connection.getSodaDatabase()
         plain, indexed = soda.createCollection("plain"), soda.createCollection("indexed")
         for index in INDEXES:
@@ -101,7 +101,7 @@ def test_indexes_change_no_answer(
 
 def answer(collection: oracledb.SodaCollection, query: Any) -> Any:
     """Return the numbers of the documents found and their count, or Oracle's error."""
-    text = jsontext.dump(query).decode()
+    text = json_codec.dump(query).decode()
     try:
         found = [one.getContent().get("number") for one in collection.find().filter(text).getDocuments()]
         count = collection.find().filter(text).count() if "$orderby" not in query else len(found)

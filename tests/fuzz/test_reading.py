@@ -11,14 +11,17 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from yarl import URL
 
-from shared import access_tokens, allowlist, credentials, hub, inbound, jsontext, record, sender
-from shared.errors import CallerError, Invalid, Misconfigured, NotJson
-from shared.orders import RETRY_MEMBERS, process_order, retry_order
-from shared.retry import retry_after_seconds
+from shared.delivery.requests import RETRY_MEMBERS, process_request, retry_request
+from shared.ingest import connector_hub, validation
+from shared.ingest.validation import Conditions
+from shared.model import credentials, json_codec, record, targets
+from shared.model.errors import CallerError, Invalid, Misconfigured, NotJson
+from shared.model.retry import retry_after_seconds
+from shared.outbound import oauth, sender
 from shared.settings import Settings
 from tests.fuzz.made_up import BODIES, HOSTS, JSON, RECORDS, TEXT, URLS
 
-ALLOWED = allowlist.parse_allowed("erp.example.com,*.wild.example.com:8443,http://8.8.8.8,127.0.0.1")
+ALLOWED = targets.parse_allowed("erp.example.com,*.wild.example.com:8443,http://8.8.8.8,127.0.0.1")
 NAMES = sorted(Settings.__dataclass_fields__)
 REQUIRED = {
     "DATABASE_DSN": "sqlite:x",
@@ -61,37 +64,37 @@ VALUES = st.sampled_from(
 )
 
 
-def target_refusal(url: allowlist.TargetUrl) -> str | None:
-    return allowlist.refusal(url, ALLOWED, ())
+def target_refusal(url: targets.TargetUrl) -> str | None:
+    return targets.refusal(url, ALLOWED, ())
 
 
-@given(st.binary(max_size=200) | TEXT.map(str.encode) | JSON.map(jsontext.dump))
+@given(st.binary(max_size=200) | TEXT.map(str.encode) | JSON.map(json_codec.dump))
 def test_bytes_are_json_or_refused(body: bytes) -> None:
     try:
-        value = jsontext.parse(body)
+        value = json_codec.parse(body)
     except (NotJson, Invalid):
         return
     json.loads(body)  # nothing is JSON here that is none elsewhere
-    assert jsontext.parse(jsontext.dump(value)) == value
+    assert json_codec.parse(json_codec.dump(value)) == value
 
 
 @given(JSON)
 def test_values_are_written_and_read_exactly(value: Any) -> None:
     assume("\\u0000" not in json.dumps(value, default=str))
-    body = jsontext.dump(value)
+    body = json_codec.dump(value)
     try:
-        read = jsontext.parse(body)
+        read = json_codec.parse(body)
     except Invalid:  # a number that the database can't keep
         return
     assert read == value
-    assert jsontext.dump(read) == body or "e" in body.decode().lower()
+    assert json_codec.dump(read) == body or "e" in body.decode().lower()
 
 
 @given(BODIES, st.booleans())
 def test_a_body_is_records_that_can_be_sent_or_faults_that_are_there(body: Any, has_token: bool) -> None:
     body = as_it_comes(body)
     try:
-        batch = inbound.read(body, has_token=has_token, target_refusal=target_refusal)
+        batch = validation.read(body, Conditions(target_refusal, has_token=has_token))
     except Invalid as error:
         assert error.faults
         for fault in error.faults:
@@ -99,19 +102,21 @@ def test_a_body_is_records_that_can_be_sent_or_faults_that_are_there(body: Any, 
         return
     for members in batch.records:
         assert not members.keys() & record.SYSTEM_MEMBERS
-        document = record.stored(members, 100, None)
+        document = record.new(members)
         pairs = sender.headers(document, "token")
         names = [name.lower() for name, _ in pairs]
         assert len(set(names)) == len(names)
         assert not [one for pair in pairs for one in pair if set(one) & set("\r\n\0")]
         assert isinstance(sender.body(document), bytes | None)
-        assert record.shown(document).keys().isdisjoint({"targetRestApiPayload", "targetRestApiHeaders"})
-        assert jsontext.parse(jsontext.dump(document)) is not None
+        assert (
+            record.public_view(document).keys().isdisjoint({"targetRestApiPayload", "targetRestApiHeaders"})
+        )
+        assert json_codec.parse(json_codec.dump(document)) is not None
 
 
 def as_it_comes(value: Any) -> Any:
     try:
-        return jsontext.parse(jsontext.dump(value))
+        return json_codec.parse(json_codec.dump(value))
     except (NotJson, Invalid):
         return assume(False)
 
@@ -131,7 +136,7 @@ def resolved(body: Any, pointer: str) -> None:
 @given(URLS | TEXT)
 def test_a_url_that_is_let_in_means_one_place_to_everybody(text: str) -> None:
     try:
-        url = allowlist.parse_url(text)
+        url = targets.parse_url(text)
     except ValueError:
         return
     connected, standard = URL(text, encoded=True), urlsplit(text)
@@ -139,7 +144,7 @@ def test_a_url_that_is_let_in_means_one_place_to_everybody(text: str) -> None:
     assert place(connected.raw_host or "") == place(url.host) == place(standard.hostname or "")
     assert connected.port == url.port == (standard.port or {"http": 80, "https": 443}[url.scheme])
     assert connected.raw_user is connected.raw_password is standard.username is None
-    if allowlist.refusal(url, ALLOWED, ()) is None:
+    if targets.refusal(url, ALLOWED, ()) is None:
         assert url.host in ("erp.example.com", "8.8.8.8") or url.host.endswith(".wild.example.com")
 
 
@@ -155,7 +160,7 @@ def place(host: str) -> object:
 def test_allowed_targets_are_read_or_refused(host: str) -> None:
     for entry in (host, f"*.{host}", f"http://{host}", f"{host}:8443"):
         try:
-            allowed = allowlist.parse_allowed(entry)
+            allowed = targets.parse_allowed(entry)
         except ValueError as error:
             assert str(error)
             continue
@@ -176,32 +181,32 @@ def test_settings_are_read_or_named(config: dict[str, str]) -> None:
 
 
 @given(
-    st.dictionaries(st.sampled_from(RETRY_MEMBERS) | TEXT, JSON, max_size=4).map(jsontext.dump)
-    | JSON.map(jsontext.dump)
+    st.dictionaries(st.sampled_from(RETRY_MEMBERS) | TEXT, JSON, max_size=4).map(json_codec.dump)
+    | JSON.map(json_codec.dump)
     | st.binary(max_size=50)
 )
 def test_an_order_is_read_or_refused(body: bytes) -> None:
-    for read in (process_order, retry_order):
+    for read in (process_request, retry_request):
         try:
             order = read(body, SETTINGS, 0.0)
         except (NotJson, Invalid):
             continue
         assert 1 <= order.limit <= SETTINGS.messages_per_call_max
     if b"noOf" not in body:  # a message that serves as a clock
-        assert process_order(body, SETTINGS, 0.0, direct=True).limit == SETTINGS.messages_per_call
+        assert process_request(body, SETTINGS, 0.0, direct=True).limit == SETTINGS.messages_per_call
 
 
 @given(
     st.fixed_dictionaries({}, optional=dict.fromkeys(("stream", "partition", "key", "value", "offset"), JSON))
 )
 def test_a_streamed_message_is_read_or_set_aside(item: dict[str, Any]) -> None:
-    if hub.is_batch([item]):
-        message = hub.read(item, (), target_refusal)
+    if connector_hub.is_batch([item]):
+        message = connector_hub.read(item, Conditions(target_refusal))
         assert message.name
         assert message.fault or message.members
 
 
-@given(RECORDS.map(lambda value: jsontext.dump(value).decode()) | TEXT.map("{".__add__))
+@given(RECORDS.map(lambda value: json_codec.dump(value).decode()) | TEXT.map("{".__add__))
 def test_a_secret_is_a_token_or_says_what_is_wrong(content: str) -> None:
     proof = credentials.proof(content)
     if not credentials.describes_client(content):
@@ -223,12 +228,12 @@ def test_a_secret_is_a_token_or_says_what_is_wrong(content: str) -> None:
             "token_type": st.just("Bearer") | JSON,
             "expires_in": JSON | TEXT,
         },
-    ).map(jsontext.dump)
+    ).map(json_codec.dump)
 )
 def test_an_access_token_can_stand_in_a_header(body: bytes) -> None:
     try:
-        authorization, lifetime = access_tokens.read_answer(body)
-    except access_tokens.NoAccessToken:
+        authorization, lifetime = oauth.read_answer(body)
+    except oauth.NoAccessToken:
         return
     assert authorization.isascii()
     assert authorization.isprintable()
@@ -251,6 +256,6 @@ def test_a_refusal_quotes_no_payload(body: Any) -> None:
         "targetRestApiHeaders": [{"key": "pay-l0ad"}],
     }
     try:
-        inbound.read(marked, has_token=False, target_refusal=target_refusal)
+        validation.read(marked, Conditions(target_refusal))
     except CallerError as error:
         assert "pay-l0ad" not in error.detail + "".join(fault.detail for fault in error.faults)

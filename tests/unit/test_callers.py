@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from local.callers import ROLES, Callers
+from local.emulators.callers import ROLES, Callers
 
 MOBILE, OPS = "m0bile-m0bile-m0bile", "0ps:0ps/0ps=0ps+0ps"
 KEYS = f"source/mobile:{MOBILE}, operator/ops:{OPS}"

@@ -9,9 +9,9 @@ from typing import Any
 import oracledb
 import pytest
 
-from shared import database as module
-from shared.database import CollectionSpec, Database, Taken
-from shared.errors import DependencyDown, Misconfigured
+from shared.drivers import database as module
+from shared.drivers.database import CollectionSpec, Database, Taken
+from shared.model.errors import DependencyDown, Misconfigured
 
 UNIQUE = {
     "name": "things_id",

@@ -8,7 +8,7 @@ import pytest
 
 from datasync import rules as command
 from datasync.__main__ import main
-from shared import jsontext, rules
+from shared.model import json_codec, rules
 
 RECORD = {
     "streamKey": "k",
@@ -32,14 +32,14 @@ def delivered(entries: list[dict[str, str]], record: dict[str, Any]) -> Any:
     """What the functions' library makes of it."""
     try:
         sent, kept_by = rules.apply(
-            rules.parse(json.dumps(entries)), jsontext.parse(json.dumps(record).encode())
+            rules.parse(json.dumps(entries)), json_codec.parse(json.dumps(record).encode())
         )
     except rules.RuleFailed as error:
         return "fails", str(error).split(":")[0]
     if sent is None:
         return "filteredBy", kept_by
     shown = {name: sent[name] for name in command._SENT if name in sent}
-    return "sent", json.loads(jsontext.dump(shown))
+    return "sent", json.loads(json_codec.dump(shown))
 
 
 def tried(entries: list[dict[str, str]], record: dict[str, Any]) -> Any:

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from shared import fan_out
-from shared.errors import DependencyDown
-from shared.fan_out import FanOut
-from shared.oci_clients import Refused
+from shared.delivery import fan_out
+from shared.delivery.fan_out import FanOut
+from shared.drivers.oci import Refused
+from shared.model.errors import DependencyDown
 
 OCID = "ocid1.fnfunc.oc1..process-data"
 

@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from shared.maintenance import Maintenance
-from shared.oci_clients import Refused
+from shared.drivers.oci import Refused
+from shared.operations.maintenance import Maintenance
 from shared.settings import Settings
-from shared.vault import KeptSecret
-from tests.unit.test_maintenance import CONFIG, Told
+from shared.storage.tokens import KeptSecret
+from tests.unit.test_maintenance import CONFIG, Published
 
 NOW = datetime(2026, 11, 24, tzinfo=UTC)
 OLD, YOUNG = NOW - timedelta(days=31), NOW - timedelta(days=29)
@@ -52,7 +52,7 @@ class Records:
 def run(secret: KeptSecret, answers: list[bool], *, dry_run: bool = False, **config: str) -> Any:
     vault, records = Vault([secret]), Records(answers)
     settings = Settings.from_config(CONFIG | {"EXPIRE_AFTER": "0s"} | config)
-    work = Maintenance(settings, records, None, None, vault, None, Told(), NOW)  # type: ignore[arg-type]  # not called
+    work = Maintenance(settings, records, None, None, vault, None, Published(), NOW)  # type: ignore[arg-type]  # not called
     done = work.run(time.monotonic() + 60, dry_run=dry_run)
     assert all(since == NOW - timedelta(days=30) for since in records.since)
     return vault.calls, done["secretsDeleted"], done["secretsKept"]
@@ -109,6 +109,6 @@ def test_what_vault_refuses_of_one_secret_keeps_it_from_no_other() -> None:
     vault = Refusing([KeptSecret(f"ocid1.{name}", name, OLD) for name in "ab"])
     settings = Settings.from_config(CONFIG | {"EXPIRE_AFTER": "0s"})
     records = Records([False, False, False])
-    work = Maintenance(settings, records, None, None, vault, None, Told(), NOW)  # type: ignore[arg-type]  # as above
+    work = Maintenance(settings, records, None, None, vault, None, Published(), NOW)  # type: ignore[arg-type]  # as above
     assert work.run(time.monotonic() + 60)["secretsDeleted"] == 1
     assert vault.calls == [("delete", "a"), ("delete", "b")]

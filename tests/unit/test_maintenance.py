@@ -10,32 +10,36 @@ from typing import Any
 
 import pytest
 
-from shared import delivery, record, tallies, turns
-from shared.collection import Records
-from shared.database import Database
-from shared.errors import DependencyDown
-from shared.leases import LeaseTable
-from shared.maintenance import Maintenance
-from shared.notes import Notes
-from shared.observed import Observed
-from shared.record import Failure
-from shared.selections import Search
+from shared.delivery import leasing
+from shared.drivers.database import Database
+from shared.drivers.documents import SmallDocuments
+from shared.model import record, transitions
+from shared.model.errors import DependencyDown
+from shared.model.transitions import Failure
+from shared.monitoring.call_stats import Backlog, CallStats
+from shared.operations import turns
+from shared.operations.maintenance import Maintenance
 from shared.settings import Settings
-from shared.telling import Telling
+from shared.storage import counters
+from shared.storage.leases import LeaseTable
+from shared.storage.queries import FailureQuery
+from shared.storage.records import Records
 
 CONFIG = {"DATABASE_DSN": "sqlite:x", "VAULT_OCID": "v", "VAULT_KEY_OCID": "k", "VAULT_COMPARTMENT_OCID": "c"}
 
 
-class Told:
+class Published:
     """What operators are told, taken down."""
 
     def __init__(self) -> None:
         self.dead = 0
 
-    def notify(self, seen: Observed) -> None:
+    def notify(self, seen: CallStats) -> None:
         self.dead += seen.dead
 
-    def post(self, seen: Observed) -> None:
+    wants_metrics = False
+
+    def post_metrics(self, seen: CallStats, backlog: Backlog) -> None:
         """Post nothing."""
 
 
@@ -63,15 +67,15 @@ def work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Maintenance:
         "ARCHIVE_AFTER": "1ms",
     }
     settings = Settings.from_config(CONFIG | ages)
-    leases, notes = LeaseTable(database, "c", 60), Notes(database, "c")
+    leases, notes = LeaseTable(database, database, "c", 60), SmallDocuments(database, "c")
     later = datetime.now(UTC) + timedelta(hours=1)
-    parts = Records(database, "c"), leases, notes, None, Archived(), Told()
+    parts = Records(database, "c"), leases, notes, None, Archived(), Published()
     return Maintenance(settings, *parts, later, sleep=lambda _: None)  # type: ignore[arg-type]  # as above
 
 
 def stored(work: Maintenance, number: int) -> list[Any]:
     members = {"targetRestApi": "https://a.example.com/", "targetRestApiOperation": "DELETE"}
-    documents = [record.stored(members, 10) for _ in range(number)]
+    documents = [record.new(members) for _ in range(number)]
     work.records.insert(documents)
     return work.records.with_ids([document["id"] for document in documents])
 
@@ -79,19 +83,19 @@ def stored(work: Maintenance, number: int) -> list[Any]:
 def dead(work: Maintenance, number: int) -> list[str]:
     found = stored(work, number)
     failure = Failure(404, "why", "unrecoverable", None)
-    outcomes = [(one, record.failed(one.document, failure, datetime.now(UTC))) for one in found]
+    outcomes = [(one, transitions.failed(one.document, failure, datetime.now(UTC))) for one in found]
     work.records.write(outcomes)
     return [one.document["id"] for one in found]
 
 
 def test_what_others_work_on_neither_expires_nor_is_archived(work: Maintenance) -> None:
     waiting, gone = [one.document["id"] for one in stored(work, 40)], dead(work, 40)
-    other = work.leases.take(work.leases.look(), 32)
+    other = work.leases.take(work.leases.snapshot_and_fence(), 32)
     assert other is not None
     done = work.run(time.monotonic() + 60)
     busy = {one for one in waiting + gone if record.partition({"id": one}) in other.partitions}
     assert done["endOfWork"] is False
-    assert done["expired"] == work.telling.dead == len(set(waiting) - busy) > 0  # type: ignore[attr-defined]  # as above
+    assert done["expired"] == work.publisher.dead == len(set(waiting) - busy) > 0  # type: ignore[attr-defined]  # as above
     left = {one.document["id"] for one in work.records.with_ids(waiting + gone)}
     assert left == busy | set(waiting)  # what has just expired is young
     work.leases.release(other)
@@ -104,7 +108,7 @@ def test_what_others_work_on_neither_expires_nor_is_archived(work: Maintenance) 
 def test_an_interrupted_batch_of_the_dead_waits_for_its_partitions(work: Maintenance) -> None:
     ids = dead(work, 20)
     work.notes.change("archive", lambda _: {"object": "interrupted", "kind": "dead", "ids": ids})
-    other = work.leases.take(work.leases.look(), 32)
+    other = work.leases.take(work.leases.snapshot_and_fence(), 32)
     assert other is not None
     assert work.run(time.monotonic() + 60)["endOfWork"] is False
     assert len(work.records.with_ids(ids)) == 20
@@ -117,7 +121,7 @@ def test_an_interrupted_batch_of_the_dead_waits_for_its_partitions(work: Mainten
 
 def finished(work: Maintenance, number: int, later: timedelta = timedelta()) -> list[str]:
     found = stored(work, number)
-    outcomes = [(one, record.succeeded(one.document, 200, datetime.now(UTC) + later)) for one in found]
+    outcomes = [(one, transitions.succeeded(one.document, 200, datetime.now(UTC) + later)) for one in found]
     work.records.write(outcomes)
     return [one.document["id"] for one in found]
 
@@ -125,8 +129,8 @@ def finished(work: Maintenance, number: int, later: timedelta = timedelta()) -> 
 def another(work: Maintenance, later: timedelta = timedelta()) -> Maintenance:
     """A second run, in a process of its own."""
     database = work.records._database
-    parts = {"records": Records(database, "c"), "leases": LeaseTable(database, "c", 60)}
-    return replace(work, **parts, notes=Notes(database, "c"), now=work.now + later)  # type: ignore[arg-type]  # these
+    parts = {"records": Records(database, "c"), "leases": LeaseTable(database, database, "c", 60)}
+    return replace(work, **parts, notes=SmallDocuments(database, "c"), now=work.now + later)  # type: ignore[arg-type]  # these
 
 
 def objects(work: Maintenance) -> list[list[str]]:
@@ -149,7 +153,7 @@ def once(monkeypatch: pytest.MonkeyPatch, target: object, name: str, meanwhile: 
 
 
 def counted(work: Maintenance) -> int:
-    return tallies.finished(work.notes.all())["success"]
+    return counters.finished(work.notes.all())["success"]
 
 
 @pytest.fixture
@@ -205,7 +209,9 @@ def test_what_was_replayed_out_of_an_interrupted_batch_is_archived_later_beside_
 
     def fails(failure: Failure) -> None:
         found = quiet.records.with_ids([ids[0], ids[2]])
-        quiet.records.write([(one, record.failed(one.document, failure, datetime.now(UTC))) for one in found])
+        quiet.records.write(
+            [(one, transitions.failed(one.document, failure, datetime.now(UTC))) for one in found]
+        )
 
     fails(Failure(503, "why", "recoverable", datetime.now(UTC)))
     quiet.run(time.monotonic() + 60)
@@ -219,7 +225,7 @@ def test_an_interrupted_batch_of_which_nothing_is_left_leaves_nothing_behind(qui
     quiet.archive.objects["c/dead/x"] = [one]  # type: ignore[attr-defined]  # as above
     quiet.notes.change("archive", lambda _: {"object": "c/dead/x", "kind": "dead", "ids": [one]})
     (found,) = quiet.records.with_ids([one])
-    quiet.records.write([(found, record.succeeded(found.document, 200, datetime.now(UTC)))])
+    quiet.records.write([(found, transitions.succeeded(found.document, 200, datetime.now(UTC)))])
     quiet.run(time.monotonic() + 60)
     assert objects(quiet) == [[one]]  # among those that were delivered
 
@@ -228,19 +234,19 @@ def test_an_interrupted_batch_of_which_nothing_is_left_leaves_nothing_behind(qui
 def test_a_dead_record_that_another_took_over_is_not_deleted(quiet: Maintenance, is_delivered: bool) -> None:
     """A batch took so long that its lease was over, and a forced replay has handled the record."""
     (one,) = dead(quiet, 1)
-    lease = LeaseTable(quiet.records._database, "c", 0.0)
+    lease = LeaseTable(quiet.records._database, quiet.records._database, "c", 0.0)
     slow = replace(quiet, leases=lease)
 
     def replayed() -> None:
-        taker = LeaseTable(quiet.records._database, "c", 0.0)
-        taker.look()
-        assert taker.take(taker.look(), record.PARTITIONS)
+        taker = LeaseTable(quiet.records._database, quiet.records._database, "c", 0.0)
+        taker.snapshot_and_fence()
+        assert taker.take(taker.snapshot_and_fence(), record.PARTITIONS)
         (found,) = quiet.records.with_ids([one])
         failure = Failure(404, "why", "unrecoverable", None)
         after = (
-            record.succeeded(found.document, 200, datetime.now(UTC))
+            transitions.succeeded(found.document, 200, datetime.now(UTC))
             if is_delivered
-            else record.failed(found.document, failure, datetime.now(UTC))
+            else transitions.failed(found.document, failure, datetime.now(UTC))
         )
         assert quiet.records.write([(found, after)]) == [True]
 
@@ -254,7 +260,7 @@ def test_a_deletion_removes_nothing_where_a_record_was_changed(quiet: Maintenanc
     quiet.notes.change("archive", lambda _: {"object": "o", "kind": "dead", "ids": ids})
     read = [one.document for one in quiet.records.with_ids(ids)]
     (found,) = quiet.records.with_ids(ids[:1])
-    quiet.records.write([(found, record.succeeded(found.document, 200, datetime.now(UTC)))])
+    quiet.records.write([(found, transitions.succeeded(found.document, 200, datetime.now(UTC)))])
     assert quiet.records.remove(read, "archive", "o") is False
     assert len(quiet.records.with_ids(ids)) == 2
     assert quiet.notes.read("archive")["ids"] == ids
@@ -270,11 +276,11 @@ def test_between_two_batches_under_a_lease_deliveries_have_time_to_look(
     work = replace(quiet, sleep=pauses.append)
     assert work.run(time.monotonic() + 60)["archivedDead"] == 25
     assert len(pauses) == 2  # of three batches
-    assert min(pauses) > delivery._LOOK_AGAIN_SECONDS[1]
+    assert min(pauses) > leasing._LOOK_AGAIN_SECONDS[1]
 
 
-class Watched(Notes):
-    """Notes of which a batch that is to be finished is looked at for long: until something else happened."""
+class Watched(SmallDocuments):
+    """Documents of which a batch to be finished is looked at until something else happened."""
 
     def __init__(self, database: Database, until: threading.Event):
         super().__init__(database, "c")
@@ -327,7 +333,7 @@ def test_a_slow_run_whose_batch_another_finishes_writes_over_nothing(
     def meanwhile() -> None:
         quiet.archive.meanwhile = bool  # type: ignore[attr-defined]  # as above
         other.leases._seconds = 0.0
-        other.leases.look()
+        other.leases.snapshot_and_fence()
         other.run(time.monotonic() + 60)
 
     quiet.archive.meanwhile = meanwhile  # type: ignore[attr-defined]  # as above
@@ -339,7 +345,7 @@ def test_a_slow_run_whose_batch_another_finishes_writes_over_nothing(
 def test_what_expires_at_once_can_be_told_apart_by_its_time(work: Maintenance) -> None:
     stored(work, 20)
     assert work.run(time.monotonic() + 60)["expired"] == 20
-    found, _ = work.records.latest_failures(Search(), 50)
+    found, _ = work.records.latest_failures(FailureQuery(), 50)
     assert len({one["datasync"]["lately"] for one in found}) == 20
 
 
@@ -347,18 +353,7 @@ def test_what_was_delivered_meanwhile_is_no_work_left(
     work: Maintenance, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first, *_ = stored(work, 3)
-    after = record.succeeded(first.document, 200, datetime.now(UTC) + timedelta(hours=1))
+    after = transitions.succeeded(first.document, 200, datetime.now(UTC) + timedelta(hours=1))
     once(monkeypatch, work.records, "page", lambda: work.records.write([(first, after)]))
     done = work.run(time.monotonic() + 60)
     assert (done["expired"], done["endOfWork"]) == (2, True)
-
-
-def test_metrics_of_which_the_backlog_can_not_be_counted_harm_nothing() -> None:
-    class Away:
-        def page(self, *_: Any) -> Any:
-            raise DependencyDown("down")
-
-    class Wanted:
-        wanted = True
-
-    Telling(Away(), Wanted(), None).post(Observed())  # type: ignore[arg-type]  # as above

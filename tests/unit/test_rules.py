@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from shared import rules
-from shared.rules import RuleFailed
+from shared.model import rules
+from shared.model.rules import RuleFailed
 
 DOCUMENT = {
     "id": "1",

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from shared.exchange import Answer
-from shared.sender import Sender
+from shared.model.answer import Answer
+from shared.outbound.sender import Sender
 from shared.settings import Settings
 
 LISTED, UNLISTED = "127.0.0.5", "127.0.0.6"  # the operator allows the network of the first
@@ -206,7 +206,7 @@ async def test_proxies_and_passwords_in_the_environment_are_ignored(
         ),
         (
             {"targetRestApiHeaders": {"X-A\r\nX-B": "a"}},
-            "the record's header X-A\r\nX-B has a name that is no header name",
+            "the record's header X-A\r\nX-B is not a valid header name",
         ),
         ({"targetRestApiHeaders": {"Host": "evil"}}, "the record's header Host is a header that a record"),
         ({"targetRestApiHeaders": {"Authorization": "a"}}, "the record's header Authorization is a header"),

@@ -6,8 +6,8 @@ import time
 import pytest
 import standardwebhooks
 
-from shared import signing
-from shared.errors import Misconfigured
+from shared.model.errors import Misconfigured
+from shared.outbound import signing
 
 OLD, NEW = (f"whsec_{base64.b64encode(bytes([one]) * 32).decode()}" for one in (1, 2))
 SHORT = "whsec_" + base64.b64encode(b"x" * 23).decode()

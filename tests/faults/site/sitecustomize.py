@@ -67,12 +67,12 @@ def amid_requests() -> None:
 def install_kill(step: str) -> None:
     import oracledb
 
-    from shared.archive import Archive
-    from shared.collection import Records
-    from shared.leases import LeaseTable
-    from shared.notes import Notes
-    from shared.outcomes import OutcomeWriter
-    from shared.vault import TokenVault
+    from shared.delivery.completer import Completer
+    from shared.drivers.documents import SmallDocuments
+    from shared.operations.archive import Archive
+    from shared.storage.leases import LeaseTable
+    from shared.storage.records import Records
+    from shared.storage.tokens import TokenVault
 
     steps: dict[str, Callable[[], None]] = {
         "before the lease": lambda: before(LeaseTable, "take"),
@@ -80,14 +80,14 @@ def install_kill(step: str) -> None:
         "after the lease": lambda: after(LeaseTable, "take"),
         "after noting what is in flight": lambda: after(LeaseTable, "renew"),
         "mid-delivery": amid_requests,
-        "between answer and write": lambda: before(OutcomeWriter, "put", 5),
+        "between answer and write": lambda: before(Completer, "put", 5),
         "mid-write": lambda: before(oracledb.SodaOperation, "replaceOne", 12),
         "after the write": lambda: after(Records, "write"),
         "before the release": lambda: before(LeaseTable, "release"),
         # of maintenance
         "while expiring": lambda: before(Records, "write"),
-        "before the batch is noted": lambda: before(Notes, "change"),
-        "after the batch is noted": lambda: after(Notes, "change"),
+        "before the batch is noted": lambda: before(SmallDocuments, "change"),
+        "after the batch is noted": lambda: after(SmallDocuments, "change"),
         "after the put": lambda: after(Archive, "put"),
         "before the second put": lambda: before(Archive, "put", 2),
         "mid-delete": lambda: before(oracledb.SodaOperation, "remove"),
@@ -101,7 +101,7 @@ def install_kill(step: str) -> None:
 
 
 def install_poison(part: str) -> None:
-    from shared.sender import Sender
+    from shared.outbound.sender import Sender
 
     original = Sender.send
 
@@ -119,9 +119,11 @@ def install_clock(seconds: float) -> None:
         def now(cls, tz: Any = None) -> Any:
             return super().now(tz) + real.timedelta(seconds=seconds)
 
-    from shared import courier, delivery, leases, orders, sender
+    from shared.delivery import executor, requests, service
+    from shared.outbound import sender
+    from shared.storage import leases
 
-    for module in (courier, delivery, leases, orders, sender):
+    for module in (executor, leases, requests, sender, service):
         module.datetime = Wrong
 
 

@@ -1,0 +1,41 @@
+"""SODA on SQLite with python-oracledb's interface: what the functions use on one machine in place of a
+database.
+
+`connect` and `create_pool` give connections whose `getSodaDatabase()` is the driver's own
+`oracledb.SodaDatabase`; only the objects behind it are ours. It behaves as native collections of Oracle
+Database 23ai and later do, raises python-oracledb's exceptions with Oracle's codes, and refuses what it
+does not offer. Several processes may use one file at once.
+
+    >>> import tempfile
+    >>> from local.emulators import soda
+    >>> with tempfile.TemporaryDirectory() as folder, soda.connect(f"{folder}/demo.db") as connection:
+    ...     orders = connection.getSodaDatabase().createCollection("orders")
+    ...     orders.insertMany([{"po": 1, "city": "Bari"}, {"po": 2, "city": "Lima"}])
+    ...     connection.commit()
+    ...     [d.getContent()["city"] for d in orders.find().filter({"po": {"$gt": 1}}).getDocuments()]
+    ['Lima']
+
+Modules, each importing only from those above it: errors; numbers, content, paths, scalars (values);
+conditions, matching, fields, sorting, qbe (queries); session (SQLite); metadata, indexes, catalog (what
+there is); documents, planning, data_guide, collection, database (what the driver calls); connection, pool.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import oracledb
+
+from .connection import Connection, connect
+from .pool import Pool, create_pool
+
+__all__ = ["Connection", "Pool", "connect", "create_pool", "explain"]
+
+
+def explain(operation: oracledb.SodaOperation) -> list[str]:
+    """SQLite's query plan for the documents that an operation selects, one line per step.
+
+    `SEARCH … USING INDEX` reads an index, `SCAN` the whole collection, `USE TEMP B-TREE` sorts.
+    """
+    collection: Any = operation._collection  # noqa: SLF001 - the driver offers no other way
+    return list(collection._impl.explain(operation))  # noqa: SLF001 - the driver offers no other way

@@ -1,0 +1,133 @@
+"""The use cases, put together from the settings; parts on the first call and kept by the process.
+
+Where that fails the caller gets the error, and the next call tries again. A use case is imported where it is
+parts: each function loads its own, and no more.
+"""
+
+import functools
+import os
+from typing import TYPE_CHECKING, Any
+
+from shared.drivers import logs
+from shared.drivers.database import Database
+from shared.drivers.documents import SmallDocuments
+from shared.drivers.oci import OciClients, read_secret
+from shared.monitoring.notifications import Notifications
+from shared.settings import Settings
+from shared.storage.records import Records
+from shared.storage.tokens import TokenVault
+
+if TYPE_CHECKING:
+    from shared.delivery.service import DeliveryService
+    from shared.ingest.service import IngestService
+    from shared.operations.maintenance import Maintenance
+    from shared.operations.provisioning import Provisioning
+    from shared.operations.report import Report
+    from shared.operations.tasks import Task
+    from shared.storage.leases import LeaseTable
+
+
+class _Parts:
+    """What all use cases are parts of."""
+
+    def __init__(self, settings: Settings):
+        self.clients = OciClients(settings.oci_service_endpoint)
+        self.settings = settings
+        logs.set_level(settings.log_level)
+        self.database = self.open_database()
+        self.documents = SmallDocuments(self.database, settings.collection)
+        self.records = Records(self.database, settings.collection)
+        self.notifications = Notifications(self.clients, self.documents, settings)
+        self.tokens = TokenVault(self.clients, settings, self.documents)
+
+    def open_database(self, connections: int = 4) -> Database:
+        """Return the database, with at most so many connections, which are made on first use."""
+        settings = self.settings
+        password = functools.partial(read_secret, self.clients, settings.database_password_secret_ocid)
+        return Database(settings.database_dsn, settings.database_user, password, connections)
+
+
+@functools.cache
+def _parts() -> _Parts:
+    """Return the parts, parts from the function's configuration, which the platform gives as environment."""
+    return _Parts(Settings.from_config(os.environ))
+
+
+@functools.cache
+def ingest() -> "IngestService":
+    """Return the use case of store-data."""
+    from shared.ingest.service import IngestService
+
+    parts = _parts()
+    return IngestService(parts.settings, parts.records, parts.tokens, parts.notifications)
+
+
+@functools.cache
+def delivery() -> "DeliveryService":
+    """Return the use case of process-data."""
+    from shared.delivery.fan_out import FanOut
+    from shared.delivery.leasing import Leasing
+    from shared.delivery.service import DeliveryService
+    from shared.monitoring.metrics import Metrics
+    from shared.monitoring.publisher import Publisher
+    from shared.outbound.session import Outbound
+    from shared.outbound.signing import SigningKeys
+
+    parts = _parts()
+    fan_out = FanOut(parts.clients, os.environ.get("FN_FN_ID", ""))
+    return DeliveryService(
+        parts.settings,
+        parts.records,
+        parts.tokens,
+        Leasing(parts.settings, parts.records, _leases(), fan_out),
+        Outbound(parts.settings, SigningKeys(parts.clients, parts.settings)),
+        Publisher(Metrics(parts.clients, parts.settings), parts.notifications),
+    )
+
+
+@functools.cache
+def _leases() -> "LeaseTable":
+    """Return the leases of process-data, whose renewals have a connection of their own."""
+    from shared.storage.leases import LeaseTable
+
+    parts = _parts()
+    settings = parts.settings
+    return LeaseTable(parts.database, parts.open_database(1), settings.collection, settings.lease)
+
+
+@functools.cache
+def report() -> "Report":
+    """Return the operators' view."""
+    from shared.operations.report import Report
+
+    parts = _parts()
+    return Report(parts.records, _leases(), parts.documents, with_payloads=parts.settings.show_payloads)
+
+
+def maintenance() -> "Maintenance":
+    """Return what the daily call does; its clock is that of the call."""
+    from shared.operations.archive import Archive
+    from shared.operations.maintenance import Maintenance
+
+    parts = _parts()
+    archive = Archive(parts.clients, parts.settings.archive_bucket)
+    used = parts.records, _leases(), parts.documents, parts.tokens, archive, delivery().publisher
+    return Maintenance(parts.settings, *used)
+
+
+def provisioning() -> "Provisioning":
+    """Return what the call after a deployment does."""
+    from shared.operations.provisioning import Provisioning
+
+    parts = _parts()
+    leases = _leases()
+    return Provisioning(parts.settings, parts.clients, parts.database, parts.records, leases, parts.documents)
+
+
+def run_task(task: "Task", deadline: float) -> dict[str, Any]:
+    """Do what a direct invocation asks for beside deliveries, until `deadline` (monotonic seconds)."""
+    from shared.operations.tasks import PREPARE
+
+    if task.name == PREPARE:
+        return provisioning().run(deadline, task.admin_password_secret)
+    return maintenance().run(deadline, dry_run=task.dry_run)

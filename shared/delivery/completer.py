@@ -1,0 +1,111 @@
+"""Completes attempts: outcomes are written in small groups, each answered when it is durable."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TypeVar
+
+from shared.model.errors import DependencyDown
+from shared.model.record import Document
+from shared.storage.records import Stored
+
+GROUP_RECORDS = 128
+GROUP_SECONDS = 0.02  # how long an outcome waits for others
+_PAUSE_SECONDS = 0.5  # before a write is tried again
+
+T = TypeVar("T")
+Change = tuple[Stored, Document]
+"""A record as it was read, and as it stands after its attempt."""
+Write = Callable[[Sequence[Change]], Awaitable[list[bool]]]
+
+
+class Completer:
+    """Collects outcomes from many deliveries and writes them in one transaction per group.
+
+    While the database is away a group is tried again until `give_up_at` says that it is too late: until then
+    the worker owns its records, and nobody sends them again. If the database refuses a group for what stands
+    in it, each of its outcomes is written alone, so that one document harms no other.
+    """
+
+    def __init__(self, write: Write, give_up_at: Callable[[], float]):
+        self._write = write
+        self._give_up_at = give_up_at
+        self._waiting: list[tuple[Change, asyncio.Future[bool]]] = []
+        self._arrived = asyncio.Event()
+        self._full = asyncio.Event()
+        self._flying = 0
+        self._task = asyncio.create_task(self._run())
+
+    async def expect(self, request: Awaitable[T]) -> T:
+        """Await a request: a group is not held open where no other outcome can come."""
+        self._flying += 1
+        try:
+            return await request
+        finally:
+            self._flying -= 1
+
+    async def put(self, before: Stored, after: Document) -> bool:
+        """Write one outcome; return when it is durable: False if somebody else changed the record.
+
+        Raises DependencyDown if the database stayed away for too long, or what it refused the document with.
+        """
+        written: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        self._waiting.append(((before, after), written))
+        self._arrived.set()
+        if self._is_full():
+            self._full.set()
+        return await written
+
+    async def close(self) -> None:
+        """Stop; whoever calls this has awaited every outcome."""
+        self._task.cancel()
+        await asyncio.gather(self._task, return_exceptions=True)
+
+    async def _run(self) -> None:
+        while True:
+            await self._arrived.wait()
+            await self._gathered()
+            group, self._waiting = self._waiting[:GROUP_RECORDS], self._waiting[GROUP_RECORDS:]
+            if not self._waiting:
+                self._arrived.clear()
+            await self._complete(group)
+
+    def _is_full(self) -> bool:
+        return len(self._waiting) >= GROUP_RECORDS or not self._flying
+
+    async def _gathered(self) -> None:
+        if not self._is_full():
+            self._full.clear()
+            try:
+                await asyncio.wait_for(self._full.wait(), GROUP_SECONDS)
+            except TimeoutError:
+                return
+
+    async def _complete(self, group: list[tuple[Change, "asyncio.Future[bool]"]]) -> None:
+        try:
+            results = await self._persistently([change for change, _ in group])
+        except DependencyDown as error:
+            _fail(group, error)
+        except Exception as error:  # noqa: BLE001 - it goes to whoever awaits the outcome
+            if len(group) == 1:
+                _fail(group, error)
+                return
+            for one in group:
+                await self._complete([one])
+        else:
+            for (_, written), result in zip(group, results, strict=True):
+                written.set_result(result)
+
+    async def _persistently(self, changes: list[Change]) -> list[bool]:
+        while True:
+            try:
+                return await self._write(changes)
+            except DependencyDown:
+                if time.monotonic() + _PAUSE_SECONDS > self._give_up_at():
+                    raise
+                await asyncio.sleep(_PAUSE_SECONDS)
+
+
+def _fail(group: list[tuple[Change, "asyncio.Future[bool]"]], error: Exception) -> None:
+    for _, written in group:
+        written.set_exception(error)

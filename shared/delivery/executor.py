@@ -1,0 +1,169 @@
+"""One attempt at one record: prepare it, send it, and have its outcome written."""
+
+import logging
+import time
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from enum import Enum, auto
+from typing import Protocol
+
+from shared.delivery.call import Call
+from shared.delivery.completer import Completer
+from shared.delivery.limits import Limits, Skipped
+from shared.delivery.secrets import ReadsTokens, Secrets
+from shared.drivers import logs, threads
+from shared.model import record, rules, transitions
+from shared.model.answer import Answer
+from shared.model.codes import UNEXPECTED_ERROR
+from shared.model.record import Document
+from shared.model.rules import RuleFailed
+from shared.model.transitions import Failure
+from shared.storage.records import Stored
+
+log = logging.getLogger(__name__)
+
+
+class Outcome(Enum):
+    """What a call did with a record."""
+
+    SUCCEEDED = auto()
+    FILTERED = auto()
+    """Not sent, since a rule of the operator's says so; finished all the same."""
+    FAILED = auto()
+    DEAD = auto()
+    SKIPPED = auto()
+    """Due, and not for this call: nothing was written on it."""
+    LEFT = auto()
+    """Time, lease or database ended before its outcome was written: another call takes it."""
+
+
+_OURS = ("machine", "time")  # causes that say nothing of record or target: what this call lacked
+_LEVELS = {
+    Outcome.SUCCEEDED: logging.DEBUG,
+    Outcome.FILTERED: logging.DEBUG,
+    Outcome.FAILED: logging.INFO,
+    Outcome.DEAD: logging.WARNING,
+}
+
+
+class Sends(Protocol):
+    """What sends a record: `outbound/session.py`."""
+
+    async def send(self, document: Document, secret: str | None, seconds: float) -> Answer:
+        """Send one record within `seconds`; every ending is an Answer."""
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A record with what is needed to send it, or with why it is not sent."""
+
+    stored: Stored
+    document: Document
+    """The record as the operator's rules leave it."""
+    secret: str | None = None
+    failure: Answer | None = None
+    filtered_by: str | None = None
+
+    @property
+    def is_sent(self) -> bool:
+        """Tell whether anything goes to the target."""
+        return self.failure is None and self.filtered_by is None
+
+
+class Executor:
+    """Makes the attempts of one call."""
+
+    def __init__(self, call: Call, tokens: ReadsTokens, session: Sends, completer: Completer, limits: Limits):
+        self._call = call
+        self._secrets = Secrets(tokens, call.stop_at)
+        self._session = session
+        self._completer = completer
+        self._limits = limits
+
+    async def prepare(self, stored: Stored) -> Prepared:
+        """Apply the rules and look up the secret. Raises Skipped if Vault does not answer."""
+        document, its_rules = stored.document, self._call.settings.rules
+        if rules.concern(its_rules, document):
+            try:
+                mapped, rule = await threads.RULES.run(rules.apply, its_rules, document)
+            except RuleFailed as error:
+                return Prepared(stored, document, failure=Answer(UNEXPECTED_ERROR, f"not sent: {error}"))
+            if mapped is None:
+                return Prepared(stored, document, filtered_by=rule)
+            document = mapped
+        name = document.get("vaultSecretName")
+        secret = None if name is None else await self._secrets.get(name)
+        if name is not None and secret is None:
+            reason = f"the vault has no readable secret for vaultSecretName {name!r}"
+            return Prepared(stored, document, failure=Answer(UNEXPECTED_ERROR, reason))
+        return Prepared(stored, document, secret)
+
+    async def execute(self, prepared: Prepared) -> Outcome:
+        """Make the attempt, and return once its outcome is durable.
+
+        Raises Skipped if a limit says that nothing goes to the target now, DependencyDown if the database
+        stays away.
+        """
+        if prepared.filtered_by is not None:
+            after = transitions.filtered(prepared.stored.document, prepared.filtered_by, datetime.now(UTC))
+            return await self._complete(prepared.stored, after, Answer(""), Outcome.FILTERED)
+        answer = prepared.failure or await self._send(prepared)
+        return Outcome.LEFT if answer is None else await self._complete_answered(prepared.stored, answer)
+
+    async def fail(self, stored: Stored, reason: str) -> Outcome:
+        """Write that a record could not be attempted, for a reason of its own."""
+        return await self._complete_answered(stored, Answer(UNEXPECTED_ERROR, reason))
+
+    async def _send(self, prepared: Prepared) -> Answer | None:
+        """Send a record as soon as the limits let it; None if no time is left by then."""
+        target = record.target(prepared.document)
+        async with self._limits.place(target):
+            started, seconds = time.monotonic(), self._call.seconds_for_delivery()
+            if not self._call.may_begin() or seconds <= 0:
+                return None
+            sending = self._session.send(prepared.document, prepared.secret, seconds)
+            answer = await self._completer.expect(sending)
+            if answer.cause in _OURS:
+                raise Skipped
+            self._limits.record(target, answer)
+            return replace(answer, seconds=time.monotonic() - started)
+
+    async def _complete_answered(self, stored: Stored, answer: Answer) -> Outcome:
+        document, moment = stored.document, datetime.now(UTC)
+        if answer.accepted:
+            after = transitions.succeeded(document, int(answer.code), moment, answer.seconds)
+            return await self._complete(stored, after, answer, Outcome.SUCCEEDED)
+        after = transitions.failed(document, self._failure(document, answer, moment), moment, answer.seconds)
+        return await self._complete(
+            stored, after, answer, Outcome.DEAD if after.get("dead") else Outcome.FAILED
+        )
+
+    async def _complete(self, stored: Stored, after: Document, answer: Answer, outcome: Outcome) -> Outcome:
+        if not await self._completer.put(stored, after):
+            log.warning(
+                "record %s was changed by another worker; this outcome is dropped", stored.document["id"]
+            )
+            return Outcome.LEFT
+        self._call.stats.record(stored.document, after, answer.seconds)
+        _log(stored.document, answer, outcome)
+        return outcome
+
+    def _failure(self, document: Document, answer: Answer, moment: datetime) -> Failure:
+        policy = self._call.request.policy
+        attempts = record.attempts(document) + (answer.sent != "no")
+        tries = record.tries(document) + 1
+        following = policy.next_attempt(answer.code, attempts, tries, moment, answer.retry_after)
+        stream = policy.error_stream(answer.code)
+        return Failure(answer.code, answer.reason, stream, following, answer.sent)
+
+
+def _log(document: Document, answer: Answer, outcome: Outcome) -> None:
+    level = _LEVELS[outcome]
+    if log.isEnabledFor(level):
+        logs.event(
+            *(log, level, f"a delivery {outcome.name.lower()}"),
+            record=document["id"],
+            target=record.target(document),
+            code=answer.code,
+            durationMs=round(answer.seconds * 1000),
+        )

@@ -1,0 +1,89 @@
+"""What a call to `/process` or `/process/retry` asks for: its body, checked, as a DeliveryRequest."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from shared.model.codes import INVALID, error_mapping, status_codes
+from shared.model.ids import timestamp
+from shared.model.members import MemberReader, boolean, members_of, offset, whole_number
+from shared.model.retry import RetryPolicy
+from shared.settings import Settings
+from shared.storage.queries import FAILED, REPLAY, Query, due, failure_conditions
+
+_NUMBER = "noOfMessagesToProcess"
+RETRY_MEMBERS = (
+    *(_NUMBER, "readAfterOffset", "retryCodes", "retryLimit", "errormapping"),
+    *("streamOCIDToRetry", "from", "to", "targetRestApi", "streamKey", "force", "dryRun"),
+)
+
+
+@dataclass(frozen=True)
+class DeliveryRequest:
+    """What one call shall do: which records, how many, under which rules, until when (monotonic seconds)."""
+
+    query: Query
+    limit: int
+    policy: RetryPolicy
+    deadline: float
+    dry_run: bool = False
+    fanned_out: bool = False
+
+
+def process_request(
+    body: bytes, settings: Settings, deadline: float, *, direct: bool = False
+) -> DeliveryRequest:
+    """Read the body of `/process`: none, `{}`, or a bound on the number of records.
+
+    Invoked directly, the body may be anything, such as the message of an alarm that serves as a clock;
+    `fannedOut` says that another invocation started this one.
+    """
+    reader = MemberReader(members_of(body, lenient=direct, needed=_NUMBER))
+    limit = _limit(reader, settings)
+    fanned_out = direct and reader.read("fannedOut", boolean) is True
+    reader.finish()
+    return DeliveryRequest(
+        due(datetime.now(UTC)), limit, settings.retry_policy(), deadline, fanned_out=fanned_out
+    )
+
+
+def retry_request(body: bytes, settings: Settings, deadline: float) -> DeliveryRequest:
+    """Read the body of `/process/retry`: which failed records to replay, and under which rules."""
+    reader = MemberReader(members_of(body))
+    reader.refuse_unknown(RETRY_MEMBERS)
+    limit = _limit(reader, settings)
+    query = _retry_query(reader, settings)
+    streams = reader.read("errormapping", error_mapping)
+    dry_run = reader.read("dryRun", boolean) or False
+    reader.finish()
+    return DeliveryRequest(query, limit, settings.retry_policy(streams), deadline, dry_run)
+
+
+def _retry_query(reader: "MemberReader", settings: Settings) -> Query:
+    """Select failed records by id. Dead ones are among them only where the caller names codes, or forces."""
+    codes = reader.read("retryCodes", status_codes)
+    limit = reader.read("retryLimit", whole_number) or settings.retry_limit
+    force = reader.read("force", boolean) or False
+    conditions: list[dict[str, Any]] = []
+    if not force:
+        conditions.append({"datasync.code": {"$in": sorted(codes or settings.retry_codes)}})
+        conditions.append({"datasync.attempts": {"$lt": limit}})
+        is_due = {"datasync.due": {"$lt": timestamp(datetime.now(UTC))}}
+        conditions.append({"$or": [is_due, {"dead": True}]} if codes else is_due)
+    else:
+        conditions.append({"datasync.code": {"$ne": INVALID}})  # what is no record can't be sent
+    conditions += failure_conditions(reader)
+    after = reader.read("readAfterOffset", offset) or "-1"
+    return Query(
+        FAILED if codes or force else REPLAY, after, conditions={"$and": conditions} if conditions else {}
+    )
+
+
+def _limit(reader: MemberReader, settings: Settings) -> int:
+    """Return how many records the call may handle."""
+    wanted: int | None = reader.read(_NUMBER, whole_number)
+    if wanted is None:
+        return settings.messages_per_call
+    if wanted > settings.messages_per_call_max:
+        reader.complain(_NUMBER, f"must be at most {settings.messages_per_call_max}")
+    return wanted

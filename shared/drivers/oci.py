@@ -1,0 +1,139 @@
+"""Clients of the OCI services, made on first use; only here are the SDK and its errors known.
+
+The `oci` package is imported when the first client is made: it costs a cold start more than all the rest.
+"""
+
+import base64
+import logging
+import threading
+from collections.abc import Callable
+from typing import Any
+
+from shared.model.errors import DependencyDown
+
+log = logging.getLogger(__name__)
+
+_TIMEOUT = (3.0, 10.0)  # seconds to connect, seconds to read
+_TRIES_AGAIN = 2  # on a 429 or a 5xx, before the caller is told to repeat
+
+
+class Refused(Exception):
+    """A service answered with a 4xx."""
+
+    def __init__(self, status: int, message: str = ""):
+        super().__init__(status)
+        self.status = status
+        self._message = message
+
+    @property
+    def is_conflict(self) -> bool:
+        """Tell whether what was to be created is there already; Vault has been seen to say so in a 400."""
+        return self.status == 409 or (self.status == 400 and "already exists" in self._message)
+
+
+class OciClients:
+    """One client per service and process, signing as the function's resource principal."""
+
+    def __init__(self, endpoint: str):
+        """`endpoint` is the base URL of all services, or empty for the region's own."""
+        self._endpoint = endpoint
+        self._clients: dict[tuple[str, str], Any] = {}
+        self._lock = threading.Lock()
+        self._compartment = ""
+
+    def call(self, service: str, client: str, operation: str, *arguments: Any, **options: Any) -> Any:
+        """Call an operation (`"secrets", "SecretsClient", "get_secret_bundle", ocid`) and return its data.
+
+        Raises Refused where the service says no (a 4xx), DependencyDown where it can't be reached or fails.
+        """
+        target = self._client(service, client)
+        return self._carried_out(
+            service, operation, lambda: getattr(target, operation)(*arguments, **options)
+        )
+
+    def _carried_out(self, service: str, operation: str, call: Callable[[], Any]) -> Any:
+        from oci.exceptions import ClientError, ConnectTimeout, RequestException, ServiceError
+
+        try:
+            return call().data
+        except ServiceError as error:
+            log.info("OCI %s.%s answered %s %s", service, operation, error.status, error.code)
+            if 400 <= error.status < 500 and error.status not in (401, 429):
+                raise Refused(error.status, str(error.message)) from None
+        except (RequestException, ConnectTimeout, ClientError) as error:
+            log.warning("OCI %s.%s failed: %s", service, operation, type(error).__name__)
+        raise DependencyDown(f"The OCI service {service} is unavailable; nothing was changed. Repeat later.")
+
+    def all(self, service: str, client: str, operation: str, *arguments: Any, **options: Any) -> list[Any]:
+        """Call an operation that lists something, to its last page; raises as `call` does."""
+        target = self._client(service, client)
+
+        def listed() -> Any:
+            from oci.pagination import list_call_get_all_results
+
+            return list_call_get_all_results(getattr(target, operation), *arguments, **options)
+
+        return list(self._carried_out(service, operation, listed))
+
+    def compartment(self) -> str:
+        """Return the OCID of the function's own compartment, which its resource principal names."""
+        if not self._compartment:
+            import oci
+
+            signer = oci.auth.signers.get_resource_principals_signer()
+            self._compartment = str(signer.get_claim("res_compartment"))
+        return self._compartment
+
+    def _client(self, service: str, name: str) -> Any:
+        with self._lock:
+            if (service, name) not in self._clients:
+                self._clients[service, name] = self._made(service, name)
+            return self._clients[service, name]
+
+    def _made(self, service: str, name: str) -> Any:
+        import importlib
+
+        import oci
+
+        signer = oci.auth.signers.get_resource_principals_signer()
+        endpoint = {"service_endpoint": self._endpoint} if self._endpoint else {}
+        client = getattr(importlib.import_module(f"oci.{service}"), name)(
+            {"region": signer.region},
+            signer=signer,
+            timeout=_TIMEOUT,
+            retry_strategy=oci.retry.RetryStrategyBuilder(
+                max_attempts_check=True,
+                max_attempts=1 + _TRIES_AGAIN,
+                total_elapsed_time_check=True,
+                total_elapsed_time_seconds=_TIMEOUT[1],
+                retry_base_sleep_time_seconds=0.1,
+                retry_max_wait_between_calls_seconds=1,
+                service_error_check=True,
+                service_error_retry_on_any_5xx=True,
+                service_error_retry_config={429: []},
+            ).get_retry_strategy(),
+            # the default one would go on refusing for half a minute after the service is back
+            circuit_breaker_strategy=oci.circuit_breaker.NoCircuitBreakerStrategy(),
+            **endpoint,
+        )
+        if service == "monitoring":  # metrics are posted to a host of their own [PostMetricData]
+            base = client.base_client
+            base.endpoint = base.endpoint.replace("//telemetry.", "//telemetry-ingestion.")
+        return client
+
+
+def read_secret(clients: OciClients, ocid: str) -> str:
+    """Return the text of the operator's own secret with this OCID."""
+    try:
+        bundle = clients.call("secrets", "SecretsClient", "get_secret_bundle", ocid)
+    except Refused as error:
+        raise DependencyDown(
+            f"Vault refused ({error.status}) a system secret; the operator checks its OCID and the policies."
+        ) from None
+    return secret_text(bundle)
+
+
+def secret_text(bundle: object) -> str:
+    """Return the text in a secret's bundle, which Vault gives as base64 [Vault API, SecretBundle]."""
+    content: str = bundle.secret_bundle_content.content  # type: ignore[attr-defined]  # the SDK is untyped
+    return base64.b64decode(content).decode()

@@ -1,0 +1,196 @@
+"""What a caller may send to `/store`: every rule of a record, and all broken rules named at once."""
+
+import re
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from shared.model.errors import MOST_NAMED, Fault, Invalid, json_pointer_token
+from shared.model.headers import header_fault, header_pairs
+from shared.model.record import OPERATIONS, SYSTEM_MEMBERS
+from shared.model.targets import TargetUrl, parse_url
+
+Members = dict[str, Any]
+"""A record as its caller sent it, in the flat form."""
+TargetRefusal = Callable[[TargetUrl], str | None]
+
+MEMBERS = frozenset(
+    (
+        "vaultSecretName",
+        "targetRestApi",
+        "targetRestApiOperation",
+        "targetRestApiPayload",
+        "targetRestApiHeaders",
+    )
+)
+"""The members of a message that have rules."""
+_WITH_PAYLOAD = ("POST", "PUT", "PATCH")
+_SECRET_NAME = re.compile(r"[A-Za-z0-9_.-]{1,200}")
+_MOST_RECORDS = 1000
+_MOST_HEADERS = 64
+_MOST_HEADER_CHARACTERS = 8 * 1024  # all names and values; what common servers accept
+_MOST_KEY_CHARACTERS = 256
+
+
+@dataclass(frozen=True)
+class Conditions:
+    """What the rules depend on beside the record itself."""
+
+    target_refusal: TargetRefusal = lambda _: None
+    """Says why a well-formed URL may not be a target; None if it may."""
+    has_token: bool = False
+    """Whether the target's token came with the request."""
+    hub_secrets: Collection[str] = ()
+    """Names that may be used without their token."""
+
+
+@dataclass(frozen=True)
+class ReadRequest:
+    """The records that one request asks to store, and whether it was an array."""
+
+    records: list[Members]
+    is_array: bool
+
+    def secret_names(self) -> list[str]:
+        """Return the names under which tokens are kept, each once, in order."""
+        named = (record["vaultSecretName"] for record in self.records if "vaultSecretName" in record)
+        return list(dict.fromkeys(named))
+
+
+def read(value: Any, conditions: Conditions) -> ReadRequest:
+    """Read the records in a body's JSON value, in either form, one or an array.
+
+    Raises Invalid with one fault, at its JSON Pointer, for every rule that is broken, up to MOST_NAMED.
+    """
+    is_array = isinstance(value, list)
+    items = value if is_array else [value]
+    faults = list(_length_faults(items)) if is_array else []
+    records = []
+    for index, item in enumerate(items if not faults else []):
+        members, own_faults = read_record(item, conditions, f"/{index}" if is_array else "")
+        records.append(members)
+        faults += own_faults
+        if len(faults) > MOST_NAMED:
+            break
+    if faults:
+        raise Invalid.of(faults, "nothing was stored")
+    return ReadRequest(records, is_array)
+
+
+def read_record(item: Any, conditions: Conditions, pointer: str = "") -> tuple[Members, list[Fault]]:
+    """Return the members of one record, which stands at `pointer`, and every rule that it breaks."""
+    if not isinstance(item, dict):
+        return {}, [Fault(pointer, "must be an object (a record)")]
+    outer, message, place = _unwrapped(item)
+    faults = [*_form_faults(item), *_key_faults(outer)]
+    if isinstance(message, dict):
+        faults += _system_member_faults(outer, message, place)
+        faults += [
+            Fault(f"{place}{fault.pointer}", fault.detail) for fault in _message_faults(message, conditions)
+        ]
+        outer |= message
+    return outer, [Fault(f"{pointer}{fault.pointer}", fault.detail) for fault in faults]
+
+
+def _length_faults(items: list[Any]) -> Iterator[Fault]:
+    if not items:
+        yield Fault("", "contains no records; send at least one")
+    if len(items) > _MOST_RECORDS:
+        yield Fault("", f"contains {len(items)} records; send at most {_MOST_RECORDS} at a time")
+
+
+def _unwrapped(item: Members) -> tuple[Members, Any, str]:
+    """Return what stands beside the message, the message, and the message's pointer within the record."""
+    if "streamMessage" in item:
+        beside = {name: value for name, value in item.items() if name != "streamMessage"}
+        return beside, item["streamMessage"], "/streamMessage"
+    beside = {"streamKey": item["streamKey"]} if "streamKey" in item else {}
+    return beside, {name: value for name, value in item.items() if name != "streamKey"}, ""
+
+
+def _form_faults(item: Members) -> Iterator[Fault]:
+    """Check that an enveloped record has each member in one place."""
+    if "streamMessage" not in item:
+        return
+    message = item["streamMessage"]
+    if not isinstance(message, dict):
+        yield Fault("/streamMessage", "must be an object")
+        return
+    for name in sorted((item.keys() - {"streamMessage"}) & (MEMBERS | message.keys())):
+        yield Fault(
+            f"/{json_pointer_token(name)}", "appears next to streamMessage; move it inside streamMessage"
+        )
+    if "streamKey" in message:
+        yield Fault("/streamMessage/streamKey", "appears inside streamMessage; move it next to streamMessage")
+
+
+def _key_faults(outer: Members) -> Iterator[Fault]:
+    key = outer.get("streamKey", "")
+    if not isinstance(key, str) or len(key) > _MOST_KEY_CHARACTERS:
+        yield Fault("/streamKey", f"must be a string of at most {_MOST_KEY_CHARACTERS} characters")
+
+
+def _system_member_faults(outer: Members, message: Members, place: str) -> Iterator[Fault]:
+    for name in sorted((outer.keys() | message.keys()) & SYSTEM_MEMBERS):
+        yield Fault(f"{place if name in message else ''}/{name}", "is set by the system; omit it")
+
+
+def _message_faults(message: Members, conditions: Conditions) -> Iterator[Fault]:
+    """Check the members that have rules; the pointers are within the message."""
+    yield from _secret_faults(message, conditions)
+    yield from _target_faults(message, conditions.target_refusal)
+    yield from _operation_faults(message)
+    if "targetRestApiHeaders" in message:
+        yield from _header_faults(message["targetRestApiHeaders"])
+
+
+def _secret_faults(message: Members, conditions: Conditions) -> Iterator[Fault]:
+    if "vaultSecretName" not in message:
+        if conditions.has_token:
+            yield Fault("/vaultSecretName", "is missing; the token in Authorization is kept under this name")
+        return
+    name = message["vaultSecretName"]
+    if not (isinstance(name, str) and _SECRET_NAME.fullmatch(name)):
+        yield Fault("/vaultSecretName", "must be 1 to 200 letters, digits, hyphens, underscores or dots")
+    elif not conditions.has_token and name not in conditions.hub_secrets:
+        yield Fault("/vaultSecretName", "names a token; pass that token in the Authorization header")
+
+
+def _target_faults(message: Members, target_refusal: TargetRefusal) -> Iterator[Fault]:
+    if "targetRestApi" not in message:
+        yield Fault("/targetRestApi", "is missing; it is the absolute https URL to send to")
+        return
+    try:
+        refusal = target_refusal(parse_url(message["targetRestApi"]))
+    except ValueError as error:
+        refusal = str(error)
+    if refusal:
+        yield Fault("/targetRestApi", refusal)
+
+
+def _operation_faults(message: Members) -> Iterator[Fault]:
+    operation = message.get("targetRestApiOperation")
+    if operation not in OPERATIONS:
+        yield Fault("/targetRestApiOperation", f"must be one of {', '.join(OPERATIONS)}")
+    elif operation in _WITH_PAYLOAD and "targetRestApiPayload" not in message:
+        yield Fault("/targetRestApiPayload", f"is missing; {operation} sends one")
+
+
+def _header_faults(headers: Any) -> Iterator[Fault]:
+    try:
+        pairs = header_pairs(headers)
+    except ValueError as error:
+        yield Fault("/targetRestApiHeaders", str(error))
+        return
+    seen: set[str] = set()
+    for place, name, value in pairs[:_MOST_HEADERS]:
+        detail = header_fault(name, value) or ("appears more than once" if name.lower() in seen else "")
+        if detail:
+            yield Fault(f"/targetRestApiHeaders/{place}", detail)
+        seen.add(name.lower())
+    length = sum(len(name) + len(value) for _, name, value in pairs)
+    if len(pairs) > _MOST_HEADERS or length > _MOST_HEADER_CHARACTERS:
+        yield Fault(
+            "/targetRestApiHeaders",
+            f"must be at most {_MOST_HEADERS} headers of {_MOST_HEADER_CHARACTERS} characters in all",
+        )

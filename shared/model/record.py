@@ -1,0 +1,205 @@
+"""The record: what a new one is made of, where it belongs, and what of it callers may see.
+
+A record is a JSON document. What its caller sent stands at the top level, beside its state (`status`,
+`status_code`, …); what only the machinery needs stands under the member `datasync`:
+
+| member of `datasync` | present | meaning |
+|---|---|---|
+| `attempts` | always | number of delivery attempts that the target may have seen |
+| `unsent` | after such a failure | number of failures of which the target can't have seen anything |
+| `size` | always | bytes of the record as JSON, as it was stored |
+| `due` | unfinished | `<time> <id>`: not before this time; sorts by time, then by age |
+| `partition`, `lane`, `target` | unfinished | the lease, the key's digest, and the host that it belongs to |
+| `failed`, `code`, `at` | failed | its id, its code as text, its target: indexes of failures, dead ones too |
+| `lately` | failed | the time of its last attempt: an index of the latest failures |
+| `replay` | failed, not dead | its id: an index of failures that are still retried |
+| `secret` | unfinished, with a token | its `vaultSecretName`: an index of tokens that are still needed |
+| `blocks` | failed, not dead, with a key | its key's digest: an index of what holds back a key |
+| `keyed` | unfinished, with a key | its key's digest: an index of a key's records that wait |
+| `ingest`, `digest` | stored with an idempotency key | a digest and a number (unique); the body's digest |
+| `interrupted` | interrupted | attempts in a row whose process ended before it wrote an outcome |
+
+A finished record has none of the indexed members, so it is in none of these indexes and costs their queries
+nothing. What an attempt makes of a record stands in `transitions`.
+"""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from shared.model import json_codec
+from shared.model.codes import INVALID
+from shared.model.ids import new_id, timestamp
+from shared.model.targets import parse_url
+
+Document = dict[str, Any]
+
+OPERATIONS = ("POST", "PUT", "PATCH", "DELETE")
+NOT_PROCESSED = "not_processed"
+SUCCESS = "success"
+FAILED = "failed"
+FILTERED = "filtered"  # a rule of the operator's keeps it from being sent
+
+MACHINERY = "datasync"
+ATTEMPTS = "attempts"  # the last ones, each with its time, code, duration in milliseconds and reason
+SET_ASIDE = "setAside"  # a message that is not a record, as it came
+NO_KEY = "-"  # not empty: to Oracle an empty string is NULL, and NULL matches nothing
+PARTITIONS = 64  # fixed, since stored records have their number; four times the highest sensible FAN_OUT
+
+SYSTEM_MEMBERS = frozenset(
+    (
+        "_id",
+        "id",
+        "createdDate",
+        "status",
+        "status_code",
+        "failure_reason",
+        "error_stream",
+        "retry_attempts",
+        "lastAttemptDate",
+        "nextAttemptDate",
+        "dead",
+        ATTEMPTS,
+        "filteredBy",
+        SET_ASIDE,
+        MACHINERY,
+    )
+)
+"""The members that callers can't set."""
+MOST_REASON_CHARACTERS = 2000
+_HIDDEN_MEMBERS = frozenset(("_id", MACHINERY, SET_ASIDE, "targetRestApiPayload", "targetRestApiHeaders"))
+_NO_SIZE = b'"size":0'
+
+
+@dataclass(frozen=True)
+class IdempotencyKey:
+    """What makes a request recognisable when it comes again: digests of its key and of its body."""
+
+    digest: str
+    body_digest: str
+
+    @classmethod
+    def of(cls, key: str, body: bytes) -> "IdempotencyKey":
+        """Return the key of the records in `body`, which was sent with `key`."""
+        return cls(hashlib.sha256(key.encode()).hexdigest(), hashlib.sha256(body).hexdigest())
+
+    def members(self, place: int) -> dict[str, str]:
+        """Return the machinery of the record at this place in the request."""
+        return {"ingest": f"{self.digest}-{place:04d}", "digest": self.body_digest}
+
+
+def new(members: Mapping[str, Any], idempotency: Mapping[str, str] | None = None) -> Document:
+    """Return the document of a new record: its caller's members, identity, state and machinery.
+
+    `idempotency` is the machinery of its idempotency key. Its size is written when it is `encoded`.
+    """
+    identity, created = new_id()
+    date = timestamp(created)
+    document = {"id": identity, "createdDate": date, "status": NOT_PROCESSED, **members}
+    document[MACHINERY] = {"attempts": 0, "size": 0, **(idempotency or {}), **queued_members(document, date)}
+    return document
+
+
+def set_aside(message: Any, reason: str, error_stream: str, idempotency: Mapping[str, str]) -> Document:
+    """Return the document of a message that is not a record: dead from the start, and never sent."""
+    identity, created = new_id()
+    document = {
+        "id": identity,
+        "createdDate": timestamp(created),
+        "status": FAILED,
+        "status_code": INVALID,
+        "failure_reason": reason[:MOST_REASON_CHARACTERS],
+        "error_stream": error_stream,
+        "dead": True,
+        SET_ASIDE: message,
+    }
+    machinery = failed_members(document, INVALID, created)
+    document[MACHINERY] = {"attempts": 0, "size": 0, **machinery, **idempotency}
+    return document
+
+
+def encoded(document: Document) -> bytes:
+    """Return a document as JSON; a new one gets its `size`, which is known only once it is encoded.
+
+    >>> encoded({"id": "7", MACHINERY: {"attempts": 0, "size": 0}})
+    b'{"id":"7","datasync":{"attempts":0,"size":45}}'
+    """
+    content = json_codec.dump(document)
+    if document[MACHINERY]["size"]:
+        return content
+    before, _, after = content.rpartition(_NO_SIZE)  # the last: machinery stands behind the caller's members
+    return b'%s"size":%d%s' % (before, len(content), after)
+
+
+def is_unfinished(document: Document) -> bool:
+    """Tell whether a record waits for a delivery, its first or another."""
+    return "due" in document[MACHINERY]
+
+
+def due_since(document: Document) -> datetime:
+    """Return since when an unfinished record is due, or when it will be."""
+    return datetime.fromisoformat(str(document[MACHINERY]["due"]).split(" ")[0])
+
+
+def interruptions(document: Document) -> int:
+    """Return how many times in a row a process ended during this record's delivery."""
+    return int(document[MACHINERY].get("interrupted", 0))
+
+
+def attempts(document: Document) -> int:
+    """Return how many times delivery of this record was attempted."""
+    return int(document[MACHINERY]["attempts"])
+
+
+def tries(document: Document) -> int:
+    """Return the number of attempts and of those failures before them of which nothing was sent."""
+    return attempts(document) + int(document[MACHINERY].get("unsent", 0))
+
+
+def key_digest(document: Document) -> str:
+    """Return the digest of a record's key, by which records wait for earlier ones; NO_KEY without a key.
+
+    >>> key_digest({"streamKey": "key1"})
+    '8174099687a26621'
+    """
+    key = document.get("streamKey")
+    return hashlib.sha256(key.encode()).hexdigest()[:16] if key else NO_KEY
+
+
+def partition(document: Document) -> int:
+    """Return the partition of a record: all records of a key share one."""
+    spread = document.get("streamKey") or document["id"]
+    return int.from_bytes(hashlib.sha256(spread.encode()).digest()[:4], "big") % PARTITIONS
+
+
+def target(document: Document) -> str:
+    """Return the target's `host:port`, by which its deliveries are limited."""
+    known = document.get(MACHINERY, {}).get("target")
+    return str(known) if known else parse_url(document["targetRestApi"]).origin
+
+
+def public_view(document: Document) -> Document:
+    """Return what callers may see of a record: its state, without token, payload and headers."""
+    return {name: value for name, value in document.items() if name not in _HIDDEN_MEMBERS}
+
+
+def queued_members(document: Document, date: str) -> dict[str, Any]:
+    """Return the machinery of a record that is due at a time."""
+    members = {
+        "partition": partition(document),
+        "lane": key_digest(document),
+        "target": target(document),
+    }
+    if members["lane"] != NO_KEY:
+        members["keyed"] = members["lane"]
+    if document.get("vaultSecretName"):
+        members["secret"] = document["vaultSecretName"]
+    return {"due": f"{date} {document['id']}", **members}
+
+
+def failed_members(document: Document, code: int | str, moment: datetime) -> dict[str, str]:
+    """Return the machinery that puts a failed record, dead or not, into the indexes of failures."""
+    known = {"failed": document["id"], "code": str(code), "lately": timestamp(moment)}
+    return known | ({"at": target(document)} if "targetRestApi" in document else {})

@@ -1,0 +1,212 @@
+"""Which targets a record may be sent to: hosts that the operator lists, at public or listed addresses."""
+
+import functools
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+from urllib.parse import urlsplit
+
+Address = IPv4Address | IPv6Address
+Network = IPv4Network | IPv6Network
+
+_DEFAULT_PORTS = {"https": 443, "http": 80}
+_URL_CHARACTERS = re.compile(r"[!#-;=?-\[\]_a-z~]+")  # RFC 3986, section 2: no space, quote, \ ^ ` { | }
+_LABEL = re.compile(r"[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?")  # RFC 1123, section 2.1; underscores occur
+_NUMERIC_LABEL = re.compile(r"[0-9]+|0x[0-9a-f]*")
+_LITERAL_AUTHORITY = re.compile(r"\[[0-9A-Fa-f:.%]+\](:\d*)?")  # an IPv6 address in its brackets, and a port
+_LONGEST_URL = 2048
+
+# Networks that `is_global` calls public, or did in earlier Python releases, and that are not for us.
+# [IANA IPv4 and IPv6 Special-Purpose Address Registries]
+_REFUSED = tuple(
+    ip_network(network)
+    for network in (
+        "100.64.0.0/10",  # shared address space (RFC 6598)
+        "192.0.0.0/24",  # IETF protocol assignments (RFC 6890); 192.0.0.192 serves metadata on some clouds
+        "64:ff9b:1::/48",  # local translation to IPv4, whose place in it only the network knows (RFC 8215)
+        "192.88.99.0/24",  # 6to4 relay anycast, deprecated (RFC 7526)
+        "198.18.0.0/15",  # benchmarking (RFC 2544)
+        "2001::/23",  # IETF protocol assignments (RFC 2928)
+        "3fff::/20",  # documentation (RFC 9637)
+        "5f00::/16",  # segment routing identifiers (RFC 9602)
+        "fec0::/10",  # site-local, deprecated (RFC 3879)
+    )
+)
+_METADATA = (ip_address("169.254.169.254"), ip_address("fd00:c1::a9fe:a9fe"))  # of OCI's instances
+_NAT64 = ip_network("64:ff9b::/96")  # RFC 6052
+_COMPATIBLE = ip_network("::/96")  # RFC 4291, section 2.5.5.1
+
+
+@dataclass(frozen=True)
+class TargetUrl:
+    """A target's URL, parsed once: what was checked is what is sent."""
+
+    text: str
+    scheme: str
+    host: str
+    port: int
+    path: str
+    """With the query: what a request asks for."""
+
+    @property
+    def authority(self) -> str:
+        """Host and port as a request names them: without the scheme's own port."""
+        return self.host if self.port == _DEFAULT_PORTS[self.scheme] else self.origin
+
+    @property
+    def origin(self) -> str:
+        """`host:port`, by which deliveries to one target are counted and limited."""
+        return f"{self.host}:{self.port}"
+
+
+@dataclass(frozen=True)
+class AllowedTarget:
+    """One entry of ALLOWED_TARGETS: a host, or a suffix that begins with a dot, with one port and scheme."""
+
+    scheme: str
+    host: str
+    port: int
+
+    def covers(self, url: TargetUrl) -> bool:
+        """Tell whether this entry allows `url`.
+
+        >>> parse_allowed("*.example.com")[0].covers(parse_url("https://erp.example.com/orders"))
+        True
+        """
+        if (self.scheme, self.port) != (url.scheme, url.port):
+            return False
+        return url.host.endswith(self.host) if self.host.startswith(".") else url.host == self.host
+
+
+def parse_url(text: object) -> TargetUrl:
+    """Parse a target's URL, strictly by RFC 3986; ValueError says which rule it breaks."""
+    if not isinstance(text, str) or not text:
+        raise ValueError("must be a string: the absolute https URL to send to")
+    return _parsed(text)
+
+
+@functools.lru_cache(maxsize=1024)  # the records of a source share few URLs, and each is checked twice
+def _parsed(text: str) -> TargetUrl:
+    if len(text) > _LONGEST_URL:
+        raise ValueError(f"must be at most {_LONGEST_URL} characters")
+    if not _URL_CHARACTERS.fullmatch(text, re.IGNORECASE):
+        raise ValueError(
+            "has a character that a URL can't have; percent-encode it, and write a host in Punycode"
+        )
+    scheme, separator, rest = text.partition("://")
+    scheme = scheme.lower()
+    if not separator or scheme not in _DEFAULT_PORTS:
+        raise ValueError("must be an absolute https URL")
+    if "#" in rest:
+        raise ValueError("must not have a fragment (#...)")
+    authority = re.split("[/?]", rest, maxsplit=1)[0]
+    if "@" in authority:
+        raise ValueError("must not name a user or password; pass the token in the Authorization header")
+    host, port = _host_and_port(authority, _DEFAULT_PORTS[scheme])
+    path = rest[len(authority) :]
+    return TargetUrl(text, scheme, host, port, path if path.startswith("/") else f"/{path}")
+
+
+def _host_and_port(authority: str, default: int) -> tuple[str, int]:
+    try:
+        if "[" in authority and not _LITERAL_AUTHORITY.fullmatch(authority):
+            raise ValueError  # noqa: TRY301 - the same fault as those that urlsplit finds
+        parts = urlsplit(f"//{authority}")
+        port = parts.port
+    except ValueError:
+        raise ValueError("has a host or port that can't be read") from None
+    if authority.endswith(":") or port == 0:
+        raise ValueError("has an empty port; omit the colon, or give a number from 1 to 65535")
+    return _host(parts.hostname or ""), port or default
+
+
+def _host(host: str) -> str:
+    if not host:
+        raise ValueError("has no host")
+    if ":" in host:
+        return f"[{_literal(host)}]"
+    labels = host.split(".")
+    if _NUMERIC_LABEL.fullmatch(labels[-1]):
+        return str(_literal(host))
+    if len(host) > 253 or not all(_LABEL.fullmatch(label) for label in labels):
+        raise ValueError(
+            "has a host that is not a DNS name (no trailing dot, no percent sign; IDNs in Punycode)"
+        )
+    return host
+
+
+def _literal(host: str) -> Address:
+    if "%" in host:
+        raise ValueError("must not have a zone id in its address")
+    try:
+        return ip_address(host)
+    except ValueError:
+        raise ValueError(
+            "has a host that is not an address in its usual form (four decimal numbers)"
+        ) from None
+
+
+def parse_allowed(text: str) -> tuple[AllowedTarget, ...]:
+    """Parse ALLOWED_TARGETS: `erp.example.com, other.example.com:8443, *.example.org, http://10.0.0.7:8080`."""
+    return tuple(_allowed(entry.strip()) for entry in text.split(",") if entry.strip())
+
+
+def _allowed(entry: str) -> AllowedTarget:
+    scheme, separator, authority = entry.lower().rpartition("://")
+    scheme = scheme if separator else "https"
+    wildcard = authority.startswith("*.")
+    if scheme not in _DEFAULT_PORTS or re.search("[/?#@]", authority):
+        shown = "an entry" if "@" in entry else repr(entry)  # what precedes an @ may be a password
+        raise ValueError(f"{shown} is not a host, host:port, *.domain or http://host entry")
+    try:
+        host, port = _host_and_port(authority[2:] if wildcard else authority, _DEFAULT_PORTS[scheme])
+        if wildcard and (host.startswith("[") or _NUMERIC_LABEL.fullmatch(host.rpartition(".")[2])):
+            raise ValueError("has a wildcard before an address")  # noqa: TRY301 - named with its entry below
+    except ValueError as error:
+        raise ValueError(f"{entry!r} {error}") from None
+    return AllowedTarget(scheme, f".{host}" if wildcard else host, port)
+
+
+def parse_networks(text: str) -> tuple[Network, ...]:
+    """Parse ALLOWED_NETWORKS: `10.1.0.0/16, fd00:12::/48`."""
+    return tuple(ip_network(entry.strip()) for entry in text.split(",") if entry.strip())
+
+
+def refusal(url: TargetUrl, allowed: Sequence[AllowedTarget], networks: Sequence[Network]) -> str | None:
+    """Return why `url` may not be a target, or None; the addresses of a name are checked when sending."""
+    if not any(entry.covers(url) for entry in allowed):
+        return f"{url.scheme}://{url.origin} is not among the allowed targets; the operator lists them"
+    try:
+        address = ip_address(url.host.strip("[]"))
+    except ValueError:
+        return None
+    return None if is_allowed_address(address, networks) else f"{url.host} is not a public address"
+
+
+def is_allowed_address(address: Address, networks: Sequence[Network]) -> bool:
+    """Tell whether a connection may go to `address`: it is public, or in a network the operator listed.
+
+    An IPv6 address that carries an IPv4 address is judged by the one that it carries. The instance metadata
+    addresses are for nobody, whatever is listed.
+    """
+    carried = _carried(address)
+    if carried is not None:
+        return is_allowed_address(carried, networks)
+    if address in _METADATA:
+        return False
+    if any(address in network for network in networks):
+        return True
+    refused = any(address in network for network in _REFUSED)
+    return address.is_global and not (address.is_multicast or address.is_reserved or refused)
+
+
+def _carried(address: Address) -> IPv4Address | None:
+    if isinstance(address, IPv4Address):
+        return None
+    if address.ipv4_mapped or address.sixtofour:
+        return address.ipv4_mapped or address.sixtofour
+    if address.teredo:
+        return address.teredo[1]
+    embeds = address in _NAT64 or (address in _COMPATIBLE and int(address) > 1)
+    return IPv4Address(int(address) & 0xFFFFFFFF) if embeds else None

@@ -1,0 +1,1 @@
+"""What operators are shown of calls: their figures, metrics, notifications."""

@@ -1,0 +1,81 @@
+"""Metrics in OCI Monitoring, one post per call."""
+
+import logging
+from datetime import UTC, datetime
+from typing import Any
+
+from shared.drivers.oci import OciClients, Refused
+from shared.model.errors import DependencyDown
+from shared.monitoring.call_stats import Backlog, CallStats, percentile
+from shared.settings import Settings
+
+log = logging.getLogger(__name__)
+
+METRICS = {
+    "delivered": "records that their targets took in the call",
+    "failed": "attempts that failed in it",
+    "dead": "records that nothing will retry by itself, since it",
+    "skipped": "records that were due and put off",
+    "backlog": "records that are due at its end",
+    "oldest_due_seconds": "how long the oldest of them has been due",
+    "latency_p50_ms": "median time of an attempt",
+    "latency_p95_ms": "the time that 95 of 100 attempts stay below",
+    "latency_p99_ms": "the time that 99 of 100 attempts stay below",
+    "target_delivered": "as `delivered`, of the dimension's `target`; beyond fifteen together as `others`",
+    "target_failed": "as `failed`, of the dimension's `target`",
+}
+"""Every metric and what it tells; each has the dimension `collection`."""
+
+
+class Metrics:
+    """Posts what calls have seen; a failure is logged, and harms nothing."""
+
+    def __init__(self, clients: OciClients, settings: Settings):
+        self._clients = clients
+        self._settings = settings
+
+    @property
+    def wanted(self) -> bool:
+        """Tell whether the operator has named a namespace."""
+        return bool(self._settings.metrics_namespace)
+
+    def post(self, seen: CallStats, backlog: Backlog) -> None:
+        """Post one call's metrics."""
+        values = _values(seen, backlog)
+        try:
+            from oci.monitoring.models import Datapoint, MetricDataDetails, PostMetricDataDetails
+
+            compartment, now = self._clients.compartment(), datetime.now(UTC)
+            posted = [
+                MetricDataDetails(
+                    namespace=self._settings.metrics_namespace,
+                    compartment_id=compartment,
+                    name=name,
+                    dimensions={"collection": self._settings.collection, **dimensions},
+                    datapoints=[Datapoint(timestamp=now, value=float(value), count=1)],
+                )
+                for name, dimensions, value in values
+            ]
+            details = PostMetricDataDetails(metric_data=posted)
+            self._clients.call("monitoring", "MonitoringClient", "post_metric_data", details)
+        except (Refused, DependencyDown) as error:
+            log.warning("the metrics could not be posted: %s", error)
+
+
+def _values(seen: CallStats, backlog: Backlog) -> list[tuple[str, dict[str, Any], float]]:
+    times = sorted(seen.seconds)
+    whole: dict[str, float] = {
+        "delivered": seen.delivered.total(),
+        "failed": seen.failed.total(),
+        "dead": seen.dead,
+        "skipped": seen.skipped,
+        "backlog": backlog.due,
+        "oldest_due_seconds": backlog.oldest_seconds,
+    }
+    if times:
+        whole |= {f"latency_p{share}_ms": 1000 * percentile(times, share / 100) for share in (50, 95, 99)}
+    values: list[tuple[str, dict[str, Any], float]] = [(name, {}, value) for name, value in whole.items()]
+    for target, (delivered, failed) in seen.by_target().items():
+        values.append(("target_delivered", {"target": target}, delivered))
+        values.append(("target_failed", {"target": target}, failed))
+    return values

@@ -1,0 +1,1 @@
+"""What operators run and read: maintenance, the report and its page, provisioning."""

@@ -1,0 +1,80 @@
+"""The operators' view: how many records are in which state, what fails and why, who works on it."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from shared.drivers.documents import SmallDocuments
+from shared.model import record
+from shared.model.ids import timestamp
+from shared.model.record import Document
+from shared.storage import counters
+from shared.storage.leases import LeaseTable
+from shared.storage.queries import DUE, FAILED, REPLAY, FailureQuery, Query, due
+from shared.storage.records import SEARCHED, Records
+
+LATEST = 50  # failures shown
+_HIDDEN = ("targetRestApiPayload", "targetRestApiHeaders")
+
+
+class Report:
+    """What `GET /process` answers; one instance serves a process's calls."""
+
+    def __init__(
+        self, records: Records, leases: LeaseTable, notes: SmallDocuments, *, with_payloads: bool = False
+    ):
+        self._records = records
+        self._leases = leases
+        self._notes = notes
+        self._with_payloads = with_payloads
+
+    def read(self, search: FailureQuery | None = None) -> dict[str, Any]:
+        """Return the report, whose cost has a bound: see `tests/contract/test_record_queries.py`.
+
+        `search` chooses among the latest failures. The counts are read one after another: while records
+        arrive they need not add up to the last one.
+        """
+        now = datetime.now(UTC)
+        notes = self._notes.all()
+        latest, all_searched = self._records.latest_failures(search or FailureQuery(), LATEST)
+        return {
+            "time": timestamp(now),
+            **self._counted(now, counters.finished(notes)),
+            "lastDay": counters.last_day(notes, now),
+            **self._work(now),
+            "latestFailures": [self._shown(one) for one in latest],
+            "failuresSearched": None if all_searched else SEARCHED,
+        }
+
+    def _counted(self, now: datetime, finished: Mapping[str, int]) -> dict[str, Any]:
+        unfinished = self._records.count(Query(DUE))
+        waiting = self._records.count(Query(REPLAY))
+        failed = self._records.count(Query(FAILED))
+        oldest = self._records.page(due(now), 1)
+        since = record.due_since(oldest[0].document) if oldest else None
+        return {
+            "counts": {
+                record.NOT_PROCESSED: max(0, unfinished - waiting),
+                **finished,
+                "failed": failed,
+                "dead": max(0, failed - waiting),
+            },
+            "due": self._records.count(due(now)),
+            "oldestDueDate": timestamp(since) if since else None,
+            "oldestDueSeconds": int((now - since).total_seconds()) if since else 0,
+            "failed": {
+                "byCode": self._records.failures_by("datasync.code"),
+                "byStream": self._records.failures_by("error_stream"),
+                "byTarget": self._records.failures_by("datasync.at"),
+            },
+        }
+
+    def _work(self, now: datetime) -> dict[str, Any]:
+        leases, circuits = self._leases.overview(now)
+        return {"leases": leases, "openCircuits": circuits}
+
+    def _shown(self, document: Document) -> Document:
+        shown = record.public_view(document)
+        if self._with_payloads:
+            shown |= {name: document[name] for name in _HIDDEN if name in document}
+        return shown

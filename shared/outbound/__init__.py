@@ -1,0 +1,1 @@
+"""What goes to targets: HTTP requests, with their credentials and signatures."""

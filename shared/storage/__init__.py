@@ -1,0 +1,1 @@
+"""What is kept: records and their queries, leases, counters in SODA; tokens in Vault."""

@@ -1,0 +1,115 @@
+"""How many records succeeded and failed, by the hour: counted in the transactions that write the outcomes.
+
+A finished record stands in no index, so counting it later would cost a walk through the collection. Each
+worker keeps a tally of its own, named after the first of its partitions, so that none waits for another.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from shared.drivers.database import Database
+from shared.drivers.documents import SmallDocument, SmallDocuments, find, insert, replaced
+from shared.model.errors import DependencyDown
+from shared.model.ids import timestamp
+from shared.model.record import FAILED, FILTERED, SUCCESS, Document
+
+FINISHED = (SUCCESS, FILTERED)
+HOURS = 24
+_NAME = "tally-{:02d}"
+_TRIES = 20
+
+Hours = dict[str, Counter[str]]
+
+
+class Counters:
+    """The tallies of all workers; one instance serves a process."""
+
+    def __init__(self, database: Database, collection: str):
+        self._notes = SmallDocuments(database, collection)
+        self._kept: dict[int, SmallDocument] = {}
+        self.spec = self._notes.spec
+
+    def add(self, collection: Any, place: int, outcomes: Sequence[Document]) -> None:
+        """Count outcomes, in the transaction that writes them. Where that fails, call `forget`."""
+        finished = Counter(str(document["status"]) for document in outcomes if document["status"] in FINISHED)
+        self._change(collection, place, finished, _by_hour(outcomes))
+
+    def take_off(self, collection: Any, place: int, removed: Mapping[str, int]) -> None:
+        """Count finished records, by status, that are removed in this transaction."""
+        self._change(collection, place, Counter({name: -number for name, number in removed.items()}), {})
+
+    def forget(self, place: int) -> None:
+        """Forget what is known of a tally: its transaction was not committed."""
+        self._kept.pop(place, None)
+
+    def finished(self) -> dict[str, int]:
+        """Return how many records there are by finished status."""
+        return finished(self._notes.all())
+
+    def _change(self, collection: Any, place: int, finished: Counter[str], hours: Hours) -> None:
+        name = _NAME.format(place)
+        for _ in range(_TRIES):
+            note = self._kept.pop(place, None) or find(collection, name)
+            if note is None:
+                insert(collection, name, _sum({}, finished, hours))
+                return
+            written = replaced(collection, note, _sum(note.content, finished, hours))
+            if written is not None:
+                self._kept[place] = written
+                return
+        raise DependencyDown("A worker's tally is contended beyond reason. Repeat the request later.")
+
+
+def finished(notes: Mapping[str, Mapping[str, Any]]) -> dict[str, int]:
+    """Return how many records there are by finished status, out of all notes."""
+    total: Counter[str] = Counter(dict.fromkeys(FINISHED, 0))
+    for name, note in notes.items():
+        if name.startswith("tally-"):
+            total.update({status: int(number) for status, number in note["finished"].items()})
+    return dict(total)
+
+
+def last_day(notes: Mapping[str, Mapping[str, Any]], now: datetime) -> list[dict[str, Any]]:
+    """Return the outcomes of each of the last 24 hours, the oldest first, out of all notes."""
+    total: Hours = {}
+    for name, note in notes.items():
+        if name.startswith("tally-"):
+            for hour, counts in note["hours"].items():
+                total.setdefault(hour, Counter()).update({key: int(value) for key, value in counts.items()})
+    names = [_hour(timestamp(now - timedelta(hours=back))) for back in reversed(range(HOURS))]
+    kinds = ("delivered", "failed", "dead")
+    return [
+        {"hour": f"{name}:00:00Z", **{kind: total.get(name, Counter())[kind] for kind in kinds}}
+        for name in names
+    ]
+
+
+def _by_hour(outcomes: Iterable[Document]) -> Hours:
+    hours: Hours = {}
+    for document in outcomes:
+        counts = hours.setdefault(_hour(document["lastAttemptDate"]), Counter())
+        if document["status"] == SUCCESS:
+            counts["delivered"] += 1
+        elif document["status"] == FAILED:
+            counts["failed"] += 1
+            counts["dead"] += bool(document.get("dead"))
+    return hours
+
+
+def _sum(content: Mapping[str, Any], finished: Counter[str], hours: Hours) -> dict[str, Any]:
+    total = Counter({name: int(number) for name, number in content.get("finished", {}).items()})
+    total.update(finished)
+    kept = {hour: Counter(counts) for hour, counts in content.get("hours", {}).items()}
+    for hour, counts in hours.items():
+        kept.setdefault(hour, Counter()).update(counts)
+    newest = sorted(kept)[-HOURS - 1 :]
+    return {
+        "finished": dict(total),
+        "hours": {hour: {name: int(number) for name, number in kept[hour].items()} for hour in newest},
+    }
+
+
+def _hour(date: str) -> str:
+    return date[:13]

@@ -1,0 +1,240 @@
+"""Partition leases in SODA: which worker owns which partitions, so that no record is sent by two at once.
+
+One document holds the table of owners; a worker changes it by replacing it with a matching version, so that
+one wins and the others look again. Each worker has a document of its own beside it, which only it renews:
+its beat, and the records that it is about to send. A worker owns its partitions until it releases them or
+stands still for the length of a lease.
+
+No clock is compared with another machine's to tell whether a worker is alive: every renewal changes the
+worker's beat, and whoever has seen the same beat for the whole length of a lease, by its own monotonic
+clock, takes over. Only where nobody could watch (all processes were new) does wall time decide, long after.
+"""
+
+import time
+import uuid
+from collections.abc import Callable, Collection, Iterable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from shared.drivers.database import CollectionSpec, Database, Taken
+from shared.model import json_codec
+from shared.model.errors import DependencyDown
+from shared.model.ids import timestamp
+from shared.model.record import PARTITIONS
+
+_TABLE = "partitions"
+_ENTRY = ("name", "beat", "until", "inFlight")  # members of a worker's document
+_CLOCK_DIFFERENCE = timedelta(minutes=15)  # more than two machines' wall clocks are apart
+_TRIES = 50  # at replacing the table while others replace it too
+_MOST_CIRCUITS = 200
+
+Attempts = Mapping[str, int]
+"""Ids of records, and how many tries each had when it was about to be sent."""
+
+
+@dataclass
+class Lease:
+    """What one worker owns, and until when (monotonic seconds) it may act on it."""
+
+    worker: str
+    partitions: frozenset[int]
+    valid_until: float
+    circuits: frozenset[str] = frozenset()
+    heartbeat: int = 0
+    in_flight: Attempts = field(default_factory=dict)
+    key: str = ""
+    version: str = ""
+
+
+@dataclass(frozen=True)
+class LeaseSnapshot:
+    """What a look at the table gave: who holds what, and with which heartbeats."""
+
+    owners: Mapping[str, Collection[int]]
+    heartbeats: Mapping[str, int]
+    silent: Mapping[str, Attempts]
+    """Workers that are dead and can't come back, and what they were about to send."""
+
+    @property
+    def free(self) -> frozenset[int]:
+        """The partitions that no living worker owns."""
+        held = (numbers for name, numbers in self.owners.items() if name not in self.silent)
+        return frozenset(range(PARTITIONS)).difference(*held)
+
+    @property
+    def orphaned(self) -> Attempts:
+        """What dead workers may have been sending."""
+        return {identity: count for records in self.silent.values() for identity, count in records.items()}
+
+
+class LeaseTable:
+    """The table of workers, as one process sees it; remembers since when each beat has been the same."""
+
+    def __init__(
+        self,
+        database: Database,
+        renewals: Database,
+        collection: str,
+        seconds: float,
+        monotonic: Callable[[], float] = time.monotonic,
+        wall: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ):
+        """`renewals` has a connection of its own, which nothing slow delays; a lease lasts `seconds`."""
+        name = f"{collection}_leases"
+        unique = {"path": "name", "datatype": "varchar2", "maxLength": 40, "order": "asc"}
+        index = {"name": f"{name}_name", "unique": True, "fields": [unique]}
+        self._spec = CollectionSpec(name, (index,))
+        self._database = database
+        self._renewals = renewals
+        self._seconds = seconds
+        self._monotonic = monotonic
+        self._wall = wall
+        self._watched: dict[str, tuple[int, float]] = {}
+
+    def snapshot_and_fence(self) -> LeaseSnapshot:
+        """Return who holds what, and fence workers found dead: none of them can renew its lease any more."""
+        table, workers, silent = _empty(), {}, {}
+        with self._database.collection(self._spec) as collection:
+            for found in collection.find().getDocuments():
+                entry = found.getContent()
+                name = entry["name"]
+                if name == _TABLE:
+                    table = entry
+                    continue
+                workers[name] = int(entry["beat"])
+                if self._is_silent(name, entry) and self._is_fenced(collection, found, entry):
+                    silent[name] = {identity: int(count) for identity, count in entry["inFlight"]}
+        self._watched = {name: seen for name, seen in self._watched.items() if name in workers}
+        silent |= {name: {} for name in table["owners"] if name not in workers}
+        heartbeats = {name: workers[name] for name in table["owners"] if name not in silent}
+        return LeaseSnapshot(table["owners"], heartbeats, silent)
+
+    def overview(self, now: datetime) -> tuple[list[dict[str, Any]], list[str]]:
+        """Return the workers with what they hold, and the targets whose circuits are open."""
+        table, workers = _empty(), {}
+        with self._database.collection(self._spec) as collection:
+            for found in collection.find().getDocuments():
+                entry = found.getContent()
+                if entry["name"] == _TABLE:
+                    table = entry
+                else:
+                    workers[entry["name"]] = entry
+        leases = [
+            {
+                "worker": name[:8],
+                "partitions": len(numbers),
+                "inFlight": len(workers[name]["inFlight"]) if name in workers else 0,
+                "until": workers[name]["until"] if name in workers else None,
+                "expired": name not in workers or workers[name]["until"] < timestamp(now),
+            }
+            for name, numbers in sorted(table["owners"].items())
+        ]
+        return leases, list(table["circuits"])
+
+    def take(self, snapshot: LeaseSnapshot, most: int) -> Lease | None:
+        """Take at most `most` partitions that were free in `snapshot`; None where somebody was faster.
+
+        Whatever dead workers left in flight must be settled before: from now on their partitions are ours.
+        """
+        lease = Lease(uuid.uuid4().hex, frozenset(), self._monotonic() + self._seconds)
+        with self._database.collection(self._spec) as collection:
+            inserted = collection.insertOneAndGet(json_codec.dump(self._entry(lease)))
+            lease.key, lease.version = inserted.key, inserted.version
+
+        def take_over(table: dict[str, Any]) -> bool:
+            owners = table["owners"]
+            for name in snapshot.silent:
+                owners.pop(name, None)
+            held = {int(number) for numbers in owners.values() for number in numbers}
+            lease.partitions = frozenset(sorted(snapshot.free - held)[:most])
+            lease.circuits = frozenset(table["circuits"])
+            if lease.partitions:
+                owners[lease.worker] = sorted(lease.partitions)
+            return bool(lease.partitions)
+
+        self._change(take_over)
+        self._remove(snapshot.silent if lease.partitions else [lease.worker])
+        return lease if lease.partitions else None
+
+    def renew(self, lease: Lease, in_flight: Attempts | None = None) -> bool:
+        """Extend a lease, and write down what is about to be sent; False if somebody else has taken over.
+
+        Of one lease one call at a time: the renewals' thread is one.
+        """
+        started = self._monotonic()
+        lease.heartbeat += 1
+        if in_flight is not None:
+            lease.in_flight = in_flight
+        with self._renewals.collection(self._spec) as collection:
+            operation = collection.find().key(lease.key).version(lease.version)
+            written = operation.replaceOneAndGet(json_codec.dump(self._entry(lease)))
+        # If nothing matched the driver returns a document that is none: without key and version.
+        version = None if written is None else written.version
+        if version is None:
+            lease.valid_until = 0.0
+            return False
+        lease.version = version
+        lease.valid_until = started + self._seconds
+        return True
+
+    def release(self, lease: Lease, opened: Iterable[str] = (), closed: Iterable[str] = ()) -> None:
+        """Give up a lease; note the targets whose circuits opened, and those that answer again."""
+
+        def leave(table: dict[str, Any]) -> bool:
+            circuits = (set(table["circuits"]) - set(closed)) | set(opened)
+            table["circuits"] = sorted(circuits)[:_MOST_CIRCUITS]
+            return table["owners"].pop(lease.worker, None) is not None
+
+        self._change(leave)
+        self._remove([lease.worker])
+
+    def _entry(self, lease: Lease) -> dict[str, Any]:
+        until = timestamp(self._wall() + timedelta(seconds=self._seconds))
+        in_flight = sorted(lease.in_flight.items())
+        return {"name": lease.worker, "beat": lease.heartbeat, "until": until, "inFlight": in_flight}
+
+    def _is_fenced(self, collection: Any, found: Any, entry: dict[str, Any]) -> bool:
+        """Change a dead worker's document, so that its renewal can't match; False where it lives."""
+        if entry.get("fenced"):
+            return True
+        content = json_codec.dump({name: entry[name] for name in _ENTRY} | {"fenced": True})
+        return bool(collection.find().key(found.key).version(found.version).replaceOne(content))
+
+    def _is_silent(self, name: str, entry: Mapping[str, Any]) -> bool:
+        beat, now = int(entry["beat"]), self._monotonic()
+        seen, since = self._watched.get(name, (None, now))
+        if seen != beat:
+            self._watched[name] = (beat, since) = (beat, now)
+        unwatched = timestamp(self._wall() - _CLOCK_DIFFERENCE) > entry["until"]
+        return now - since >= self._seconds or unwatched or bool(entry.get("fenced"))
+
+    def _remove(self, workers: Iterable[str]) -> None:
+        names = list(workers)
+        if names:
+            with self._database.collection(self._spec) as collection:
+                collection.find().filter({"name": {"$in": names}}).remove()
+
+    def _change(self, change: Callable[[dict[str, Any]], bool]) -> None:
+        """Apply `change`, which says whether it changed anything, to the newest table until it is written."""
+        for attempt in range(_TRIES):
+            with suppress(Taken), self._database.collection(self._spec) as collection:
+                found = collection.find().filter({"name": _TABLE}).getOne()
+                table = _empty() if found is None else found.getContent()
+                if not change(table) or _written(collection, found, table):
+                    return
+            time.sleep(min(0.001 * 2**attempt, 0.05))
+        raise DependencyDown("The lease table is contended beyond reason. Repeat the request later.")
+
+
+def _written(collection: Any, found: Any, table: Mapping[str, Any]) -> bool:
+    content = json_codec.dump({"name": _TABLE, "owners": table["owners"], "circuits": table["circuits"]})
+    if found is None:
+        collection.insertOne(content)  # where somebody else was first, the unique index refuses it
+        return True
+    return bool(collection.find().key(found.key).version(found.version).replaceOne(content))
+
+
+def _empty() -> dict[str, Any]:
+    return {"owners": {}, "circuits": []}

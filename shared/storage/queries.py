@@ -1,0 +1,180 @@
+"""The queries over the records, and the indexes that serve them.
+
+Every filter is written here, beside its index, since a query whose paths, types or lengths differ from the
+index reads the whole collection.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from shared.model.ids import id_at, timestamp
+from shared.model.members import MemberReader, moment_text
+from shared.model.members import text as text_value
+from shared.model.record import MACHINERY, Document
+
+DUE = "due"
+FAILED = "failed"
+REPLAY = "replay"
+LATELY = "lately"
+
+_LENGTHS = {
+    DUE: 64,  # a time and an id: 27 + 1 + 36 characters
+    FAILED: 36,
+    REPLAY: 36,
+    "blocks": 16,
+    "keyed": 16,
+    "lane": 16,
+    "target": 270,  # a DNS name of 253 characters, or an address, and a port
+    "code": 20,
+    "at": 270,
+    LATELY: 27,
+    "secret": 200,
+    "ingest": 72,  # a digest, a hyphen, a place
+}
+
+
+def member(name: str) -> str:
+    """Return the path of a member of the machinery."""
+    return f"{MACHINERY}.{name}"
+
+
+def ascending(name: str) -> dict[str, Any]:
+    """Return the order of an indexed member of the machinery."""
+    return {"path": member(name), "datatype": "varchar2", "order": "asc", "maxLength": _LENGTHS[name]}
+
+
+def indexes(name: str) -> tuple[dict[str, Any], ...]:
+    """Return the index specifications. An index whose fields a record lacks has no entry for it."""
+    return (
+        _index(f"{name}_id", text("id", 36), unique=True),
+        _index(
+            f"{name}_due",
+            _machine_text(DUE),
+            {"path": member("partition"), "datatype": "number"},
+            _machine_text("lane"),
+            _machine_text("target"),
+        ),
+        _index(f"{name}_ingest", _machine_text("ingest"), unique=True),
+        _index(f"{name}_replay", _machine_text(REPLAY)),
+        _index(f"{name}_failed", _machine_text(FAILED)),
+        _index(f"{name}_blocks", _machine_text("blocks")),
+        _index(f"{name}_keyed", _machine_text("keyed"), text("id", 36), _machine_text("target")),
+        _index(f"{name}_stream", text("error_stream", 256), _machine_text(FAILED)),
+        _index(f"{name}_code", _machine_text("code"), _machine_text(FAILED)),
+        _index(f"{name}_at", _machine_text("at"), _machine_text(FAILED)),
+        _index(f"{name}_lately", _machine_text(LATELY)),
+        _index(f"{name}_needing", _machine_text("secret")),
+        _index(f"{name}_naming", text("vaultSecretName", 200), text("id", 36)),
+    )
+
+
+def _index(name: str, *fields_: dict[str, Any], unique: bool = False) -> dict[str, Any]:
+    return {"name": name, "unique": unique, "fields": list(fields_)}
+
+
+def _machine_text(name: str) -> dict[str, Any]:
+    return text(member(name), _LENGTHS[name])
+
+
+def text(path: str, length: int) -> dict[str, Any]:
+    """Return an indexed text at a path, or the order of such texts."""
+    return {"path": path, "datatype": "varchar2", "maxLength": length, "order": "asc"}
+
+
+LOWEST = "-1"  # sorts before every time and id
+_MILLISECOND = timedelta(milliseconds=1)
+_FIRST, _LAST = (datetime(year, 1, 1, tzinfo=UTC) for year in (1971, 9000))
+
+
+@dataclass(frozen=True)
+class Query:
+    """Which records a call may handle, in the order of one indexed member of the machinery.
+
+    `after` and `before` bound that member, exclusively; `partitions` are the ones to look in, if not all.
+    Keys (their digests) and targets to pass over are skipped in the index, however many records they have.
+    `conditions` are QBE on other members.
+    """
+
+    order: str
+    after: str = LOWEST
+    before: str | None = None
+    conditions: Mapping[str, Any] = field(default_factory=dict)
+    partitions: frozenset[int] | None = None
+    target: str | None = None
+    without_keys: Sequence[str] = ()
+    without_targets: Sequence[str] = ()
+
+    def behind(self, document: Document) -> "Query":
+        """Return what is left of this query behind `document`."""
+        return replace(self, after=str(document[MACHINERY][self.order]))
+
+    def covers(self, document: Document) -> bool:
+        """Tell whether a failed record that holds back others is due in this query."""
+        place = document[MACHINERY].get(self.order)
+        return self.order == DUE and place is not None and self.before is not None and place < self.before
+
+    def as_filter(self) -> dict[str, Any]:
+        """Return the whole as a QBE filter."""
+        bounds = {"$gt": self.after}
+        if self.before is not None:
+            bounds["$lt"] = self.before
+        found = {**self.conditions, member(self.order): bounds}
+        if self.partitions is not None:
+            found[member("partition")] = {"$in": sorted(self.partitions)}
+        if self.without_keys:
+            found[member("lane")] = {"$nin": list(self.without_keys)}
+        if self.target is not None:
+            found[member("target")] = self.target
+        elif self.without_targets:
+            found[member("target")] = {"$nin": list(self.without_targets)}
+        return found
+
+
+@dataclass(frozen=True)
+class FailureQuery:
+    """Which failures a report shows: QBE conditions, and the times between which they were stored."""
+
+    conditions: Mapping[str, Any] = field(default_factory=dict)
+    since: datetime | None = None
+    until: datetime | None = None
+
+    @property
+    def order(self) -> str:
+        """The indexed member of the machinery by which failures are looked at."""
+        return LATELY if self.since is None and self.until is None else FAILED
+
+    @property
+    def bounds(self) -> dict[str, str]:
+        """Limits of that member: ids tell the millisecond in which their records were stored."""
+        bounds = {"$gt": LOWEST if self.since is None else id_at(_within(self.since) - _MILLISECOND)}
+        return bounds if self.until is None else {**bounds, "$lt": id_at(_within(self.until) + _MILLISECOND)}
+
+
+def _within(moment: datetime) -> datetime:
+    """Return a time, or the nearest at which a record may have been stored."""
+    return max(_FIRST, min(moment, _LAST))
+
+
+def due(moment: datetime) -> Query:
+    """Select what is due at `moment`, what has waited longest first."""
+    return Query(DUE, before=timestamp(moment))
+
+
+def failure_conditions(reader: MemberReader) -> list[dict[str, Any]]:
+    """Return the conditions that a request names, whatever became of the records."""
+    conditions: list[dict[str, Any]] = []
+    for name, path, operator in (
+        ("streamOCIDToRetry", "error_stream", "$eq"),
+        ("streamKey", "streamKey", "$eq"),
+        ("targetRestApi", "targetRestApi", "$startsWith"),
+    ):
+        text = reader.read(name, text_value)
+        if text is not None:
+            conditions.append({path: {operator: text}})
+    for name, operator in (("from", "$gte"), ("to", "$lt")):
+        moment = reader.read(name, moment_text)
+        if moment is not None:
+            conditions.append({"createdDate": {operator: moment}})
+    return conditions

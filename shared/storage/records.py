@@ -1,0 +1,334 @@
+"""The records in SODA: insert, find what a call may handle, write outcomes, count; with their indexes."""
+
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from shared.drivers.database import CollectionSpec, Database, Taken
+from shared.drivers.documents import find, replaced
+from shared.model import json_codec, record
+from shared.model.errors import DependencyDown
+from shared.model.ids import id_at, timestamp
+from shared.model.record import FILTERED, MACHINERY, PARTITIONS, SUCCESS, Document
+from shared.storage.counters import FINISHED, Counters
+from shared.storage.queries import LATELY, LOWEST, FailureQuery, Query, ascending, due, indexes, member, text
+
+_FETCH = 64  # documents per round trip of a cursor: bounds what is in memory beyond the page
+_PAGE_BYTES = 16 * 1024 * 1024
+_MOST_VALUES = 50  # of codes, streams or targets in a report
+_SAMPLE = 256  # records that one query names or reads
+SEARCHED = 10_000  # failures that a filter of the report looks at
+
+
+@dataclass(frozen=True)
+class Stored:
+    """A document as read from the database, with what a fenced write of it needs."""
+
+    key: str
+    version: str
+    document: Document
+
+
+class _Changed(Exception):
+    """A transaction must not go on: what it builds on was changed."""
+
+
+class Records:
+    """The collection of records."""
+
+    def __init__(self, database: Database, name: str):
+        self._database = database
+        self._spec = CollectionSpec(name, indexes(name))
+        self._tallies = Counters(database, name)
+
+    def insert(self, documents: Sequence[Document]) -> None:
+        """Store new records: all, or none where it raises; Taken where a key of theirs has been used."""
+        contents = [record.encoded(document) for document in documents]
+        with self._database.collection(self._spec) as collection:
+            if len(contents) == 1:
+                collection.insertOne(contents[0])
+            else:
+                collection.insertMany(contents)
+
+    def get(self, identity: str) -> Document | None:
+        """Return the record with this id."""
+        with self._database.collection(self._spec) as collection:
+            found = collection.find().filter({"id": identity}).getOne()
+            return None if found is None else _stored(found).document
+
+    def received(self, key: str) -> list[Document]:
+        """Return the records that one request has stored under an idempotency key, in their order."""
+        with self._database.collection(self._spec) as collection:
+            found = collection.find().filter({member("ingest"): {"$startsWith": f"{key}-"}}).getDocuments()
+            documents = [_stored(document).document for document in found]
+        return sorted(documents, key=lambda document: str(document[MACHINERY]["ingest"]))
+
+    def already_received(self, places: Collection[str]) -> dict[str, Document]:
+        """Return the records that stand at these places (a key's digest and a number), by place."""
+        found: dict[str, Document] = {}
+        ordered = sorted(places)
+        with self._database.collection(self._spec) as collection:
+            for start in range(0, len(ordered), _SAMPLE):
+                some = {member("ingest"): {"$in": ordered[start : start + _SAMPLE]}}
+                for document in collection.find().filter(some).getDocuments():
+                    stored = _stored(document).document
+                    found[stored[MACHINERY]["ingest"]] = stored
+        return found
+
+    def page(self, selection: Query, limit: int) -> list[Stored]:
+        """Return the next records of a selection, at most `limit` of them and a bounded number of bytes."""
+        query = {"$query": selection.as_filter(), "$orderby": [ascending(selection.order)]}
+        with self._database.collection(self._spec) as collection:
+            found = collection.find().filter(query).limit(limit).fetchArraySize(min(limit, _FETCH))
+            return list(_up_to_bytes(found.getCursor()))
+
+    def reaches(self, selection: Query, number: int) -> bool:
+        """Tell whether a selection holds more than `number` records."""
+        query = {"$query": selection.as_filter(), "$orderby": [ascending(selection.order)]}
+        with self._database.collection(self._spec) as collection:
+            return bool(collection.find().filter(query).skip(number).limit(1).getDocuments())
+
+    def holding_back(self, keys: Collection[str]) -> tuple[list[Stored], set[str]]:
+        """Return the failed records that hold back later ones of these keys, and keys that were not read.
+
+        Keys are named by their digests. What is read is bounded in bytes.
+        """
+        if not keys:
+            return [], set()
+        query = {
+            "$query": {member("blocks"): {"$in": sorted(keys)}},
+            "$orderby": [ascending("blocks")],
+        }
+        with self._database.collection(self._spec) as collection:
+            found, all_read = _read(collection.find().filter(query).fetchArraySize(_FETCH))
+        if all_read:
+            return found, set()
+        last = str(found[-1].document[MACHINERY]["blocks"])
+        unread = {key for key in keys if key >= last}
+        return [one for one in found if one.document[MACHINERY]["blocks"] not in unread], unread
+
+    def first_waiting(
+        self, keys: Collection[str], targets: Mapping[str, Any], before: str
+    ) -> tuple[dict[str, str], set[str]]:
+        """Return the id of the oldest unfinished record of each key, if one is older than the id `before`.
+
+        `targets` is a condition on their targets. What is read is bounded in bytes; the keys of which nothing
+        is known are returned too.
+        """
+        oldest: dict[str, str] = {}
+        open_keys = set(keys)
+        with self._database.collection(self._spec) as collection:
+            while open_keys:
+                conditions = {
+                    member("keyed"): {"$in": sorted(open_keys)},
+                    "id": {"$lt": before},
+                    member("target"): targets,
+                }
+                query = {"$query": conditions, "$orderby": [text("id", 36)]}
+                found, all_read = _read(collection.find().filter(query).limit(_SAMPLE).fetchArraySize(_FETCH))
+                for stored in found:
+                    oldest.setdefault(str(stored.document[MACHINERY]["keyed"]), stored.document["id"])
+                open_keys -= oldest.keys()
+                if not all_read:
+                    return oldest, open_keys
+                if len(found) < _SAMPLE:
+                    break
+        return oldest, set()
+
+    def with_ids(self, identities: Collection[str]) -> list[Stored]:
+        """Return the records with these ids, in their order."""
+        ordered, found = sorted(identities), []
+        if not ordered:
+            return []
+        with self._database.collection(self._spec) as collection:
+            for start in range(0, len(ordered), _SAMPLE):
+                some = {"id": {"$in": ordered[start : start + _SAMPLE]}}
+                found += [_stored(document) for document in collection.find().filter(some).getDocuments()]
+        return sorted(found, key=lambda stored: str(stored.document["id"]))
+
+    def write(self, outcomes: Sequence[tuple[Stored, Document]], place: int = 0) -> list[bool]:
+        """Replace documents in one transaction; False for each that was changed since it was read.
+
+        They are counted in the tally of `place`, the worker's first partition.
+        """
+        contents = [json_codec.dump(after) for _, after in outcomes]
+        try:
+            with self._database.transaction(self._spec, self._tallies.spec) as (collection, tallies):
+                written = [
+                    collection.find().key(before.key).version(before.version).replaceOne(content)
+                    for (before, _), content in zip(outcomes, contents, strict=True)
+                ]
+                changed = [after for (_, after), done in zip(outcomes, written, strict=True) if done]
+                if changed:
+                    self._tallies.add(tallies, place, changed)
+        except Exception as error:
+            self._tallies.forget(place)
+            if isinstance(error, Taken):
+                raise DependencyDown("Others counted at the same moment; repeat it later.") from None
+            raise
+        return written
+
+    def finished(self, before: datetime, after: str, limit: int) -> list[Stored]:
+        """Return records behind the id `after` that ended before a time and are not dead, in their order."""
+        query = {"$query": _finished(before, after or LOWEST), "$orderby": [text("id", 36)]}
+        with self._database.collection(self._spec) as collection:
+            found = collection.find().filter(query).limit(limit).fetchArraySize(min(limit, _FETCH))
+            return list(_up_to_bytes(found.getCursor()))
+
+    def count_finished(self, before: datetime) -> int:
+        """Count what `finished` would return in all."""
+        with self._database.collection(self._spec) as collection:
+            return int(collection.find().filter(_finished(before, LOWEST)).count())
+
+    def remove(self, documents: Sequence[Document], intent: str, object_name: str) -> bool:
+        """Delete archived records, and the note that says so, together, or nothing.
+
+        Of the note stays what is left over to do. False where the note is another's, or where a record was
+        changed or deleted since it was read.
+        """
+        statuses = Counter(str(document["status"]) for document in documents)
+        finished = Counter({status: statuses[status] for status in FINISHED if statuses[status]})
+        try:
+            with self._database.transaction(self._spec, self._tallies.spec) as (collection, notes):
+                note = find(notes, intent)
+                if note is None or note.content.get("object") != object_name:
+                    return False
+                left = {"leftOver": note.content["leftOver"]} if note.content.get("leftOver") else {}
+                if replaced(notes, note, left) is None:
+                    return False
+                _remove_all(collection, documents)
+                self._tallies.take_off(notes, PARTITIONS, finished)
+        except Exception as error:
+            self._tallies.forget(PARTITIONS)
+            if isinstance(error, _Changed):
+                return False
+            raise
+        return True
+
+    def names_secret(self, name: str, since: datetime) -> bool:
+        """Tell whether an unfinished record needs this secret, or one was stored with it since a time."""
+        recent = {"vaultSecretName": name, "id": {"$gt": id_at(since)}}
+        with self._database.collection(self._spec) as collection:
+            return any(
+                collection.find().filter(condition).limit(1).getDocuments()
+                for condition in ({member("secret"): name}, recent)
+            )
+
+    def count(self, selection: Query | None = None) -> int:
+        """Count the records of a selection, or all."""
+        with self._database.collection(self._spec) as collection:
+            operation = collection.find()
+            if selection is not None:
+                operation = operation.filter(selection.as_filter())
+            return int(operation.count())
+
+    def backlog(self, now: datetime) -> tuple[int, int]:
+        """Return how many records are due, and for how many seconds the oldest of them has been."""
+        oldest = self.page(due(now), 1)
+        if not oldest:
+            return 0, 0
+        waited = now - record.due_since(oldest[0].document)
+        return self.count(due(now)), int(waited.total_seconds())
+
+    def latest_failures(self, search: FailureQuery, limit: int) -> tuple[list[Document], bool]:
+        """Return failed records, the latest first, and whether every failure was looked at.
+
+        Without times the latest attempt comes first, with times the record stored last. At most SEARCHED
+        failures are looked at, so that a filter which matches few of a million costs no more than that.
+        """
+        order = [ascending(search.order) | {"order": "desc"}]
+        place = member(search.order)
+        with self._database.collection(self._spec) as collection:
+
+            def found(bounds: Mapping[str, str], conditions: Mapping[str, Any]) -> Any:
+                query = {"$query": {**conditions, place: bounds}, "$orderby": order}
+                return collection.find().filter(query)
+
+            bounds = dict(search.bounds)
+            beyond = found(bounds, {}).skip(SEARCHED).limit(1).getDocuments() if search.conditions else []
+            if beyond:
+                bounds["$gte"] = str(beyond[0].getContent()[MACHINERY][search.order])
+                del bounds["$gt"]
+            cursor = found(bounds, search.conditions).limit(limit).fetchArraySize(min(limit, _FETCH))
+            return [stored.document for stored in _up_to_bytes(cursor.getCursor())], not beyond
+
+    def failures_by(self, path: str) -> dict[str, int]:
+        """Count failed records by an indexed text member: two queries for each value that occurs."""
+        counts: dict[str, int] = {}
+        lowest = "!"  # sorts before every code and stream
+        order = [{"path": path, "datatype": "varchar2", "order": "asc"}]
+        with self._database.collection(self._spec) as collection:
+            while len(counts) < _MOST_VALUES:
+                query = {"$query": {path: {"$gt": lowest}}, "$orderby": order}
+                found = collection.find().filter(query).limit(1).getDocuments()
+                if not found:
+                    break
+                lowest = str(_at(found[0].getContent(), path))
+                counts[lowest] = int(collection.find().filter({path: lowest}).count())
+        return counts
+
+
+def _finished(before: datetime, after: str) -> dict[str, Any]:
+    return {
+        "id": {"$gt": after, "$lt": id_at(before)},
+        "status": {"$in": [SUCCESS, FILTERED]},
+        "lastAttemptDate": {"$lt": timestamp(before)},
+    }
+
+
+def _remove_all(collection: Any, documents: Sequence[Document]) -> None:
+    """Delete records that are all finished or all dead; _Changed where one is not as it was read."""
+    removed = 0
+    for start in range(0, len(documents), _SAMPLE):
+        some = documents[start : start + _SAMPLE]
+        condition: dict[str, Any] = {"id": {"$in": [one["id"] for one in some]}}
+        if some[0].get("dead"):  # a replay since then would have left a later time
+            newest = max(str(one[MACHINERY][LATELY]) for one in some)
+            condition |= {"dead": True, member(LATELY): {"$lte": newest}}
+        else:
+            condition["status"] = {"$in": list(FINISHED)}
+        removed += int(collection.find().filter(condition).remove())
+    if removed != len(documents):
+        raise _Changed
+
+
+def _at(content: Document, path: str) -> Any:
+    for name in path.split("."):
+        content = content[name]
+    return content
+
+
+def _read(operation: Any) -> tuple[list[Stored], bool]:
+    """Read up to a bounded number of bytes; tell whether that was all."""
+    cursor = operation.getCursor()
+    found, total = [], 0
+    try:
+        for document in cursor:
+            found.append(_stored(document))
+            total += int(found[-1].document[MACHINERY]["size"])
+            if total > _PAGE_BYTES:
+                return found, False
+    finally:
+        cursor.close()
+    return found, True
+
+
+def _up_to_bytes(cursor: Any) -> Iterator[Stored]:
+    total = 0
+    try:
+        for document in cursor:
+            stored = _stored(document)
+            yield stored
+            total += int(stored.document[MACHINERY]["size"])
+            if total > _PAGE_BYTES:
+                break
+    finally:
+        cursor.close()
+
+
+def _stored(document: Any) -> Stored:
+    content = document.getContent()
+    content.pop("_id", None)  # native collections put the key into the content
+    return Stored(document.key, document.version, content)

@@ -1,0 +1,220 @@
+"""How much is in flight: in all, per target, and nothing more to a target that does not connect."""
+
+import asyncio
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
+
+import pytest
+
+from shared.delivery.limits import Limits, Skipped
+from shared.model.answer import Answer
+from shared.settings import Settings
+
+ERP, CRM = "erp.example.com:443", "crm.example.com:443"
+REFUSED = Answer("unexpectedError", "the target refused the connection", cause="connection")
+LOST = Answer("unexpectedError", "the connection was lost", cause="answer")
+ANSWERED = Answer(503, "the target answered 503")
+
+
+def bounds(in_all: int = 128, per_target: int = 32, suspects: Sequence[str] = ()) -> Limits:
+    made = Settings("sqlite:", "ocid1.vault", "ocid1.key", "ocid1.compartment")
+    return Limits(replace(made, concurrency=in_all, concurrency_per_target=per_target), suspects)
+
+
+class Sending:
+    """Requests that last until they are told to end."""
+
+    def __init__(self, bounds: Limits):
+        self.in_flight: Counter[str] = Counter()
+        self._bounds = bounds
+        self._end = asyncio.Event()
+        self._tasks: list[asyncio.Task[None]] = []
+
+    async def start(self, *targets: str) -> None:
+        self._tasks += [asyncio.create_task(self._send(target)) for target in targets]
+        await settled()
+
+    async def end(self) -> list[BaseException | None]:
+        self._end.set()
+        return await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _send(self, target: str) -> None:
+        async with self._bounds.place(target):
+            self.in_flight[target] += 1
+            await self._end.wait()
+            self.in_flight[target] -= 1
+
+
+async def settled() -> None:
+    """Let every task run until it waits."""
+    for _ in range(20):
+        await asyncio.sleep(0)
+
+
+async def is_put_off(bounds: Limits, target: str) -> bool:
+    try:
+        async with bounds.place(target):
+            return False
+    except Skipped:
+        return True
+
+
+async def test_no_more_requests_are_in_flight_than_allowed_in_all() -> None:
+    sending = Sending(bounds(in_all=3))
+    await sending.start(ERP, CRM, ERP, CRM, ERP)
+    assert sending.in_flight.total() == 3
+    assert await sending.end() == [None] * 5
+
+
+async def test_no_more_requests_are_in_flight_to_one_target_than_allowed() -> None:
+    sending = Sending(bounds(per_target=2))
+    await sending.start(ERP, ERP, ERP, CRM)
+    assert sending.in_flight == {ERP: 2, CRM: 1}
+    assert await sending.end() == [None] * 4
+
+
+async def test_who_waits_for_a_slow_target_takes_no_place_from_others() -> None:
+    sending = Sending(bounds(in_all=2, per_target=1))
+    await sending.start(ERP, ERP, ERP)
+    await sending.start(CRM)
+    assert sending.in_flight == {ERP: 1, CRM: 1}
+    await sending.end()
+
+
+async def test_a_place_is_free_again_whatever_happened_in_it() -> None:
+    bound = bounds(in_all=1, per_target=1)
+    for error in (ValueError, asyncio.CancelledError):
+        with pytest.raises(error):
+            async with bound.place(ERP):
+                raise error
+    assert not await is_put_off(bound, ERP)
+
+
+async def test_five_failures_to_connect_in_a_row_open_a_targets_circuit() -> None:
+    bound = bounds()
+    for _ in range(4):
+        bound.record(ERP, REFUSED)
+    assert not await is_put_off(bound, ERP)
+    assert bound.open_circuits() == []
+    bound.record(ERP, REFUSED)
+    assert await is_put_off(bound, ERP)
+    assert bound.open_circuits() == [ERP]
+
+
+async def test_an_open_circuit_is_one_targets_alone() -> None:
+    bound = bounds()
+    for _ in range(5):
+        bound.record(ERP, REFUSED)
+    assert not await is_put_off(bound, CRM)
+    assert not await is_put_off(bound, "erp.example.com:8443")
+
+
+@pytest.mark.parametrize("answer", [Answer(200), ANSWERED, LOST])
+async def test_whatever_a_connected_target_answers_the_count_begins_again(answer: Answer) -> None:
+    bound = bounds()
+    for _ in range(3):
+        for _ in range(4):
+            bound.record(ERP, REFUSED)
+        bound.record(ERP, answer)
+    assert not await is_put_off(bound, ERP)
+    assert bound.open_circuits() == []
+
+
+async def test_a_success_closes_a_circuit() -> None:
+    bound = bounds()
+    for _ in range(7):
+        bound.record(ERP, REFUSED)
+    bound.record(ERP, Answer(200))  # of a request that was on its way
+    assert not await is_put_off(bound, ERP)
+
+
+async def test_failures_that_are_http_answers_open_no_circuit() -> None:
+    bound = bounds()
+    for _ in range(100):
+        bound.record(ERP, ANSWERED)
+    assert not await is_put_off(bound, ERP)
+
+
+async def test_who_waited_for_a_place_while_the_circuit_opened_is_put_off() -> None:
+    bound = bounds(per_target=1)
+    sending = Sending(bound)
+    await sending.start(ERP, ERP, ERP)
+    for _ in range(5):
+        bound.record(ERP, REFUSED)
+    first, *others = await sending.end()
+    assert first is None
+    assert [type(other) for other in others] == [Skipped, Skipped]
+
+
+async def test_who_is_put_off_leaves_its_place() -> None:
+    bound = bounds(in_all=1, per_target=1)
+    for _ in range(5):
+        bound.record(ERP, REFUSED)
+    for _ in range(3):
+        assert await is_put_off(bound, ERP)
+    assert not await is_put_off(bound, CRM)
+
+
+async def test_a_target_that_did_not_connect_in_an_earlier_call_gets_one_probe() -> None:
+    sending = Sending(bounds(suspects=[ERP]))
+    await sending.start(ERP, ERP, ERP, CRM, CRM)
+    assert sending.in_flight == {ERP: 1, CRM: 2}
+    await sending.end()
+
+
+@pytest.mark.parametrize("answer", [Answer(200), ANSWERED, LOST])
+async def test_a_probe_that_connects_lets_the_others_through(answer: Answer) -> None:
+    bound = bounds(suspects=[ERP])
+    async with bound.place(ERP):
+        others = [asyncio.create_task(is_put_off(bound, ERP)) for _ in range(3)]
+        await settled()
+        assert not any(other.done() for other in others)
+        bound.record(ERP, answer)
+    assert await asyncio.gather(*others) == [False] * 3
+    assert not await is_put_off(bound, ERP)
+    assert bound.open_circuits() == []
+
+
+async def test_a_probe_that_does_not_connect_opens_the_circuit_at_once() -> None:
+    bound = bounds(suspects=[ERP])
+    async with bound.place(ERP):
+        others = [asyncio.create_task(is_put_off(bound, ERP)) for _ in range(3)]
+        await settled()
+        bound.record(ERP, REFUSED)
+    assert await asyncio.gather(*others) == [True] * 3
+    assert await is_put_off(bound, ERP)
+    assert bound.open_circuits() == [ERP]
+
+
+async def test_nobody_waits_for_a_probe_that_was_given_up() -> None:
+    bound = bounds(suspects=[ERP])
+    probe = asyncio.create_task(hold(bound, ERP))
+    await settled()
+    others = [asyncio.create_task(is_put_off(bound, ERP)) for _ in range(3)]
+    await settled()
+    probe.cancel()
+    assert await asyncio.gather(*others) == [True] * 3
+
+
+async def test_who_waits_for_a_probe_may_be_given_up_without_harm_to_the_others() -> None:
+    bound = bounds(suspects=[ERP])
+    async with bound.place(ERP):
+        given_up, other = (asyncio.create_task(is_put_off(bound, ERP)) for _ in range(2))
+        await settled()
+        given_up.cancel()
+        await settled()
+        bound.record(ERP, Answer(200))
+    assert not await other
+
+
+async def test_the_targets_that_connected_are_known() -> None:
+    bound = bounds()
+    for target, answer in ((ERP, REFUSED), (CRM, REFUSED), (CRM, ANSWERED)):
+        bound.record(target, answer)
+    assert bound.connected == {CRM}
+
+
+async def hold(bounds: Limits, target: str) -> None:
+    async with bounds.place(target):
+        await asyncio.Event().wait()
