@@ -16,11 +16,6 @@ from local import demo
 from tests.end_to_end.bundle import ROOT, Bundle, eventually, running
 
 
-def run(*arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "local", *arguments]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
-
-
 def started(url: str, *arguments: str, key: str = "") -> subprocess.Popen[str]:
     """Start `datasync` with the deployment in its environment."""
     return subprocess.Popen(
@@ -40,26 +35,36 @@ def datasync(url: str, *arguments: str, key: str = "") -> subprocess.CompletedPr
     return subprocess.CompletedProcess(arguments, process.returncode, out, err)
 
 
-def processes() -> set[str]:
-    """The command lines of function processes on this machine."""
-    found = set()
+def left_of(session: int) -> list[str]:
+    """The command lines of processes that a session has left behind."""
+    found = []
     for folder in Path("/proc").glob("[0-9]*"):
         try:
+            fields = (
+                (folder / "stat").read_text().rpartition(")")[2].split()
+            )  # proc_pid_stat(5), from the state on
             command = (folder / "cmdline").read_text()
-        except OSError:
+        except OSError:  # it ended meanwhile
             continue
-        if "functions/" in command and "func.py" in command:
-            found.add(folder.name)
+        if int(fields[3]) == session and fields[0] != "Z":
+            found.append(command)
     return found
 
 
 def test_the_demo_ends_well_and_leaves_no_process() -> None:
-    before = processes()
-    result = run("demo")
-    assert result.returncode == 0, result.stderr
-    assert "Every record ended as it should" in result.stdout
-    assert "the target answered 404 Not Found" in result.stdout
-    assert processes() <= before
+    with subprocess.Popen(
+        [sys.executable, "-m", "local", "demo"],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,  # other bundles may run on this machine
+    ) as process:
+        out, err = process.communicate(timeout=120)
+    assert process.returncode == 0, err
+    assert "Every record ended as it should" in out
+    assert "the target answered 404 Not Found" in out
+    assert left_of(process.pid) == []
 
 
 @pytest.mark.parametrize(
