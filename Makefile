@@ -3,34 +3,47 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
-READY := $(VENV)/ready-$(shell cat requirements-dev.txt | cksum | cut -d ' ' -f 1)
+# A stamp is named for what it says is installed. What tests need includes what running needs.
+LOCAL := $(VENV)/ready-local-$(shell cat requirements-local.txt | cksum | cut -d ' ' -f 1)
+DEV := $(VENV)/ready-dev-$(shell cat requirements-dev.txt | cksum | cut -d ' ' -f 1)
+RUNNABLE := $(or $(wildcard $(DEV)),$(LOCAL))
 PIN := CUSTOM_COMPILE_COMMAND="make pins" $(BIN)/pip-compile --quiet --strip-extras --allow-unsafe \
        --generate-hashes --no-emit-index-url --no-emit-find-links --no-emit-trusted-host
+
+# Prints what the functions need, and nothing of what the operator's command needs.
+export FUNCTIONS := import tomllib; \
+  print(*tomllib.load(open('pyproject.toml', 'rb'))['project']['optional-dependencies']['functions'], sep='\n')
 
 # Answers where the database of known vulnerabilities can be asked.
 export ADVISORIES := import json, urllib.request as u; \
   json.load(u.urlopen('https://pypi.org/pypi/requests/json', timeout=10))['vulnerabilities']
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo run test test-terraform stage build deploy destroy bench fuzz scan check format pins clean
+.PHONY: help setup setup-local demo run test test-terraform stage build deploy destroy bench fuzz scan check format pins clean
 
 help: ## Explain the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-setup: $(READY) ## Make the virtual environment with the pinned packages (Python 3.11 or newer)
+setup: $(DEV) ## Install what tests and checks need into the virtual environment (Python 3.11 or newer)
 
-$(READY): requirements-dev.txt
+setup-local: $(RUNNABLE) ## Install only what `make demo`, `make run` and the `datasync` command need
+
+$(LOCAL): | requirements-local.txt
+$(DEV): | requirements-dev.txt
+$(LOCAL) $(DEV):
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo "Python 3.11 or newer is needed; name one with PYTHON=..." >&2; exit 1; }
-	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.txt
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "Installing $$(grep -c '==' $|) packages into $(VENV), once: a minute or two ..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $|
+	@$(BIN)/python -m pip install -qq --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@rm -f $(VENV)/ready-*
 	@touch $@
 
-demo: setup ## Run everything on this machine, send sample records through, show what became of them
+demo: setup-local ## Run everything on this machine, send sample records through, show what became of them
 	@$(BIN)/python -m local demo
 
-run: setup ## Serve everything on this machine until stopped (PORT, DATASYNC_HOME, any setting)
+run: setup-local ## Serve everything on this machine until stopped (PORT, DATASYNC_HOME, any setting)
 	@exec $(BIN)/python -m local run
 
 test: setup ## Run every test
@@ -104,11 +117,16 @@ format: setup ## Format the code and mend what lint can mend
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-pins: setup ## Pin the newest versions of what pyproject.toml names
-	$(PIN) --upgrade --output-file requirements.txt pyproject.toml
-	echo checkov | $(PIN) --upgrade --output-file requirements-scan.txt -
-	$(PIN) --upgrade --extra dev --constraint requirements.txt --output-file requirements-dev.txt pyproject.toml
+UPGRADE ?= --upgrade
+
+pins: setup ## Pin the newest versions of what pyproject.toml names (UPGRADE= keeps what is pinned)
+	$(BIN)/python -c "$$FUNCTIONS" | $(PIN) $(UPGRADE) --output-file requirements.txt -
+	$(PIN) $(UPGRADE) --extra functions --extra local --constraint requirements.txt \
+	  --output-file requirements-local.txt pyproject.toml
+	$(PIN) $(UPGRADE) --extra functions --extra local --extra dev --constraint requirements-local.txt \
+	  --output-file requirements-dev.txt pyproject.toml
+	echo checkov | $(PIN) $(UPGRADE) --output-file requirements-scan.txt -
 
 clean: ## Remove what was built, installed and kept on this machine
-	rm -rf $(VENV) .datasync build .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+	rm -rf $(VENV) .datasync build *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,4 +1,4 @@
-"""The command line: `python -m local demo | run | check | status | view | replay | rules`."""
+"""The command line: `python -m local demo | run | check`."""
 
 import argparse
 import asyncio
@@ -10,7 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from local import check, demo, operate, stack
+from local import check, demo, stack
 from local.emulators.callers import Callers
 
 _DEFAULT_HOME = stack.CHECKOUT / ".datasync"
@@ -34,7 +34,6 @@ def main() -> int:
     probe.set_defaults(run=lambda arguments: check.main(arguments.dsn, arguments.user))
     probe.add_argument("--dsn", required=True, help="TLS connect string")
     probe.add_argument("--user", default="DATASYNC", help="schema user (%(default)s)")
-    operate.add_arguments(commands)
     arguments = parser.parse_args()
     code: int = arguments.run(arguments)
     return code

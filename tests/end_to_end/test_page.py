@@ -198,7 +198,7 @@ def test_behind_a_gateway_that_wants_a_key_the_page_is_viewed_through_this_machi
         assert stored.status_code == 202
         assert bundle.call("POST", "/process", X_API_Key="0perator-b83e5d06ff").status_code == 200
         assert requests.get(f"{bundle.url}/process", timeout=10).status_code == 401
-        command = [sys.executable, "-m", "local", "view", "--url", bundle.url, "--no-browser"]
+        command = [sys.executable, "-m", "datasync", "view", "--url", bundle.url, "--no-browser"]
         environment = os.environ | {"DATASYNC_API_KEY": "0perator-b83e5d06ff"}
         with subprocess.Popen(
             command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True

@@ -55,7 +55,9 @@ def test_the_examples_run_as_shown(bundle: Bundle) -> None:
         for command in commands:
             here = command.replace("http://127.0.0.1:8080", bundle.url)
             here = here.replace("http://127.0.0.1:8081", bundle.target_url)
-            here = here.replace(".venv/bin/python", sys.executable).replace(SHOWN_ID, identity)
+            here = here.replace(".venv/bin/datasync", f"{sys.executable} -m datasync").replace(
+                SHOWN_ID, identity
+            )
             done = subprocess.run(
                 ["bash", "-c", here], cwd=ROOT, capture_output=True, text=True, timeout=60, check=False
             )
