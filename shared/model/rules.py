@@ -1,8 +1,8 @@
 """The operator's rules: which records are not sent at all, and what of the others is sent.
 
-Expressions are JMESPath (https://jmespath.org/specification.html), which has neither loops nor recursion. They
-are the operator's own, and bounded in time only. They see payload, headers, key, operation, target, id and
-date of a record, and never its token.
+Expressions are JMESPath (https://jmespath.org/specification.html), which has neither loops nor recursion.
+They are the operator's own, and bounded in time only. They see payload, headers, key, operation, target, id
+and date of a record, and never its token.
 """
 
 import functools
