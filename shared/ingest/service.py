@@ -91,7 +91,7 @@ class IngestService:
     def _tell(self, fresh: Sequence[Document]) -> None:
         """Leave word of messages that were set aside: the next call of process-data publishes it."""
         seen = CallStats()
-        seen.set_aside(sum(document["status"] == record.FAILED for document in fresh))
+        seen.record_set_aside(sum(document["status"] == record.FAILED for document in fresh))
         if seen.dead:
             self.notices.notify(seen, logs.call_id.get(), publishing=False)
 

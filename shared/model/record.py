@@ -216,8 +216,8 @@ def attempts(document: Document) -> int:
     return int(document[MACHINERY]["attempts"])
 
 
-def lane(document: Document) -> str:
-    """Return the lane in which a record waits its turn: a digest of its key, or NO_KEY without one."""
+def key_digest(document: Document) -> str:
+    """Return a digest of a record's key, under which its order is kept; NO_KEY without one."""
     key = document.get("streamKey")
     return hashlib.sha256(key.encode()).hexdigest()[:16] if key else NO_KEY
 
@@ -240,7 +240,7 @@ def shown(document: Document) -> Document:
 
 
 def _queued(document: Document, date: str) -> dict[str, Any]:
-    where = {"partition": partition(document), "lane": lane(document), "target": target(document)}
+    where = {"partition": partition(document), "lane": key_digest(document), "target": target(document)}
     if where["lane"] != NO_KEY:
         where["keyed"] = where["lane"]
     if document.get("vaultSecretName"):

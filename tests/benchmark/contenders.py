@@ -53,7 +53,7 @@ async def client(job: dict[str, Any]) -> float:
         ("Content-Type", "application/json"),
         ("Idempotency-Key", "01a20bc0-3b2c-7f96-aeff-224c51bc516a"),
     ]
-    required = {name: "x" for name in ("VAULT_OCID", "VAULT_KEY_OCID", "VAULT_COMPARTMENT_OCID")}
+    required = dict.fromkeys(("VAULT_OCID", "VAULT_KEY_OCID", "VAULT_COMPARTMENT_OCID"), "x")
     config = required | {"DATABASE_DSN": "sqlite:x", "ALLOWED_NETWORKS": "127.0.0.0/8"}
 
     async with Client(Settings.from_config(config)) as made:

@@ -114,8 +114,8 @@ def test_a_new_record_is_due_at_once_in_its_partition_and_lane() -> None:
         "size": 321,
         "due": f"{document['createdDate']} {document['id']}",
         "partition": record.partition(document),
-        "lane": record.lane(document),
-        "keyed": record.lane(document),
+        "lane": record.key_digest(document),
+        "keyed": record.key_digest(document),
         "secret": "erp-token-7",
         "target": "erp.example.com:443",
     }
@@ -157,15 +157,15 @@ def test_a_failure_worth_another_try_is_due_again_and_holds_back_its_key() -> No
         "size": 321,
         "due": f"{LATER_DATE} {document['id']}",
         "partition": record.partition(before),
-        "lane": record.lane(before),
-        "keyed": record.lane(before),
+        "lane": record.key_digest(before),
+        "keyed": record.key_digest(before),
         "secret": "erp-token-7",
         "target": "erp.example.com:443",
         "failed": document["id"],
         **FILED,
         "code": "503",
         "replay": document["id"],
-        "blocks": record.lane(before),
+        "blocks": record.key_digest(before),
     }
 
 
@@ -230,7 +230,7 @@ def test_an_attempt_that_nobody_saw_the_end_of_counts_and_leaves_the_record_in_i
         **FILED,
         "code": "unexpectedError",
         "replay": document["id"],
-        "blocks": record.lane(before),
+        "blocks": record.key_digest(before),
     }
 
 
@@ -351,13 +351,13 @@ def test_the_document_as_it_stood_is_not_changed_by_its_outcome(
 def test_a_keys_partition_and_lane_are_the_same_for_ever(key: str, partition: int, lane: str) -> None:
     for document in (stored(streamKey=key), {"id": "x", "streamKey": key}):
         assert record.partition(document) == partition
-        assert record.lane(document) == lane
+        assert record.key_digest(document) == lane
 
 
 @pytest.mark.parametrize("key", [{}, {"streamKey": ""}])
 def test_a_record_without_a_key_is_in_no_lane_and_in_the_partition_of_its_id(key: dict[str, str]) -> None:
     document = {"id": "019ac2b8-0000-7000-8000-000000000000", **key}
-    assert record.lane(document) == "-"
+    assert record.key_digest(document) == "-"
     assert record.partition(document) == 28
     assert record.partition({**document, "id": "019ac2b8-0000-7000-8000-000000000001"}) == 51
 
