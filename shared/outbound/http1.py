@@ -174,7 +174,7 @@ class AnswerReader:
     def _feed_body(self, data: Bytes) -> None:
         self.body_bytes += len(data)
         if self.complete:
-            self.overflowed = True
+            self.overflowed |= len(data) > 0
         elif isinstance(self._body, Chunks):
             self._keep_some(self._body.feed(data))
             self.complete = self._body.complete
