@@ -1,9 +1,10 @@
-"""store-data: keeps the records that sources send, and tells their state."""
+"""store-data: stores the records that sources send, and shows their state."""
 
 from typing import Any
 
 from shared.app import ingest
 from shared.drivers import fdk
+from shared.ingest.service import StoreRequest
 from shared.model.errors import NotFound
 
 
@@ -17,12 +18,19 @@ def _handle(request: fdk.Request) -> fdk.Response:
         case []:
             request.expect_method("POST")
             request.expect_json()
-            token = request.headers.get("authorization", "").strip() or None
-            key, direct = request.headers.get("idempotency-key"), request.path is None
-            kept = ingest().store(request.body, token, key, direct=direct)
-            return fdk.ok(kept.answer, 202 if kept.is_new else 200)
+            stored = ingest().store(_store_request(request))
+            return fdk.ok(stored.answer, 202 if stored.is_new else 200)
         case [identity]:
             request.expect_method("GET")
             return fdk.ok(ingest().state(identity))
         case _:
             raise NotFound("There is no such route; records are at /store/{id}.")
+
+
+def _store_request(request: fdk.Request) -> StoreRequest:
+    return StoreRequest(
+        request.body,
+        token=request.headers.get("authorization", "").strip() or None,
+        idempotency_key=request.headers.get("idempotency-key"),
+        is_direct=request.path is None,
+    )

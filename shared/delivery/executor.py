@@ -9,14 +9,15 @@ from typing import Protocol
 
 from shared.delivery.call import Call
 from shared.delivery.completer import Completer
-from shared.delivery.limits import Limits
+from shared.delivery.limits import Limits, Skipped
 from shared.delivery.secrets import ReadsTokens, Secrets
 from shared.drivers import logs, threads
-from shared.model import record, rules
+from shared.model import record, rules, transitions
 from shared.model.answer import Answer
-from shared.model.parsing import OTHER_FAILURES
-from shared.model.record import Document, Failure
+from shared.model.codes import UNEXPECTED_ERROR
+from shared.model.record import Document
 from shared.model.rules import RuleFailed
+from shared.model.transitions import Failure
 from shared.storage.records import Stored
 
 log = logging.getLogger(__name__)
@@ -36,6 +37,7 @@ class Outcome(Enum):
     """Time, lease or database ended before its outcome was written: another call takes it."""
 
 
+_OURS = ("machine", "time")  # causes that say nothing of record or target: what this call lacked
 _LEVELS = {
     Outcome.SUCCEEDED: logging.DEBUG,
     Outcome.FILTERED: logging.DEBUG,
@@ -85,7 +87,7 @@ class Executor:
             try:
                 mapped, rule = await threads.RULES.run(rules.apply, its_rules, document)
             except RuleFailed as error:
-                return Prepared(stored, document, failure=Answer(OTHER_FAILURES, f"not sent: {error}"))
+                return Prepared(stored, document, failure=Answer(UNEXPECTED_ERROR, f"not sent: {error}"))
             if mapped is None:
                 return Prepared(stored, document, filtered_by=rule)
             document = mapped
@@ -93,7 +95,7 @@ class Executor:
         secret = None if name is None else await self._secrets.get(name)
         if name is not None and secret is None:
             reason = f"the vault has no readable secret for vaultSecretName {name!r}"
-            return Prepared(stored, document, failure=Answer(OTHER_FAILURES, reason))
+            return Prepared(stored, document, failure=Answer(UNEXPECTED_ERROR, reason))
         return Prepared(stored, document, secret)
 
     async def execute(self, prepared: Prepared) -> Outcome:
@@ -103,14 +105,14 @@ class Executor:
         stays away.
         """
         if prepared.filtered_by is not None:
-            after = record.filtered(prepared.stored.document, prepared.filtered_by, datetime.now(UTC))
+            after = transitions.filtered(prepared.stored.document, prepared.filtered_by, datetime.now(UTC))
             return await self._complete(prepared.stored, after, Answer(""), Outcome.FILTERED)
         answer = prepared.failure or await self._send(prepared)
         return Outcome.LEFT if answer is None else await self._complete_answered(prepared.stored, answer)
 
     async def fail(self, stored: Stored, reason: str) -> Outcome:
         """Write that a record could not be attempted, for a reason of its own."""
-        return await self._complete_answered(stored, Answer(OTHER_FAILURES, reason))
+        return await self._complete_answered(stored, Answer(UNEXPECTED_ERROR, reason))
 
     async def _send(self, prepared: Prepared) -> Answer | None:
         """Send a record as soon as the limits let it; None if no time is left by then."""
@@ -121,15 +123,17 @@ class Executor:
                 return None
             sending = self._session.send(prepared.document, prepared.secret, seconds)
             answer = await self._completer.expect(sending)
+            if answer.cause in _OURS:
+                raise Skipped
             self._limits.record(target, answer)
             return replace(answer, seconds=time.monotonic() - started)
 
     async def _complete_answered(self, stored: Stored, answer: Answer) -> Outcome:
         document, moment = stored.document, datetime.now(UTC)
         if answer.accepted:
-            after = record.succeeded(document, int(answer.code), moment, answer.seconds)
+            after = transitions.succeeded(document, int(answer.code), moment, answer.seconds)
             return await self._complete(stored, after, answer, Outcome.SUCCEEDED)
-        after = record.failed(document, self._failure(document, answer, moment), moment, answer.seconds)
+        after = transitions.failed(document, self._failure(document, answer, moment), moment, answer.seconds)
         return await self._complete(
             stored, after, answer, Outcome.DEAD if after.get("dead") else Outcome.FAILED
         )
@@ -146,9 +150,11 @@ class Executor:
 
     def _failure(self, document: Document, answer: Answer, moment: datetime) -> Failure:
         policy = self._call.request.policy
-        attempts = record.attempts(document) + 1
-        following = policy.next_attempt(answer.code, attempts, moment, answer.retry_after)
-        return Failure(answer.code, answer.reason, policy.error_stream(answer.code), following)
+        attempts = record.attempts(document) + (answer.sent != "no")
+        tries = record.tries(document) + 1
+        following = policy.next_attempt(answer.code, attempts, tries, moment, answer.retry_after)
+        stream = policy.error_stream(answer.code)
+        return Failure(answer.code, answer.reason, stream, following, answer.sent)
 
 
 def _log(document: Document, answer: Answer, outcome: Outcome) -> None:

@@ -4,10 +4,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from shared.model.codes import INVALID, error_mapping, status_codes
 from shared.model.ids import timestamp
 from shared.model.members import MemberReader, boolean, members_of, offset, whole_number
-from shared.model.parsing import error_mapping, status_codes
-from shared.model.record import INVALID
 from shared.model.retry import RetryPolicy
 from shared.settings import Settings
 from shared.storage.queries import FAILED, REPLAY, Query, due, failure_conditions

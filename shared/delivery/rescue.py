@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 
 from shared.drivers import threads
-from shared.model import record
-from shared.model.parsing import OTHER_FAILURES
+from shared.model import record, transitions
+from shared.model.codes import UNEXPECTED_ERROR
 from shared.model.record import Document
 from shared.settings import Settings
 from shared.storage.leases import Attempts
@@ -40,8 +40,8 @@ async def rescue(records: Records, settings: Settings, orphaned: Attempts) -> li
 def _changes(
     found: list[Stored], settings: Settings, orphaned: Attempts
 ) -> Iterator[tuple[Stored, Document]]:
-    stream = settings.retry_policy().error_stream(OTHER_FAILURES)
+    stream = settings.retry_policy().error_stream(UNEXPECTED_ERROR)
     for stored in found:
         document = stored.document
-        if record.is_unfinished(document) and record.attempts(document) == orphaned[document["id"]]:
-            yield stored, record.interrupted(document, stream, settings.retry_limit, datetime.now(UTC))
+        if record.is_unfinished(document) and record.tries(document) == orphaned[document["id"]]:
+            yield stored, transitions.interrupted(document, stream, settings.retry_limit, datetime.now(UTC))

@@ -1,4 +1,4 @@
-"""Connector Hub batches: messages of a Stream, each of which is a record, or is set aside with the reason.
+"""Connector Hub batches: messages of a Stream, each of which is a record or is set aside with the reason.
 
 Source: OCI documentation, "Connector Hub: Functions as a target": the messages of a batch come as a JSON
 array; "Streaming: Message": `key` and `value` are base64.
@@ -6,12 +6,11 @@ array; "Streaming: Message": `key` and `value` are base64.
 
 import base64
 import binascii
-from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
 from shared.ingest import validation
-from shared.ingest.validation import TargetCheck
+from shared.ingest.validation import Conditions
 from shared.model import json_codec
 from shared.model.errors import DataSyncError
 
@@ -29,19 +28,20 @@ class Message:
 
 
 def is_batch(value: Any) -> bool:
-    """Tell whether a body is a Connector Hub batch, and no array of records."""
+    """Tell whether a body is a Connector Hub batch rather than an array of records."""
     return isinstance(value, list) and bool(value) and all(_is_message(item) for item in value)
 
 
-def read(item: dict[str, Any], secrets: Collection[str], target_refusal: TargetCheck) -> Message:
-    """Read one message of a batch; `secrets` are the names that it may use without passing a token."""
+def read(item: dict[str, Any], conditions: Conditions) -> Message:
+    """Read one message of a batch; no message is rejected, a bad one has a `fault`."""
     name = f"{item['stream']}\n{item['partition']}\n{item['offset']}"  # no header's key has line breaks
     try:
         key = None if item.get("key") is None else _decoded(item["key"]).decode()
         message = json_codec.parse(_decoded(item["value"]))
     except (ValueError, DataSyncError) as error:
-        return Message(name, {}, f"key or value can't be read: {_words(error)}")
-    members, faults = validation.read_message(message, key, secrets, target_refusal)
+        return Message(name, {}, f"key or value can't be read: {_reason(error)}")
+    enveloped = {"streamMessage": message} if key is None else {"streamMessage": message, "streamKey": key}
+    members, faults = validation.read_record(enveloped, conditions)
     return Message(name, members, "; ".join(f"{fault.pointer} {fault.detail}" for fault in faults))
 
 
@@ -51,12 +51,12 @@ def _is_message(item: Any) -> bool:
 
 def _decoded(text: Any) -> bytes:
     if not isinstance(text, str):
-        raise ValueError("not a string")  # noqa: TRY004 - a caller's fault, not a programmer's
+        raise ValueError("not a string")  # noqa: TRY004 - a caller's mistake, not a programmer's
     return base64.b64decode(text, validate=True)
 
 
-def _words(error: Exception) -> str:
-    """Say what was wrong, without the bytes that were."""
+def _reason(error: Exception) -> str:
+    """Say what is wrong, without quoting the bytes."""
     if isinstance(error, DataSyncError):
         return error.detail
     return "not base64" if isinstance(error, binascii.Error) else "not UTF-8 text"

@@ -45,7 +45,7 @@ class HttpRequest(NamedTuple):
 
 @dataclass(frozen=True)
 class Answer:
-    """What a target answered: its code, or OTHER_FAILURES with the reason why none came."""
+    """What a target answered: its code, or UNEXPECTED_ERROR with the reason why none came."""
 
     code: int | str
     reason: str = ""

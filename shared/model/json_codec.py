@@ -34,9 +34,9 @@ def parse(body: bytes) -> Any:
     >>> parse(b'{"amount": 0.10}')
     {'amount': Decimal('0.10')}
 
-    Raises NotJson where the text is not JSON, names a member twice, holds half of a surrogate pair or nests
-    too deep; TooLarge where it holds more values than are read; Invalid where it holds a number or a
-    character that the database cannot keep exactly.
+    Raises NotJson if the text is not JSON, names a member twice, contains half of a surrogate pair or nests
+    too deeply; TooLarge if it has more values than are read; Invalid if it contains a number or a character
+    that the database can't keep exactly.
     """
     try:
         text = body.decode("utf-8-sig")
@@ -64,12 +64,12 @@ def parse(body: bytes) -> Any:
 
 
 def _refuse_too_many(text: str) -> None:
-    """Refuse a text whose values would take many times its own size in memory, before they are made.
+    """Refuse a text whose values would take many times its own size in memory, before they are created.
 
-    A value is the first of all, the first in its array or object, or stands behind a comma.
+    Each value is the first of all, the first in its array or object, or follows a comma.
     """
     if _most_values(text) > _MOST_VALUES and _most_values(_STRING.sub("", text)) > _MOST_VALUES:
-        raise TooLarge(f"The body holds more than {_MOST_VALUES} values; send fewer at once.")
+        raise TooLarge(f"The body has more than {_MOST_VALUES} values; send fewer at once.")
 
 
 def _most_values(text: str) -> int:
@@ -87,7 +87,7 @@ def _is_too_deep(value: Any) -> bool:
 
 
 def dump(value: Any) -> bytes:
-    """Return `value` as compact UTF-8 JSON; each number with the value it had, text unescaped."""
+    """Return `value` as compact UTF-8 JSON: numbers exactly as they are, text unescaped."""
     text: str = _ENCODER.encode(value)
     return text.encode("utf-8")
 
@@ -101,7 +101,7 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     members = dict(pairs)
     if len(members) != len(pairs):
         twice = next(name for name, times in Counter(name for name, _ in pairs).items() if times > 1)
-        raise NotJson(f"The member {twice[:100]!r} stands twice in one object; send it once.")
+        raise NotJson(f"The member {twice[:100]!r} appears twice in one object; send it once.")
     return members
 
 
@@ -122,11 +122,13 @@ def _constant(name: str) -> Any:
 
 
 def _refuse_unstorable(value: Any) -> None:
-    """Refuse what only an escape can bring in: half of a surrogate pair, and NUL."""
+    """Refuse what only an escape can express: half of a surrogate pair, and NUL."""
     try:
         written = dump(value)
     except UnicodeEncodeError:
-        raise NotJson("The body holds half of a surrogate pair, which is no character; remove it.") from None
+        raise NotJson(
+            "The body contains half of a surrogate pair, which is not a character; remove it."
+        ) from None
     if _NUL.search(written):
-        detail = "The body holds a NUL character, which the database cannot keep; remove it."
+        detail = "The body contains a NUL character, which the database can't keep; remove it."
         raise Invalid(detail, [Fault("", detail)])

@@ -1,4 +1,4 @@
-"""Which targets a record may be sent to: hosts the operator lists, on addresses that are public or listed."""
+"""Which targets a record may be sent to: hosts that the operator lists, at public or listed addresses."""
 
 import functools
 import re
@@ -40,7 +40,7 @@ _COMPATIBLE = ip_network("::/96")  # RFC 4291, section 2.5.5.1
 
 @dataclass(frozen=True)
 class TargetUrl:
-    """A target's URL, taken apart once: what was checked is what is sent."""
+    """A target's URL, parsed once: what was checked is what is sent."""
 
     text: str
     scheme: str
@@ -56,39 +56,43 @@ class TargetUrl:
 
     @property
     def origin(self) -> str:
-        """`host:port`, under which deliveries to one target are counted and bounded."""
+        """`host:port`, by which deliveries to one target are counted and limited."""
         return f"{self.host}:{self.port}"
 
 
 @dataclass(frozen=True)
 class AllowedTarget:
-    """One entry of ALLOWED_TARGETS: a host, or a suffix that begins with a dot, at one port and scheme."""
+    """One entry of ALLOWED_TARGETS: a host, or a suffix that begins with a dot, with one port and scheme."""
 
     scheme: str
     host: str
     port: int
 
     def covers(self, url: TargetUrl) -> bool:
-        """Tell whether this entry allows `url`."""
+        """Tell whether this entry allows `url`.
+
+        >>> parse_allowed("*.example.com")[0].covers(parse_url("https://erp.example.com/orders"))
+        True
+        """
         if (self.scheme, self.port) != (url.scheme, url.port):
             return False
         return url.host.endswith(self.host) if self.host.startswith(".") else url.host == self.host
 
 
 def parse_url(text: object) -> TargetUrl:
-    """Take a target's URL apart, by RFC 3986 and nothing looser; ValueError says which rule it breaks."""
+    """Parse a target's URL, strictly by RFC 3986; ValueError says which rule it breaks."""
     if not isinstance(text, str) or not text:
         raise ValueError("must be a string: the absolute https URL to send to")
     return _parsed(text)
 
 
-@functools.lru_cache(maxsize=1024)  # records of one source share few URLs, and each is checked twice
+@functools.lru_cache(maxsize=1024)  # the records of a source share few URLs, and each is checked twice
 def _parsed(text: str) -> TargetUrl:
     if len(text) > _LONGEST_URL:
         raise ValueError(f"must be at most {_LONGEST_URL} characters")
     if not _URL_CHARACTERS.fullmatch(text, re.IGNORECASE):
         raise ValueError(
-            "holds a character that a URL can't hold; percent-encode it, write a host in Punycode"
+            "has a character that a URL can't have; percent-encode it, and write a host in Punycode"
         )
     scheme, separator, rest = text.partition("://")
     scheme = scheme.lower()
@@ -113,13 +117,13 @@ def _host_and_port(authority: str, default: int) -> tuple[str, int]:
     except ValueError:
         raise ValueError("has a host or port that can't be read") from None
     if authority.endswith(":") or port == 0:
-        raise ValueError("has an empty port; leave the colon away or give a number from 1 to 65535")
+        raise ValueError("has an empty port; omit the colon, or give a number from 1 to 65535")
     return _host(parts.hostname or ""), port or default
 
 
 def _host(host: str) -> str:
     if not host:
-        raise ValueError("names no host")
+        raise ValueError("has no host")
     if ":" in host:
         return f"[{_literal(host)}]"
     labels = host.split(".")
@@ -127,7 +131,7 @@ def _host(host: str) -> str:
         return str(_literal(host))
     if len(host) > 253 or not all(_LABEL.fullmatch(label) for label in labels):
         raise ValueError(
-            "has a host that is no DNS name (no trailing dot, no percent sign; IDNs in Punycode)"
+            "has a host that is not a DNS name (no trailing dot, no percent sign; IDNs in Punycode)"
         )
     return host
 
@@ -138,7 +142,9 @@ def _literal(host: str) -> Address:
     try:
         return ip_address(host)
     except ValueError:
-        raise ValueError("has a host that is no address in its usual form (four decimal numbers)") from None
+        raise ValueError(
+            "has a host that is not an address in its usual form (four decimal numbers)"
+        ) from None
 
 
 def parse_allowed(text: str) -> tuple[AllowedTarget, ...]:
@@ -151,8 +157,8 @@ def _allowed(entry: str) -> AllowedTarget:
     scheme = scheme if separator else "https"
     wildcard = authority.startswith("*.")
     if scheme not in _DEFAULT_PORTS or re.search("[/?#@]", authority):
-        shown = "an entry" if "@" in entry else repr(entry)  # there may be a password in front of an @
-        raise ValueError(f"{shown} is no host, host:port, *.domain or http://host entry")
+        shown = "an entry" if "@" in entry else repr(entry)  # what precedes an @ may be a password
+        raise ValueError(f"{shown} is not a host, host:port, *.domain or http://host entry")
     try:
         host, port = _host_and_port(authority[2:] if wildcard else authority, _DEFAULT_PORTS[scheme])
         if wildcard and (host.startswith("[") or _NUMERIC_LABEL.fullmatch(host.rpartition(".")[2])):
@@ -168,7 +174,7 @@ def parse_networks(text: str) -> tuple[Network, ...]:
 
 
 def refusal(url: TargetUrl, allowed: Sequence[AllowedTarget], networks: Sequence[Network]) -> str | None:
-    """Say why `url` may not be a target, or None; the addresses of a name are vetted when sending."""
+    """Return why `url` may not be a target, or None; the addresses of a name are checked when sending."""
     if not any(entry.covers(url) for entry in allowed):
         return f"{url.scheme}://{url.origin} is not among the allowed targets; the operator lists them"
     try:

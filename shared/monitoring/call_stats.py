@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from shared.model import record
+from shared.model import codes, record
 from shared.model.record import Document
 
 _MOST_TARGETS = 15  # told apart; with two metrics each they fit into one post of 50 streams
@@ -64,7 +64,7 @@ class CallStats:
         self.dead += number
         self.newly_failed += number
         if number:
-            self.new[f"{record.INVALID} messages of a Stream"] += number
+            self.new[f"{codes.INVALID} messages of a Stream"] += number
 
     def record_skipped(self, number: int) -> None:
         """Count records that were due and not sent."""

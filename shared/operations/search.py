@@ -2,8 +2,8 @@
 
 from collections.abc import Mapping
 
+from shared.model.codes import status_codes
 from shared.model.members import MemberReader, moment
-from shared.model.parsing import status_codes
 from shared.storage.queries import FailureQuery, failure_conditions
 
 REPORT_MEMBERS = ("retryCodes", "streamOCIDToRetry", "from", "to", "targetRestApi", "streamKey")

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from shared.model.answer import Answer, Cause, Sent
-from shared.model.parsing import OTHER_FAILURES
+from shared.model.codes import UNEXPECTED_ERROR
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ class NoAnswer(Exception):
     def answer(self) -> Answer:
         """What becomes of the request."""
         fault = self.fault
-        return Answer(OTHER_FAILURES, str(self), cause=fault.cause, sent=fault.sent)
+        return Answer(UNEXPECTED_ERROR, str(self), cause=fault.cause, sent=fault.sent)
 
 
 def unresolved(error: Exception) -> NoAnswer:

@@ -9,9 +9,9 @@ from urllib.parse import urlencode
 
 from shared.model import json_codec
 from shared.model.answer import Answer, Cause
+from shared.model.codes import UNEXPECTED_ERROR
 from shared.model.credentials import ClientCredentials, parse
 from shared.model.errors import CallerError
-from shared.model.parsing import OTHER_FAILURES
 from shared.model.record import Document
 from shared.outbound.sender import Sender
 
@@ -33,7 +33,7 @@ class NoAccessToken(Exception):
 
     def __init__(self, reason: str, cause: Cause = "request", retry_after: float | None = None):
         super().__init__(reason)
-        self.answer = Answer(OTHER_FAILURES, f"no access token: {reason}", retry_after, cause)
+        self.answer = Answer(UNEXPECTED_ERROR, f"no access token: {reason}", retry_after, cause)
 
 
 class AccessTokens:

@@ -18,7 +18,7 @@ from shared.storage.queries import LATELY, LOWEST, FailureQuery, Query, ascendin
 _FETCH = 64  # documents per round trip of a cursor: bounds what is in memory beyond the page
 _PAGE_BYTES = 16 * 1024 * 1024
 _MOST_VALUES = 50  # of codes, streams or targets in a report
-_SAMPLE = 256  # of records read at once in some lanes or at some places
+_SAMPLE = 256  # records that one query names or reads
 SEARCHED = 10_000  # failures that a filter of the report looks at
 
 
@@ -45,7 +45,7 @@ class Records:
 
     def insert(self, documents: Sequence[Document]) -> None:
         """Store new records: all, or none where it raises; Taken where a key of theirs has been used."""
-        contents = [json_codec.dump(document) for document in documents]
+        contents = [record.encoded(document) for document in documents]
         with self._database.collection(self._spec) as collection:
             if len(contents) == 1:
                 collection.insertOne(contents[0])

@@ -10,8 +10,9 @@ from typing import Any
 
 from shared.drivers.database import Database
 from shared.drivers.documents import SmallDocuments
-from shared.model import record
-from shared.model.record import PARTITIONS, Document, Failure
+from shared.model import record, transitions
+from shared.model.record import PARTITIONS, Document
+from shared.model.transitions import Failure
 from shared.operations.report import Report
 from shared.storage.leases import LeaseTable
 from shared.storage.queries import FailureQuery, due
@@ -33,21 +34,21 @@ Kind = Callable[[], Document]
 
 
 def _waiting() -> Document:
-    return record.stored(MEMBERS, 100)
+    return record.new(MEMBERS)
 
 
 def _finished() -> Document:
-    return record.succeeded(_waiting(), 200, NOW)
+    return transitions.succeeded(_waiting(), 200, NOW)
 
 
 def _dead() -> Document:
     dead = Failure(404, "the target answered 404", "unrecoverable", None)
-    return record.failed(_waiting(), dead, datetime.now(UTC))
+    return transitions.failed(_waiting(), dead, datetime.now(UTC))
 
 
 def _later() -> Document:
     after = Failure(503, "the target answered 503", "recoverable", NOW + timedelta(hours=6))
-    return record.failed(_waiting(), after, datetime.now(UTC))
+    return transitions.failed(_waiting(), after, datetime.now(UTC))
 
 
 # What the collection holds beside 1,000 records that are due.

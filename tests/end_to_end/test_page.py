@@ -128,7 +128,7 @@ def test_what_callers_sent_is_shown_as_text(browser: webdriver.Chrome, bundle: B
 def test_a_wrong_filter_is_explained(browser: webdriver.Chrome, bundle: Bundle) -> None:
     page = Page(browser, bundle)
     page.fill(retryCodes="abc")
-    page.until("422: /retryCodes must hold HTTP status codes", "message")
+    page.until("422: /retryCodes must contain HTTP status codes", "message")
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

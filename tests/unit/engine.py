@@ -24,7 +24,7 @@ ALL = frozenset(range(record.PARTITIONS))
 def made(**members: Any) -> Stored:
     """A record as it stands in the database, due at once."""
     usual = {"targetRestApi": "https://erp.example.com/orders", "targetRestApiOperation": "DELETE"}
-    document = record.stored({**usual, **members}, 100)
+    document = record.new({**usual, **members})
     return Stored(f"key of {document['id']}", "1", document)
 
 

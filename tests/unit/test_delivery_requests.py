@@ -9,14 +9,17 @@ import pytest
 
 from shared.delivery.requests import DeliveryRequest, process_request, retry_request
 from shared.drivers.database import Database
-from shared.model import record
+from shared.model import record, transitions
 from shared.model.errors import Invalid, NotJson
-from shared.model.record import Document, Failure
+from shared.model.record import Document
+from shared.model.transitions import Failure
 from shared.settings import Settings
 from shared.storage.records import Records
 
 NOW = datetime.now(UTC)
-SETTINGS = Settings("sqlite:", "ocid1.vault", "ocid1.key", "ocid1.compartment", messages_per_call=50)
+SETTINGS = Settings(
+    "sqlite:", "ocid1.vault", "ocid1.key", "ocid1.compartment", messages_per_call=50, retry_limit=8
+)
 NAMES = (
     "ancient",
     "waiting",
@@ -37,7 +40,7 @@ Reader = Callable[..., DeliveryRequest]
 
 
 def stored(**members: str) -> Document:
-    return record.stored({"targetRestApi": "https://erp.example.com/orders", **members}, 100)
+    return record.new({"targetRestApi": "https://erp.example.com/orders", **members})
 
 
 def failed(
@@ -52,7 +55,7 @@ def failed(
     """A record after so many attempts: due again so many minutes from now, or dead."""
     due = None if dead else NOW + timedelta(minutes=minutes)
     for _ in range(attempts):
-        document = record.failed(document, Failure(code, "why", stream, due), NOW)
+        document = transitions.failed(document, Failure(code, "why", stream, due), NOW)
     return document
 
 
@@ -64,7 +67,7 @@ def kept() -> dict[str, Document]:
     return {
         "ancient": failed(new["ancient"] | {"createdDate": "2020-02-29T12:00:00.000000Z"}, 503),
         "waiting": new["waiting"],
-        "done": record.succeeded(new["done"], 200, NOW),
+        "done": transitions.succeeded(new["done"], 200, NOW),
         "ripe": failed(new["ripe"], 503),
         "resting": failed(new["resting"], 503, minutes=600),
         "team": failed(new["team"], 500, stream="team-a"),
@@ -272,7 +275,7 @@ def test_without_a_mapping_the_operators_holds() -> None:
         ("readAfterOffset", [0, -2, True, -1.5, [], {}, "é", "x" * 65]),
         (
             "retryCodes",
-            [503, True, {}, [None], [True], ["5xx"], [[503]], [503.5], "503;504", "503,", "600", ""],
+            [503, True, {}, [None], [True], ["5xx"], [[503]], [503.5], "503;504", "503,", "1600", ""],
         ),
         ("retryLimit", [0, -1, 1.5, True, "", "many", [], {}, "9" * 200]),
         ("errormapping", ["503", {}, [[]], [7], [{}], [{"responsecode": "503"}], [{"stream": "a"}]]),

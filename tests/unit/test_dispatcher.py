@@ -244,3 +244,13 @@ async def test_a_database_that_was_away_from_the_beginning_is_an_outage() -> Non
     engine = Engine(made(), written=Written(lambda _: DependencyDown("down")))
     with pytest.raises(DependencyDown):
         await engine.run()
+
+
+@pytest.mark.parametrize("cause", ["machine", "time"])
+async def test_what_this_call_lacked_is_no_attempt_and_opens_no_circuit(cause: Any) -> None:
+    lacking = Answer("unexpectedError", "no more files", cause=cause)
+    engine = Engine(*[made() for _ in range(12)], target=Target(lambda _: lacking))
+    summary = await engine.run()
+    assert (summary.failed, summary.skipped) == (0, 12)
+    assert len(engine.target.received) == 12
+    assert engine.written.after == {}

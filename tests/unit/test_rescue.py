@@ -15,7 +15,7 @@ SETTINGS = Settings("sqlite:", "ocid1.vault", "ocid1.key", "ocid1.compartment")
 async def test_an_interrupted_attempt_is_counted_and_published(tmp_path: Path) -> None:
     records = Records(Database(f"sqlite:{tmp_path / 'records.db'}", "", str), "c")
     members = {"targetRestApi": "https://erp.example.com/", "targetRestApiOperation": "DELETE"}
-    documents = [record.stored(members, 10) for _ in range(2)]
+    documents = [record.new(members) for _ in range(2)]
     records.insert(documents)
     first, second = (one["id"] for one in documents)
     written = await rescue(
@@ -30,7 +30,7 @@ async def test_an_interrupted_attempt_is_counted_and_published(tmp_path: Path) -
 
 async def test_a_second_worker_that_rescues_counts_nothing(tmp_path: Path) -> None:
     records = Records(Database(f"sqlite:{tmp_path / 'records.db'}", "", str), "c")
-    document = record.stored({"targetRestApi": "https://x.example", "targetRestApiOperation": "DELETE"}, 10)
+    document = record.new({"targetRestApi": "https://x.example", "targetRestApiOperation": "DELETE"})
     records.insert([document])
     assert len(await rescue(records, SETTINGS, {document["id"]: 0})) == 1
     assert await rescue(records, SETTINGS, {document["id"]: 0}) == []

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from shared.ingest import validation
-from shared.ingest.validation import Batch
+from shared.ingest.validation import Conditions, ReadRequest
 from shared.model import json_codec
 from shared.model.errors import Invalid, NotJson
 from shared.model.targets import TargetUrl
@@ -24,8 +24,8 @@ VALID: Members = {
 }
 
 
-def parse(body: bytes, **options: Any) -> Batch:
-    return validation.read(json_codec.parse(body), **options)
+def parse(body: bytes, *, token: bool = False) -> ReadRequest:
+    return validation.read(json_codec.parse(body), Conditions(only_erp, has_token=token))
 
 
 def flat(members: Members) -> tuple[Any, str]:
@@ -52,8 +52,8 @@ def only_erp(url: TargetUrl) -> str | None:
     return None if url.host == "erp.example.com" else "is not among the allowed targets"
 
 
-def read(value: object, *, token: bool = False) -> Batch:
-    return parse(json.dumps(value).encode(), has_token=token, target_refusal=only_erp)
+def read(value: object, *, token: bool = False) -> ReadRequest:
+    return parse(json.dumps(value).encode(), token=token)
 
 
 def pointers(value: object, *, token: bool = False) -> list[str]:
@@ -118,7 +118,7 @@ def test_unknown_members_beside_a_message_are_kept_too() -> None:
 
 def test_numbers_are_kept_exactly() -> None:
     body = json.dumps(VALID | {"targetRestApiPayload": "NUMBER"}).replace('"NUMBER"', "[12.50, 0.1]")
-    (record,) = parse(body.encode(), has_token=False, target_refusal=only_erp).records
+    (record,) = parse(body.encode()).records
     assert [str(number) for number in record["targetRestApiPayload"]] == ["12.50", "0.1"]
     assert all(isinstance(number, Decimal) for number in record["targetRestApiPayload"])
 
@@ -341,7 +341,7 @@ def test_an_array_of_one_is_an_array() -> None:
 @pytest.mark.parametrize("body", [b"", b"{", b"\xff", b'{"a": 1, "a": 2}'])
 def test_what_is_not_json_is_no_broken_rule(body: bytes) -> None:
     with pytest.raises(NotJson):
-        parse(body, has_token=False, target_refusal=only_erp)
+        parse(body)
 
 
 def test_all_broken_rules_of_all_records_are_named_at_once() -> None:
