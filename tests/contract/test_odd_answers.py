@@ -38,6 +38,7 @@ async def test_the_status_of_an_odd_answer_is_read_and_the_next_request_is_not_h
         answer = await client.deliver(posted(target, "/odd"), 40.0)
         assert answer.code == (odd.status or "unexpectedError"), answer
         assert answer.sent == ("yes" if odd.status else "unknown")
+        target.read["/odd"].set()
         await target.played["/odd"].wait()
         for number in range(3):
             following = await client.deliver(posted(target, f"/next/{number}"), 40.0)
@@ -67,6 +68,7 @@ async def test_the_second_of_two_answers_is_never_taken_for_that_to_another_requ
         first = await asyncio.gather(*(client.deliver(posted(target, path), 40.0) for path in scripts))
         assert [answer.code for answer in first] == [201] * len(late)
         for path in scripts:
+            target.read[path].set()
             await target.played[path].wait()
         paths = [f"/next/{number}" for number in range(100)]
         answers = await asyncio.gather(*(client.deliver(posted(target, path), 40.0) for path in paths))
