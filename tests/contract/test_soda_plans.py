@@ -37,9 +37,7 @@ def records(tmp_path):
     collection.createIndex(DUE)
     collection.createIndex({"name": "ids", "unique": True, "fields": [{"path": "id", "maxLength": 64}]})
     collection.createIndex({"name": "replay", "fields": [{"path": "delivery.replay", "maxLength": 64}]})
-    collection.createIndex(
-        {"name": "newest", "fields": [{"path": "at", "datatype": "datetime", "order": "desc"}]}
-    )
+    collection.createIndex({"name": "newest", "fields": [{"path": "at", "order": "desc"}]})
     collection.insertMany([_record(n) for n in range(400)])
     yield collection
     connection.close()
@@ -72,18 +70,18 @@ def test_conditions_on_later_fields_are_answered_inside_the_index(records, monke
     def fail(*_):
         raise AssertionError("a document was read")
 
-    monkeypatch.setattr("local.emulators.soda.session.read_document", fail)
+    monkeypatch.setattr("local.emulators.soda.session.decode", fail)
     session = records._db._conn.session
-    session._last = ("", None, None)
+    session._last = ("", None)
     assert records.find().filter(WHAT_IS_DUE).count() == len(_ids_due()) > 5
     with pytest.raises(AssertionError):  # and this is how reading one would show
-        records.find().filter({"delivery.lane": {"$hasSubstring": "x"}}).count()
+        records.find().filter({"delivery.other": "x"}).count()
 
 
 def test_finished_documents_are_not_in_the_index(records):
     connection = records._db._conn
     found = connection.catalog.existing("records")
-    column = next(index.fields[0].column for index in found.indexes if index.name == "replay")
+    column = next(index.fields[0].field.column for index in found.indexes if index.name == "replay")
     entries = f'SELECT count(*) FROM "soda:records" INDEXED BY replay WHERE {column} IS'  # noqa: S608 - a column of this test's own
     assert connection.session.query(f"{entries} NOT NULL") == [(100,)]
     with pytest.raises(oracledb.OperationalError):  # SQLite cannot use an index that lacks what is asked for
@@ -115,17 +113,15 @@ def test_negative_numbers_stand_in_an_index_in_their_order(records):
             },
             "replay",
         ),
-        ({"delivery": {"replay": "x", "lane": "x"}}, None),
         (
             {
-                "$query": {"at": {"$timestamp": {"$gt": "2026-01-01T00:30:00Z"}}},
-                "$orderby": [{"path": "at", "datatype": "datetime", "order": "desc"}],
+                "$query": {"at": {"$gt": "2026-01-01T00:30:00Z"}},
+                "$orderby": [{"path": "at", "order": "desc"}],
             },
             "newest",
         ),
         ({"id": 7}, None),
         ({"id": {"$ne": "00007"}}, None),
-        ({"id": {"$upper": "00007"}}, None),
         ({"other": "x"}, None),
     ],
 )
@@ -138,13 +134,6 @@ def test_index_is_used_where_the_type_of_the_value_is_its_own(records, filter_, 
 def test_key_and_version_are_found_in_the_index_of_keys(records):
     document = records.find().getOne()
     assert "(key=?)" in plan(records.find().key(document.key).version(document.version))
-
-
-def test_dropped_index_is_not_used_and_leaves_the_others_whole(records):
-    assert records.dropIndex("replay")
-    assert plan(records.find().filter({"delivery.replay": "x"})).startswith("SCAN")
-    assert "USING INDEX due" in plan(records.find().filter(WHAT_IS_DUE))
-    assert records.find().filter({"delivery.replay": {"$exists": True}}).count() == 100
 
 
 # ---- the same answers, with and without indexes, and from a matcher that knows nothing of either ----
@@ -227,7 +216,7 @@ def _matches(document, path, operator, value):
 
 
 def _condition(chance):
-    path = chance.choice(["v", "v.b", "w"])
+    path = chance.choice(["v", "v.b", "w", "n"])
     operator = chance.choice(["$eq", "$ne", "$gt", "$gte", "$lt", "$lte", "$in", "$nin"])
     scalars = [
         value for value in VALUES if isinstance(value, str | int | float) and not isinstance(value, bool)
@@ -243,35 +232,34 @@ def test_random_filters_give_the_same_answers_with_and_without_indexes(tmp_path,
     connection = local.emulators.soda.connect(tmp_path / "random.db")
     plain, indexed = (connection.getSodaDatabase().createCollection(name) for name in ("plain", "indexed"))
     indexes = [
-        {"name": "lax_v", "lax": True, "fields": [{"path": "v"}]},
-        {
-            "name": "lax_n",
-            "lax": True,
-            "fields": [{"path": "v", "datatype": "number", "order": "desc"}, {"path": "v.b"}],
-        },
-        {"name": "strict_w", "fields": [{"path": "w"}]},
+        {"name": "n", "fields": [{"path": "n", "datatype": "number", "order": "desc"}, {"path": "w"}]},
+        {"name": "w", "fields": [{"path": "w"}]},
     ]
     for spec in indexes[seed % 2 :]:
         indexed.createIndex(spec)
     documents = {}
     for number in range(60):
-        document = {"_id": str(number), "w": chance.choice(["a", "b", "10", 9, True, None])}
+        document = {"number": number, "w": chance.choice(["a", "b", "10", 9, True, None])}
+        document["n"] = chance.choice([10, 9, "9", -3, 1.5, None])
         if chance.random() < 0.9:
             document["v"] = chance.choice(VALUES)
-        documents[document["_id"]] = document
+        documents[number] = document
         plain.insertOne(document)
         indexed.insertOne(json.dumps(document))
     for _ in range(60):
         conditions = [_condition(chance) for _ in range(chance.randint(1, 2))]
         filter_ = {"$and": [{path: {operator: value}} for path, operator, value in conditions]}
         expected = sorted(
-            key
-            for key, document in documents.items()
+            number
+            for number, document in documents.items()
             if all(_matches(document, *part) for part in conditions)
         )
         for collection in (plain, indexed):
             assert (
-                sorted(found.key for found in collection.find().filter(filter_).getDocuments()) == expected
+                sorted(
+                    found.getContent()["number"] for found in collection.find().filter(filter_).getDocuments()
+                )
+                == expected
             ), filter_
             assert collection.find().filter(filter_).count() == len(expected)
     connection.close()
@@ -287,10 +275,8 @@ def test_query_stays_right_when_another_connection_changes_the_indexes(tmp_path)
     assert "USING INDEX ix" in plan(here.find().filter({"a": "x"}))
     here.insertOne({"a": "x"})
     assert there.find().filter({"a": "x"}).count() == 2
-    there.dropIndex("ix")
-    assert here.find().filter({"a": "x"}).count() == 2
     with pytest.raises(oracledb.DatabaseError):
-        there.createIndex({"name": "ix", "unique": True, "fields": [{"path": "a"}]})
+        there.createIndex({"name": "iy", "unique": True, "fields": [{"path": "a"}]})
     assert here.find().filter({"a": {"$gt": "x"}}).count() == 1
     one.close()
     two.close()

@@ -83,19 +83,6 @@ class Connection:
         if self.session.rollback():
             self.catalog.forget()
 
-    def ping(self) -> None:
-        """Asks the database for a sign of life; raises where there is none."""
-        self.session.check_file()
-        self.session.query("SELECT count(*) FROM sqlite_master")
-
-    def is_healthy(self) -> bool:
-        """Whether the connection can be used; asks the file system, and not the database."""
-        try:
-            self.session.check_file()
-        except oracledb.Error:
-            return False
-        return True
-
     def close(self) -> None:
         """Rolls back and closes; or gives the connection back to its pool."""
         catalog, self._catalog = self.catalog, None

@@ -1,36 +1,26 @@
 """From an operation to SQL: what an index can answer becomes a condition on its columns, `soda_match` does
 the rest.
 
-The column of a field whose index is not lax holds exactly what the document holds, since a document with an
-array or a value of another type there was refused; a condition on it is therefore complete, and can be
-answered inside the index. The column of a lax field only narrows the search: documents that are irregular
-there come along, and `soda_match` decides. So it does for every condition that no index serves.
+The column of an indexed field holds exactly what the document holds, since a document with an array or a
+value of another type there was refused; a condition on it is therefore complete, and can be answered inside
+the index.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from . import paths, scalars
 from .catalog import Collection
-from .conditions import And, Condition, KeyIn, Not, Or, Steps, Test, Within
-from .fields import DEFAULT_LENGTH, IRREGULAR, Field, Mode
-from .indexes import literal
+from .indexes import Field, extracted
+from .paths import Steps
+from .qbe import And, Condition, Not, Or, SortField, Test, Within
 from .session import SqlValue
-from .sorting import SortField
+from .values import CONVERT, NUMBER, VARCHAR2, sql_key
 
 _SQL = {"eq": "=", "gt": ">", "gte": ">=", "lt": "<", "lte": "<="}
-_METHOD_TYPE = {
-    "number": scalars.NUMBER,
-    "string": scalars.VARCHAR2,
-    "date": scalars.DATE,
-    "timestamp": scalars.TIMESTAMP,
-    "datetime": scalars.TIMESTAMP,
-}
 _BOOLEAN_TEXTS = ("true", "false")  # a boolean's text in a column of strings, which no string equals
 
 
@@ -81,8 +71,6 @@ def _flatten(conditions: Iterable[Condition]) -> Iterable[Condition]:
 
 
 def _clause(collection: Collection, condition: Condition) -> Clause | None:
-    if isinstance(condition, KeyIn):
-        return in_clause("key", condition.keys)
     if isinstance(condition, Test):
         return _test(collection, condition)
     if isinstance(condition, Not):
@@ -102,51 +90,29 @@ def in_clause(column: str, values: Sequence[SqlValue]) -> Clause:
 # ---- conditions on indexed fields ----
 
 
-def _column(collection: Collection, steps: Steps, datatype: str | None) -> tuple[str, Field] | None:
-    """The column that holds the field, a complete one if there is any."""
-    if datatype is None or not paths.is_plain(steps):
-        return None
-    key = (".".join(str(step) for step in steps), datatype)
-    found = collection.columns.get(key, ())
-    complete = (item for item in found if item[1].mode is not Mode.LAX)
-    return next(complete, found[0] if found else None)
+def _column(collection: Collection, steps: Steps, datatype: str | None) -> str | None:
+    """The column that holds the field."""
+    path = ".".join(steps)
+    found = (field for field in collection.fields if (field.path, field.datatype) == (path, datatype))
+    return next((field.column for field in found), None)
 
 
 def _datatype(value: Any) -> str | None:
     if isinstance(value, Decimal):
-        return scalars.NUMBER
-    return scalars.VARCHAR2 if isinstance(value, str) else None
-
-
-def _keys(test: Test) -> tuple[str | None, list[SqlValue]]:
-    """The data type that a test compares as, if an index can serve it, and its comparands as index keys."""
-    values = test.value if isinstance(test.value, tuple) else (test.value,)
-    if test.method is None:
-        types = {_datatype(value) for value in values}
-        datatype = types.pop() if len(types) == 1 else None
-    else:
-        datatype = _METHOD_TYPE.get(test.method)
-    if datatype is None:
-        return None, []
-    converted = [scalars.CONVERT[datatype](value) for value in values]
-    if any(not isinstance(value, str | Decimal | datetime) for value in converted):
-        return None, []
-    return datatype, [scalars.sql_key(value) for value in converted]
+        return NUMBER
+    return VARCHAR2 if isinstance(value, str) else None
 
 
 def _test(collection: Collection, test: Test) -> Clause | None:
-    datatype, keys = _keys(test)
-    found = _column(collection, test.steps, datatype)
-    if found is None or not keys:
+    values = test.value if isinstance(test.value, tuple) else (test.value,)
+    types = {_datatype(value) for value in values}
+    datatype = types.pop() if len(types) == 1 else None
+    column = None if datatype is None else _column(collection, test.steps, datatype)
+    if datatype is None or column is None:
         return None
-    column, field = found
+    keys: list[SqlValue] = [sql_key(CONVERT[datatype](value)) for value in values]
     clause = _comparison(column, test.operator, keys)
-    if clause is None:
-        return None
-    exact = clause.exact and not (test.method is None and any(key in _BOOLEAN_TEXTS for key in keys))
-    if field.mode is Mode.LAX:
-        return Clause(f"({clause.sql} OR {column} >= ?)", (*clause.params, IRREGULAR), False, clause.columns)
-    return replace(clause, exact=exact)
+    return clause and replace(clause, exact=clause.exact and not any(key in _BOOLEAN_TEXTS for key in keys))
 
 
 def _comparison(column: str, operator: str, keys: list[SqlValue]) -> Clause | None:
@@ -177,8 +143,6 @@ def _or(collection: Collection, condition: Or) -> Clause | None:
         if not clauses or any(clause is None for clause in clauses):
             return None
         parts.append([clause for clause in clauses if clause is not None])
-    if not parts:
-        return Clause("0", (), True)
     return Clause(
         "(" + " OR ".join("(" + " AND ".join(clause.sql for clause in part) + ")" for part in parts) + ")",
         tuple(param for part in parts for clause in part for param in clause.params),
@@ -189,11 +153,10 @@ def _or(collection: Collection, condition: Or) -> Clause | None:
 def _within(collection: Collection, condition: Within) -> Clause | None:
     """Several conditions on one item: on a field that holds no more than one they are conditions on the
     field."""
-    parts = list(_flatten([condition.condition]))
     clauses: list[Clause | None] = []
-    for part in parts:
+    for part in condition.conditions:
         test = part.condition if isinstance(part, Not) else part
-        if not isinstance(test, Test) or test.steps:
+        if not isinstance(test, Test):
             clauses.append(None)
             continue
         moved = replace(test, steps=condition.steps)
@@ -205,7 +168,7 @@ def _within(collection: Collection, condition: Within) -> Clause | None:
     return Clause(
         " AND ".join(clause.sql for clause in served),
         tuple(param for clause in served for param in clause.params),
-        len(served) == len(parts) and all(clause.exact for clause in served),
+        len(served) == len(clauses) and all(clause.exact for clause in served),
         columns,
     )
 
@@ -216,22 +179,16 @@ def _within(collection: Collection, condition: Within) -> Clause | None:
 def _sort_key(collection: Collection, sort: SortField, not_null: frozenset[str]) -> str:
     """One term of ORDER BY. Oracle puts NULL last when ascending and first when descending, SQLite the
     reverse."""
-    found = next((item for item in _candidates(collection, sort.field) if _gives(item[1], sort.field)), None)
-    key = found[0] if found else f"soda_field(body, ident, {literal(sort.field.spec())})"
+    found = (field for field in collection.fields if _gives(field, sort.field))
+    key = next((field.column for field in found), None) or extracted(sort.field)
     direction = " DESC" if sort.descending else ""
     if key in not_null:
         return key + direction
     return f"{key}{direction} NULLS {'FIRST' if sort.descending else 'LAST'}"
 
 
-def _candidates(collection: Collection, field: Field) -> tuple[tuple[str, Field], ...]:
-    return collection.columns.get((field.path, field.datatype), ())
-
-
 def _gives(indexed: Field, wanted: Field) -> bool:
     """Whether an indexed field has the very values, and would have had the errors, of a field to sort by."""
-    if indexed.mode is Mode.LAX:
-        return indexed == wanted
-    if wanted.mode is Mode.SCALAR_REQUIRED and indexed.mode is not Mode.SCALAR_REQUIRED:
-        return False
-    return (indexed.max_length or DEFAULT_LENGTH) <= (wanted.max_length or DEFAULT_LENGTH)
+    return (indexed.path, indexed.datatype) == (wanted.path, wanted.datatype) and (
+        (indexed.max_length or 4000) <= (wanted.max_length or 4000)
+    )
