@@ -305,7 +305,16 @@ def test_what_is_no_database_file_is_an_operational_error(tmp_path, dsn):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["text.db"]
 
 
-@pytest.mark.parametrize("dsn", ["sqlite:", "sqlite:x.db?mode=ro", "sqlite:x.db?cache=shared"])
+@pytest.mark.parametrize(
+    "dsn",
+    [
+        "sqlite:",
+        "sqlite:x.db?mode=ro",
+        "sqlite:x.db?cache=shared",
+        "sqlite:x.db?round_trip_ms=fast",
+        "sqlite:x.db?round_trip_ms=-1",
+    ],
+)
 def test_dsn_that_is_not_understood_is_refused(dsn):
     with pytest.raises(oracledb.DatabaseError) as error:
         local.emulators.soda.create_pool(dsn)

@@ -15,9 +15,9 @@ nothing here uses is a `NotImplementedError` that names it. Several processes ma
     ...     [d.getContent()["city"] for d in orders.find().filter({"po": {"$gt": 1}}).getDocuments()]
     ['Lima']
 
-Modules, each importing only from those above it: errors; values, paths; indexes; qbe, matching (queries);
-session (SQLite); documents, catalog (what there is); planning, collection, database (what the driver calls);
-connection, pool.
+Modules, each importing only from those above it: errors, round_trips; values, paths; indexes; qbe, matching
+(queries); session (SQLite); documents, catalog (what there is); planning, tracing, collection, database (what
+the driver calls); connection, pool.
 """
 
 from __future__ import annotations
@@ -28,8 +28,9 @@ import oracledb
 
 from .connection import Connection, connect
 from .pool import Pool, create_pool
+from .round_trips import counted as round_trips
 
-__all__ = ["Connection", "Pool", "connect", "create_pool", "explain"]
+__all__ = ["Connection", "Pool", "connect", "create_pool", "explain", "round_trips"]
 
 
 def explain(operation: oracledb.SodaOperation) -> list[str]:

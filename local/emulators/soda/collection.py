@@ -14,9 +14,13 @@ import oracledb
 from . import documents, planning, qbe, values
 from .catalog import Catalog, Collection, Link
 from .documents import COLUMNS, DocumentImpl, Row
-from .errors import dpi, missing, ora
+from .errors import dpi, in_bulk, missing, ora
 from .indexes import index_value
+from .round_trips import RoundTrips
 from .session import Session, SqlValue
+from .tracing import trace
+
+_ARRAY_SIZE = 100  # documents that a cursor fetches at once, where fetchArraySize says nothing
 
 
 @dataclass(frozen=True)
@@ -26,8 +30,7 @@ class Request:
     keys: tuple[str, ...]
     has_one_key: bool
     version: str | None
-    query: qbe.Query
-    filtered: bool
+    filter: str | None
     skip: int | None
     limit: int | None
     lock: bool
@@ -38,28 +41,36 @@ class Request:
         key, text = op._key, op._filter  # noqa: SLF001 - the driver offers no other way
         given = (key,) if key is not None else tuple(op._keys or ())  # noqa: SLF001 - the driver offers no other way
         keys = tuple(one.lower() for one in given)  # hexadecimal digits may be given in upper case
-        query = qbe.Query() if text is None else qbe.parse(text)
         version, skip, limit, lock = op._version, op._skip, op._limit, op._lock  # noqa: SLF001 - the driver offers no other way
-        return cls(keys, key is not None, version, query, text is not None, skip, limit, lock)
+        return cls(keys, key is not None, version, text, skip, limit, lock)
 
 
 @dataclass(frozen=True)
 class Selection:
-    """The clauses of a statement that selects documents, and the parameters of WHERE."""
+    """What of a statement selects documents: FROM and WHERE, the parameters, and ORDER BY."""
 
-    where: str
+    source: str
     params: tuple[SqlValue, ...]
     orderby: str
 
 
 class CursorImpl:
-    """The implementation object of a `SodaDocCursor`: rows that were read at once, decoded one by one."""
+    """The implementation object of a `SodaDocCursor`: rows that were read at once, decoded one by one.
 
-    def __init__(self, rows: list[Row]) -> None:
+    Every `array_size` documents it makes a round trip, as a real cursor does.
+    """
+
+    def __init__(self, rows: list[Row], array_size: int, trips: RoundTrips) -> None:
         self._rows = iter(rows)
+        self._array_size = array_size
+        self._trips = trips
+        self._given = 0
 
     def get_next_doc(self) -> DocumentImpl | None:
         """The next document, or None at the end."""
+        if self._given and self._given % self._array_size == 0:
+            self._trips.make("fetch")
+        self._given += 1
         row = next(self._rows, None)
         return None if row is None else documents.from_row(row)
 
@@ -89,10 +100,12 @@ class CollectionImpl:
     def drop(self) -> bool:
         """Drops the collection; ORA-40626 where the transaction has uncommitted changes."""
         self._refuse_in_transaction()
+        self._session.trips.make("drop")
         return self._catalog.drop(self.name)
 
     def truncate(self) -> None:
         """Removes all documents at once and commits, as TRUNCATE TABLE does."""
+        self._session.trips.make("truncate")
         self._catalog.existing(self.name)
         self._session.write(f"DELETE FROM {self._table}")
         self._session.commit()
@@ -100,10 +113,12 @@ class CollectionImpl:
     def create_index(self, spec: str) -> None:
         """Creates an index."""
         self._refuse_in_transaction()
+        self._session.trips.make("createIndex")
         self._catalog.create_index(self.name, spec)
 
     def list_indexes(self) -> list[str]:
         """The specifications of all indexes, as JSON text."""
+        self._session.trips.make("listIndexes")
         return [json.dumps(index.spec) for index in self._catalog.existing(self.name).indexes]
 
     def _missing(self, *_: Any, **__: Any) -> NoReturn:
@@ -120,6 +135,7 @@ class CollectionImpl:
     def insert_one(self, document: DocumentImpl, hint: str | None, return_doc: bool) -> DocumentImpl | None:
         """Inserts a document; a hint has nothing to say here."""
         row, content = documents.new_row(document)
+        self._session.trips.make("insertOne")
         with self._explained(), self._session.writing():
             now = self._catalog.existing(self.name)
             self._session.write(now.insert, row + _indexed(now, content))
@@ -128,23 +144,38 @@ class CollectionImpl:
     def insert_many(
         self, doc_impls: list[DocumentImpl], hint: str | None, return_docs: bool
     ) -> list[DocumentImpl] | None:
-        """Inserts all documents, or none where one fails; a hint has nothing to say here."""
+        """Inserts documents in their order; a hint has nothing to say here.
+
+        Where one is refused, those before it are inserted and wait for a commit, also with autocommit: so it
+        may be with Oracle (python-oracledb calls bulk inserts a preview), whose code for a duplicate among
+        many is not documented: ORA-24381 stands for whatever it is.
+        """
         if not doc_impls:
             raise dpi(1031, "unable to insert an empty list of documents")
-        new = [documents.new_row(document) for document in doc_impls]
-        with self._explained(), self._session.writing():
+        self._session.trips.make("insertMany")
+        inserted: list[DocumentImpl] = []
+
+        def rows() -> Iterator[tuple[SqlValue, ...]]:
+            for document in doc_impls:
+                row, content = documents.new_row(document)
+                yield row + _indexed(now, content)
+                inserted.append(DocumentImpl(None, row[0], row[1]))
+
+        with self._explained(bulk=True):
+            self._session.begin()
             now = self._catalog.existing(self.name)
-            self._session.write_many(now.insert, [row + _indexed(now, content) for row, content in new])
-        return [DocumentImpl(None, row[0], row[1]) for row, _ in new] if return_docs else None
+            self._session.write_many(now.insert, rows())
+        return inserted if return_docs else None
 
     def replace_one(self, op: Any, document: DocumentImpl, return_doc: bool) -> DocumentImpl | bool:
         """Replaces the document with the operation's key (and version); whether there was one."""
         request = Request.of(op)
-        if not request.has_one_key or request.filtered:
+        if not request.has_one_key or request.filter is not None:
             raise ora(40734, "call key(), and at most version() beside it")
         (key,) = request.keys
         content = documents.without_id(documents.json_object(document), key)
         written = DocumentImpl(None, key, documents.new_version())
+        self._session.trips.make("replaceOne")
         with self._explained(), self._session.writing():
             now = self._catalog.existing(self.name)
             sql, params = now.replace, (written.version, values.encode(content), *_indexed(now, content), key)
@@ -157,16 +188,17 @@ class CollectionImpl:
 
     def remove(self, op: Any) -> int:
         """Removes all documents that the operation selects; how many there were."""
-        with self._selection(Request.of(op)) as found:
-            return self._session.write(f"DELETE FROM {self._table}{found.where}", found.params)
+        with self._asked("remove", op, Request.of(op)) as found:
+            return self._session.write(f"DELETE {found.source}", found.params)
 
     @contextmanager
-    def _explained(self) -> Iterator[None]:
+    def _explained(self, *, bulk: bool = False) -> Iterator[None]:
         """Names the index of a duplicate; says so where a write failed because the collection was dropped."""
         try:
             yield
         except oracledb.IntegrityError as error:
-            raise ora(1, self._duplicate(str(error))) from None
+            found = self._duplicate(str(error))
+            raise (in_bulk(found) if bulk else ora(1, found)) from None
         except oracledb.OperationalError:
             self._catalog.existing(self.name)
             raise
@@ -185,58 +217,66 @@ class CollectionImpl:
         request = Request.of(op)
         if request.skip is not None or request.limit is not None:
             raise ora(40748, "leave out skip() and limit()")
-        with self._selection(request) as found:
-            ((number,),) = self._session.read(
-                f"SELECT count(*) FROM {self._table}{found.where}", found.params
-            )
+        with self._asked("count", op, request) as found:
+            ((number,),) = self._session.read(f"SELECT count(*) {found.source}", found.params)
             return int(number)
 
     def get_one(self, op: Any) -> DocumentImpl | None:
         """The first document that the operation selects, or None."""
-        found = self._select(replace(Request.of(op), limit=1))
+        found = self._select("getOne", op, replace(Request.of(op), limit=1))
         return documents.from_row(found[0]) if found else None
 
     def get_cursor(self, op: Any) -> CursorImpl:
         """The documents that the operation selects."""
-        return CursorImpl(self._select(Request.of(op)))
+        rows = self._select("getCursor", op, Request.of(op))
+        return CursorImpl(rows, op._fetch_array_size or _ARRAY_SIZE, self._session.trips)  # noqa: SLF001 - the driver offers no other way
 
     def explain(self, op: Any) -> list[str]:
         """SQLite's plan for the documents that the operation selects."""
         with self._selection(Request.of(op)) as found:
-            rows = self._session.query(f"EXPLAIN QUERY PLAN {self._statement(found)}", found.params)
-            return [str(row[3]) for row in rows]
+            return self._plan(found)
 
-    def _select(self, request: Request) -> list[Row]:
-        if request.lock and not self._session.autocommit:
-            self._session.begin()
-        with self._selection(request) as found:
+    def _plan(self, found: Selection) -> list[str]:
+        rows = self._session.query(f"EXPLAIN QUERY PLAN {self._statement(found)}", found.params)
+        return [str(row[3]) for row in rows]
+
+    def _select(self, operation: str, op: Any, request: Request) -> list[Row]:
+        with self._asked(operation, op, request) as found:
+            if request.lock and not self._session.autocommit:
+                self._session.begin()
             sql, params = self._statement(found), found.params
             if request.limit is not None or request.skip:
                 sql, params = f"{sql} LIMIT ? OFFSET ?", (*params, request.limit or -1, request.skip or 0)
             return self._session.read(sql, params)
 
+    @contextmanager
+    def _asked(self, operation: str, op: Any, request: Request) -> Iterator[Selection]:
+        """What selects the documents of an operation, which is traced and costs a round trip."""
+        with self._selection(request) as found:
+            trace(operation, self.name, op, lambda: self._plan(found))
+            self._session.trips.make(operation)
+            yield found
+
     def _statement(self, found: Selection) -> str:
-        return f"SELECT {COLUMNS} FROM {self._table}{found.where}{found.orderby}"
+        return f"SELECT {COLUMNS} {found.source}{found.orderby}"
 
     @contextmanager
     def _selection(self, request: Request) -> Iterator[Selection]:
         """What selects the documents of an operation, valid within the block."""
         collection = self._catalog.existing(self.name)
-        plan = planning.plan(collection, request.query.conditions, request.query.orderby)
-        parts: list[str] = []
-        params: list[SqlValue] = []
+        query = qbe.Query() if request.filter is None else qbe.parse(request.filter)
         if request.keys:
-            by_key = planning.in_clause("key", request.keys)
-            parts, params = [by_key.sql], [*by_key.params]
+            plan = planning.by_keys(request.keys, query)
+        else:
+            plan = planning.plan(collection.indexes, query)
+        where, params = [*plan.where], [*plan.params]
         if request.version is not None:
-            parts, params = [*parts, "version = ?"], [*params, request.version]
-        if plan.where:
-            parts, params = [*parts, plan.where], [*params, *plan.params]
-        orderby = f" ORDER BY {plan.orderby}" if plan.orderby else ""
+            where, params = [*where, "version = ?"], [*params, request.version]
         with self._session.matcher(plan.residual) as number:
             if number is not None:
-                parts, params = [*parts, "soda_match(body, ?)"], [*params, number]
-            yield Selection(f" WHERE {' AND '.join(parts)}" if parts else "", tuple(params), orderby)
+                where, params = [*where, "soda_match(body, ?)"], [*params, number]
+            source = f"FROM {self._table} {plan.hint}{' WHERE ' if where else ''}{' AND '.join(where)}"
+            yield Selection(source, tuple(params), f" ORDER BY {plan.orderby}" if plan.orderby else "")
 
 
 def _indexed(collection: Collection, content: dict[str, Any]) -> tuple[str | bytes | None, ...]:

@@ -16,8 +16,10 @@ class DatabaseImpl:
 
     supports_json = True
 
-    def __init__(self, link: Link) -> None:
+    def __init__(self, link: Link, opened: set[str] | None) -> None:
+        """`opened` are the collections whose metadata the pool has; None where there is no pool."""
         self._link = link
+        self._opened = opened
 
     def create_collection(self, name: str | None, metadata: str | None, map_mode: bool) -> CollectionImpl:
         """Creates a native collection, or opens the one that is there."""
@@ -26,6 +28,7 @@ class DatabaseImpl:
             raise ora(40658, "give the collection a name")
         if metadata is not None or map_mode:
             raise missing("a collection with metadata of its own, or over a table,")
+        self._link.session.trips.make("createCollection")
         found = self._link.catalog.get(name) or self._link.catalog.create(name)
         return CollectionImpl(self._link, found)
 
@@ -34,12 +37,17 @@ class DatabaseImpl:
         _check_name(name)
         if name is None:
             raise ora(40658, "give the name of a collection")
+        if self._opened is None or name not in self._opened:
+            self._link.session.trips.make("openCollection")
         found = self._link.catalog.get(name)
+        if found is not None and self._opened is not None:
+            self._opened.add(name)
         return None if found is None else CollectionImpl(self._link, found)
 
     def get_collection_names(self, start_name: str | None, limit: int) -> list[str]:
         """Names of collections in alphabetical order."""
         _check_name(start_name)
+        self._link.session.trips.make("getCollectionNames")
         return self._link.catalog.names(start_name or "", limit)
 
     def create_document(self, data: bytes, key: str | None, media_type: str | None) -> DocumentImpl:

@@ -28,6 +28,7 @@ _TEXTS = {
     1653: "unable to extend table",
     1722: "invalid number",
     12154: "could not resolve the connect identifier specified",
+    24381: "error(s) in array DML",
     40456: "JSON_VALUE evaluated to non-scalar value",
     40470: "JSON_VALUE evaluated to multiple values",
     40478: "output value too large",
@@ -51,6 +52,11 @@ def ora(code: int, detail: str = "") -> oracledb.Error:
     error = driver._Error(f"{text}\n{detail}" if detail else text, code=code)  # noqa: SLF001 - the driver offers no other way
     kind = oracledb.OperationalError if code in _OPERATIONAL else error.exc_type
     return kind(error)
+
+
+def in_bulk(detail: str) -> oracledb.IntegrityError:
+    """The exception for a duplicate among many documents: of the right class, and with no code to rely on."""
+    return oracledb.IntegrityError(ora(24381, detail).args[0])
 
 
 def dpi(number: int, text: str) -> oracledb.Error:

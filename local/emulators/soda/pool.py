@@ -26,6 +26,7 @@ class Pool:
         self._free: list[Catalog] = []
         self._busy = 0
         self._closed = False
+        self._opened: set[str] = set()
         self._changed = threading.Condition()
         for _ in range(minimum):
             self._free.append(open_catalog(self._target, timeout))
@@ -52,7 +53,7 @@ class Pool:
         except BaseException:
             self._release_place()
             raise
-        return Connection(catalog, self._take_back)
+        return Connection(catalog, self._take_back, self._opened)
 
     def close(self, force: bool = False) -> None:
         """Closes the pool; DPY-1005 while connections are in use, unless forced."""
@@ -103,6 +104,7 @@ class Pool:
         try:
             if catalog.session.rollback():
                 catalog.forget()
+                catalog.session.trips.make("rollback")
             catalog.session.autocommit = False
         except oracledb.Error:
             catalog.session.close()

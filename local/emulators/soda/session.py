@@ -20,6 +20,7 @@ from .errors import dpy, from_os, from_sqlite, ora
 from .indexes import field_of, index_value
 from .matching import Matcher, compile_condition
 from .qbe import Condition
+from .round_trips import RoundTrips
 from .values import decode
 
 SqlValue = str | bytes | int | float | None
@@ -33,8 +34,9 @@ class Session:
     """A SQLite connection whose errors are Oracle's, with the transaction rules of a python-oracledb
     connection."""
 
-    def __init__(self, path: Path, *, create: bool, timeout: float) -> None:
+    def __init__(self, path: Path, *, create: bool, timeout: float, trips: RoundTrips) -> None:
         self.path = path
+        self.trips = trips
         self.autocommit = False
         self._matchers: dict[int, Matcher] = {}
         self._last_matcher = 0
@@ -118,9 +120,11 @@ class Session:
             return db.execute(sql, params).rowcount
 
     def write_many(self, sql: str, rows: Iterable[Sequence[SqlValue]]) -> None:
-        """Runs one statement for each of `rows`: all of them, or none where one fails."""
-        with self.atomic(commit=False), self._translated() as db:
+        """Runs one statement for each of `rows`; where one fails, those before it stay, uncommitted."""
+        self.begin()
+        with self._translated() as db:
             db.executemany(sql, rows)
+        self._finish()
 
     @contextmanager
     def writing(self) -> Iterator[None]:
