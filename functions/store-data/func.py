@@ -3,7 +3,8 @@
 from typing import Any
 
 from shared.app import ingest
-from shared.drivers import fdk
+from shared.drivers import fdk, responses
+from shared.drivers.responses import Response
 from shared.ingest.service import StoreRequest
 from shared.model.errors import NotFound
 
@@ -13,18 +14,18 @@ def handler(ctx: Any, data: Any = None) -> Any:
     return fdk.respond(ctx, data, _handle)
 
 
-def _handle(request: fdk.Request) -> fdk.Response:
-    match request.tail_after("store"):
+def _handle(request: fdk.Request) -> Response:
+    match request.segments_after("store"):
         case []:
             request.expect_method("POST")
             request.expect_json()
             stored = ingest().store(_store_request(request))
-            return fdk.ok(stored.answer, 202 if stored.is_new else 200)
+            return responses.ok(stored.answer, 202 if stored.is_new else 200)
         case [identity]:
             request.expect_method("GET")
-            return fdk.ok(ingest().state(identity))
+            return responses.ok(ingest().state(identity))
         case _:
-            raise NotFound("There is no such route; records are at /store/{id}.")
+            raise NotFound("There is no such route; the routes are /store and /store/{id}.")
 
 
 def _store_request(request: fdk.Request) -> StoreRequest:
