@@ -7,7 +7,7 @@ from shared.model.record import NO_KEY, Document
 
 
 class KeyOrder:
-    """The lanes of the records that a call has met; a record without a key is in none."""
+    """The keys of the records that a call has met; one without a key follows none and holds back none."""
 
     def __init__(self) -> None:
         self._tails: dict[str, asyncio.Task[None]] = {}
@@ -19,27 +19,39 @@ class KeyOrder:
         return self._tails.get(record.key_digest(document))
 
     def follow(self, document: Document, task: "asyncio.Task[None]") -> None:
-        """Note that `task` delivers this record, for the next of its lane to wait for."""
-        lane = record.key_digest(document)
-        if lane != NO_KEY:
-            self._tails[lane] = task
+        """Note that `task` delivers this record, for the next of its key to wait for."""
+        key = record.key_digest(document)
+        if key != NO_KEY:
+            self._tails[key] = task
             self._seen.add(document["id"])
 
     def hold(self, document: Document) -> None:
-        """Hold back all later records of this one's lane: it has not succeeded."""
-        lane = record.key_digest(document)
-        if lane != NO_KEY:
-            self._held_from[lane] = min(document["id"], self._held_from.get(lane, document["id"]))
+        """Hold back all later records of this one's key: it has not succeeded."""
+        key = record.key_digest(document)
+        if key != NO_KEY:
+            self.hold_behind(key, document["id"])
+
+    def hold_behind(self, key: str, identity: str) -> None:
+        """Hold back the records of a key, named by its digest, that are later than the one with this id."""
+        self._held_from[key] = min(identity, self._held_from.get(key, identity))
+
+    def hold_key(self, key: str) -> None:
+        """Hold back all records of a key: what comes before them is not known."""
+        self.hold_behind(key, "")
 
     def is_held(self, document: Document) -> bool:
-        """Tell whether an earlier record of the lane holds this one back."""
+        """Tell whether an earlier record of its key holds this one back."""
         held_from = self._held_from.get(record.key_digest(document))
         return held_from is not None and document["id"] > held_from
 
     def held(self) -> list[str]:
-        """Return the lanes in which records are held back."""
+        """Return the digests of the keys of which records are held back."""
         return list(self._held_from)
 
     def has_seen(self, document: Document) -> bool:
         """Tell whether this record's delivery was started in this call."""
-        return document["id"] in self._seen
+        return self.has_seen_id(document["id"])
+
+    def has_seen_id(self, identity: str) -> bool:
+        """Tell the same of the record with this id, if it has a key."""
+        return identity in self._seen

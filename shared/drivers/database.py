@@ -44,10 +44,11 @@ class CollectionSpec:
 class Database:
     """A pool of a few connections, opened on first use and usable from several threads."""
 
-    def __init__(self, dsn: str, user: str, password: Callable[[], str]):
+    def __init__(self, dsn: str, user: str, password: Callable[[], str], connections: int = _POOL_SIZE):
         self._dsn = dsn
         self._user = user
         self._password = password
+        self._connections = connections
         self._pool: Any = None
         self._prepared: set[str] = set()
         self._lock = threading.Lock()
@@ -121,7 +122,7 @@ class Database:
             return self._pool
 
     def _create_pool(self) -> Any:
-        sizes = {"min": 0, "max": _POOL_SIZE, "increment": 1, "wait_timeout": _ACQUIRE_TIMEOUT_MS}
+        sizes = {"min": 0, "max": self._connections, "increment": 1, "wait_timeout": _ACQUIRE_TIMEOUT_MS}
         if self._is_file:
             return importlib.import_module("local.emulators.soda").create_pool(self._dsn, **sizes)
         _use_thick_mode()

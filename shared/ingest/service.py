@@ -165,7 +165,7 @@ class IngestService:
     def _notify_of_set_aside(self, new: Sequence[Document]) -> None:
         """Have the next call of process-data notify operators of the messages that were set aside."""
         stats = CallStats()
-        stats.set_aside(sum(document["status"] == record.FAILED for document in new))
+        stats.record_set_aside(sum(document["status"] == record.FAILED for document in new))
         if stats.dead:
             self.notifications.notify(stats, logs.call_id.get(), publishing=False)
 

@@ -35,7 +35,7 @@ class CallStats:
     """First failures of records, and deaths, by their reason in words."""
     newly_failed: int = 0
 
-    def note(self, before: Document, after: Document, seconds: float | None = None) -> None:
+    def record(self, before: Document, after: Document, seconds: float | None = None) -> None:
         """Count one outcome that has been written; how long it took is not known of every one."""
         if after["status"] == record.FILTERED:
             self.filtered += 1
@@ -53,18 +53,22 @@ class CallStats:
         if is_dead or is_first:
             self.new[f"{after['status_code']} at {target}"] += 1
 
-    def died(self, before: Document, after: Document) -> None:
+    def record_expiry(self, before: Document, after: Document) -> None:
         """Count a death that no attempt led to."""
         self.dead += 1
         self.newly_failed += record.attempts(before) == 0
         self.new[f"{after['status_code']} at {record.target(before)}, {_EXPIRED}"] += 1
 
-    def set_aside(self, number: int) -> None:
+    def record_set_aside(self, number: int) -> None:
         """Count messages of a Stream that are no records, and so dead from the start."""
         self.dead += number
         self.newly_failed += number
         if number:
             self.new[f"{codes.INVALID} messages of a Stream"] += number
+
+    def record_skipped(self, number: int) -> None:
+        """Count records that were due and not sent."""
+        self.skipped += number
 
     def by_target(self) -> dict[str, tuple[int, int]]:
         """Return deliveries and failures of the busiest targets, and of the others together."""

@@ -132,7 +132,7 @@ class Maintenance:
                 written = self.records.write(ended) if ended else []
             for (before, after), is_written in zip(ended, written, strict=True):
                 if is_written:
-                    self.seen.died(before.document, after)
+                    self.seen.record_expiry(before.document, after)
                     done.expired += 1
             done.endOfWork &= len(ended) == len(waiting)
         done.endOfWork &= turns.in_time()

@@ -67,7 +67,7 @@ def measure(most: int = 1_000_000) -> list[dict[str, Any]]:
         with tempfile.TemporaryDirectory() as folder:
             database = Database(f"sqlite:{Path(folder) / 'records.db'}", "", str)
             records = Records(database, "datasync_records")
-            leases = LeaseTable(database, "datasync_records", 60)
+            leases = LeaseTable(database, database, "datasync_records", 60)
             report = Report(records, leases, SmallDocuments(database, "datasync_records"))
             _fill(records, _waiting, 1_000)
             there = 0
@@ -97,7 +97,7 @@ def _looked(records: Records, leases: LeaseTable) -> float:
     times = []
     for _ in range(LOOKS):
         started = time.perf_counter()
-        lease = leases.take(leases.look(), PARTITIONS)
+        lease = leases.take(leases.snapshot_and_fence(), PARTITIONS)
         page = records.page(due(datetime.now(UTC)), PAGE)
         times.append(time.perf_counter() - started)
         assert lease is not None, "nobody else leases"

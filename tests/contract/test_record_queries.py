@@ -72,7 +72,7 @@ def questions(records: Records) -> Iterator[tuple[str, Callable[[], Any]]]:
     moment = datetime.now(UTC)
     yield "due", lambda: records.page(due(moment), 10)
     yield "due", lambda: records.page(replace(due(moment), partitions=frozenset([1, 2, 3])), 10)
-    passing = replace(due(moment), without_lanes=["a"], without_targets=["b"])
+    passing = replace(due(moment), without_keys=["a"], without_targets=["b"])
     yield "due", lambda: records.page(passing, 10)
     yield "due", lambda: records.page(replace(due(moment), target="erp.example.com:443"), 10)
     yield "due", lambda: records.reaches(due(moment), 10)
@@ -104,7 +104,7 @@ def test_a_query_reads_its_index(records: Records, plans: list[str], number: int
 
 
 def test_the_report_scans_nothing(database: Database, records: Records, plans: list[str]) -> None:
-    leases = LeaseTable(database, "datasync_records", 60)
+    leases = LeaseTable(database, database, "datasync_records", 60)
     report = Report(records, leases, SmallDocuments(database, "datasync_records")).read()
     counts = {"not_processed": 20, "success": 20, "filtered": 0, "failed": 40, "dead": 20}
     assert report["counts"] == counts
@@ -130,7 +130,7 @@ def test_the_report_asks_a_bounded_number_of_queries(
     failures = [Failure(400 + n, "why", f"team {n}", NOW) for n in range(90)]
     records.write([(s, transitions.failed(s.document, f, NOW)) for s, f in zip(found, failures, strict=True)])
     plans.clear()
-    leases = LeaseTable(database, "datasync_records", 60)
+    leases = LeaseTable(database, database, "datasync_records", 60)
     report = Report(records, leases, SmallDocuments(database, "datasync_records")).read()
     assert [len(counts) for counts in report["failed"].values()] == [50, 50, 50]
     assert len(plans) <= 3 * (8 + 2 * 50 * 1.5)  # getDocuments is seen twice: it uses a cursor
@@ -177,8 +177,8 @@ def test_a_filter_looks_at_a_bounded_number_of_failures(
 
 
 def test_a_lease_is_found_by_its_index(database: Database, records: Records, plans: list[str]) -> None:
-    leases = LeaseTable(database, "datasync_records", 60)
-    lease = leases.take(leases.look(), 64)
+    leases = LeaseTable(database, database, "datasync_records", 60)
+    lease = leases.take(leases.snapshot_and_fence(), 64)
     assert lease is not None
     assert leases.renew(lease, {"an-id": 0})
     by_name = [plan for plan in plans if "leases_name" in plan]

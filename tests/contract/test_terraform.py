@@ -150,7 +150,7 @@ def test_the_collections_script_makes_what_the_code_makes() -> None:
     written = re.findall(r"made\('(\w+)', json_array_t\(q'\[(.*?)\]'\)\);", text, re.DOTALL)
     name = "datasync_records"
     database = Database("sqlite:unused", "", str)
-    leases, notes = LeaseTable(database, name, 60)._spec, SmallDocuments(database, name).spec
+    leases, notes = LeaseTable(database, database, name, 60)._spec, SmallDocuments(database, name).spec
     made = {name: Records(database, name)._spec, leases.name: leases, notes.name: notes}
     assert {one: json.loads(indexes) for one, indexes in written} == {
         one: list(spec.indexes) for one, spec in made.items()

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from shared.delivery.requests import DeliveryRequest, Task, process_request, retry_request, task
+from shared.delivery.requests import DeliveryRequest, process_request, retry_request
 from shared.drivers.database import Database
 from shared.model import record, transitions
 from shared.model.errors import Invalid, NotJson
@@ -91,7 +91,7 @@ def selected(records: Records, kept: dict[str, Document]) -> Callable[[DeliveryR
     names = {document["id"]: name for name, document in kept.items()}
 
     def select(order: DeliveryRequest) -> list[str]:
-        return [names[stored.document["id"]] for stored in records.page(order.selection, 100)]
+        return [names[stored.document["id"]] for stored in records.page(order.query, 100)]
 
     return select
 
@@ -321,36 +321,3 @@ def test_everything_that_is_wrong_with_a_replay_is_named_at_once() -> None:
         "unknown": None,
     }
     assert sorted(pointers(retry, broken)) == sorted(f"/{member}" for member in broken)
-
-
-@pytest.mark.parametrize(
-    ("body", "asked"),
-    [
-        ({"task": "maintenance"}, Task("maintenance", dry_run=False, admin_password_secret="")),
-        (
-            {"task": "maintenance", "dryRun": True},
-            Task("maintenance", dry_run=True, admin_password_secret=""),
-        ),
-        (
-            {"task": "prepare", "adminPasswordSecret": "ocid1.s"},
-            Task("prepare", dry_run=False, admin_password_secret="ocid1.s"),
-        ),
-        ({}, None),
-        ({"title": "every minute", "type": "REPEAT"}, None),
-        ([1], None),
-    ],
-)
-def test_a_direct_invocation_may_ask_for_a_task(body: Any, asked: Task | None) -> None:
-    assert task(json.dumps(body).encode()) == asked
-
-
-def test_what_prepare_needs_is_named() -> None:
-    with pytest.raises(Invalid) as caught:
-        task(b'{"task": "prepare", "dryRun": true}')
-    assert [fault.pointer for fault in caught.value.faults] == ["/adminPasswordSecret", "/dryRun"]
-
-
-def test_a_task_that_there_is_not_is_refused_and_nothing_is_delivered_instead() -> None:
-    with pytest.raises(Invalid) as caught:
-        task(b'{"task": "maintainance", "dryRun": "yes"}')
-    assert [fault.pointer for fault in caught.value.faults] == ["/task", "/dryRun"]

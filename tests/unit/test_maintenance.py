@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from shared.delivery import service
+from shared.delivery import leasing
 from shared.drivers.database import Database
 from shared.drivers.documents import SmallDocuments
 from shared.model import record, transitions
@@ -67,7 +67,7 @@ def work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Maintenance:
         "ARCHIVE_AFTER": "1ms",
     }
     settings = Settings.from_config(CONFIG | ages)
-    leases, notes = LeaseTable(database, "c", 60), SmallDocuments(database, "c")
+    leases, notes = LeaseTable(database, database, "c", 60), SmallDocuments(database, "c")
     later = datetime.now(UTC) + timedelta(hours=1)
     parts = Records(database, "c"), leases, notes, None, Archived(), Published()
     return Maintenance(settings, *parts, later, sleep=lambda _: None)  # type: ignore[arg-type]  # as above
@@ -90,7 +90,7 @@ def dead(work: Maintenance, number: int) -> list[str]:
 
 def test_what_others_work_on_neither_expires_nor_is_archived(work: Maintenance) -> None:
     waiting, gone = [one.document["id"] for one in stored(work, 40)], dead(work, 40)
-    other = work.leases.take(work.leases.look(), 32)
+    other = work.leases.take(work.leases.snapshot_and_fence(), 32)
     assert other is not None
     done = work.run(time.monotonic() + 60)
     busy = {one for one in waiting + gone if record.partition({"id": one}) in other.partitions}
@@ -108,7 +108,7 @@ def test_what_others_work_on_neither_expires_nor_is_archived(work: Maintenance) 
 def test_an_interrupted_batch_of_the_dead_waits_for_its_partitions(work: Maintenance) -> None:
     ids = dead(work, 20)
     work.notes.change("archive", lambda _: {"object": "interrupted", "kind": "dead", "ids": ids})
-    other = work.leases.take(work.leases.look(), 32)
+    other = work.leases.take(work.leases.snapshot_and_fence(), 32)
     assert other is not None
     assert work.run(time.monotonic() + 60)["endOfWork"] is False
     assert len(work.records.with_ids(ids)) == 20
@@ -129,7 +129,7 @@ def finished(work: Maintenance, number: int, later: timedelta = timedelta()) -> 
 def another(work: Maintenance, later: timedelta = timedelta()) -> Maintenance:
     """A second run, in a process of its own."""
     database = work.records._database
-    parts = {"records": Records(database, "c"), "leases": LeaseTable(database, "c", 60)}
+    parts = {"records": Records(database, "c"), "leases": LeaseTable(database, database, "c", 60)}
     return replace(work, **parts, notes=SmallDocuments(database, "c"), now=work.now + later)  # type: ignore[arg-type]  # these
 
 
@@ -234,13 +234,13 @@ def test_an_interrupted_batch_of_which_nothing_is_left_leaves_nothing_behind(qui
 def test_a_dead_record_that_another_took_over_is_not_deleted(quiet: Maintenance, is_delivered: bool) -> None:
     """A batch took so long that its lease was over, and a forced replay has handled the record."""
     (one,) = dead(quiet, 1)
-    lease = LeaseTable(quiet.records._database, "c", 0.0)
+    lease = LeaseTable(quiet.records._database, quiet.records._database, "c", 0.0)
     slow = replace(quiet, leases=lease)
 
     def replayed() -> None:
-        taker = LeaseTable(quiet.records._database, "c", 0.0)
-        taker.look()
-        assert taker.take(taker.look(), record.PARTITIONS)
+        taker = LeaseTable(quiet.records._database, quiet.records._database, "c", 0.0)
+        taker.snapshot_and_fence()
+        assert taker.take(taker.snapshot_and_fence(), record.PARTITIONS)
         (found,) = quiet.records.with_ids([one])
         failure = Failure(404, "why", "unrecoverable", None)
         after = (
@@ -276,7 +276,7 @@ def test_between_two_batches_under_a_lease_deliveries_have_time_to_look(
     work = replace(quiet, sleep=pauses.append)
     assert work.run(time.monotonic() + 60)["archivedDead"] == 25
     assert len(pauses) == 2  # of three batches
-    assert min(pauses) > service._LOOK_AGAIN_SECONDS[1]
+    assert min(pauses) > leasing._LOOK_AGAIN_SECONDS[1]
 
 
 class Watched(SmallDocuments):
@@ -333,7 +333,7 @@ def test_a_slow_run_whose_batch_another_finishes_writes_over_nothing(
     def meanwhile() -> None:
         quiet.archive.meanwhile = bool  # type: ignore[attr-defined]  # as above
         other.leases._seconds = 0.0
-        other.leases.look()
+        other.leases.snapshot_and_fence()
         other.run(time.monotonic() + 60)
 
     quiet.archive.meanwhile = meanwhile  # type: ignore[attr-defined]  # as above
