@@ -5,6 +5,7 @@ from typing import Any
 from shared import app
 from shared.delivery.requests import process_request, retry_request
 from shared.drivers import fdk, responses, threads
+from shared.drivers.request import Request
 from shared.drivers.responses import Response
 from shared.model.errors import NotFound
 from shared.operations import page, search, tasks
@@ -15,8 +16,8 @@ async def handler(ctx: Any, data: Any = None) -> Any:
     return await fdk.respond_async(ctx, data, _handle)
 
 
-async def _handle(request: fdk.Request) -> Response:
-    service, direct = app.delivery(), request.path is None
+async def _handle(request: Request) -> Response:
+    service, direct = app.delivery(), request.is_direct
     match request.segments_after("process"):
         case [] if request.method == "GET" and request.prefers_html():
             return page.page()
@@ -25,13 +26,11 @@ async def _handle(request: fdk.Request) -> Response:
             return responses.ok(await threads.OPERATIONS.run(app.report().read, query))
         case []:
             request.expect_method("POST", "GET")
-            request.expect_json()
             if direct and (task := tasks.task(request.body)):
                 return responses.ok(await threads.OPERATIONS.run(app.run_task, task, request.deadline))
             wanted = process_request(request.body, service.settings, request.deadline, direct=direct)
         case ["retry"]:
             request.expect_method("POST")
-            request.expect_json()
             wanted = retry_request(request.body, service.settings, request.deadline)
         case _:
             raise NotFound("There is no such route; the routes are /process and /process/retry.")
