@@ -28,7 +28,7 @@ _TOOLS = (  # packages required by fdk, of which nothing that runs imports anyth
 )
 _COMMAND = "fdk"  # the one that is run, of those in bin/
 _CHECK = """
-import aiohttp, jmespath, fdk, fdk.response, fdk.scripts.fdk, importlib, oci, oracledb, simplejson
+import jmespath, fdk, fdk.response, fdk.scripts.fdk, importlib, oci, oracledb, simplejson
 oci.auth.signers.get_resource_principals_signer
 oci.retry.RetryStrategyBuilder, oci.circuit_breaker.NoCircuitBreakerStrategy
 from oci.monitoring.models import Datapoint, MetricDataDetails, PostMetricDataDetails

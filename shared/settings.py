@@ -60,7 +60,7 @@ class Settings:
     retry_codes: frozenset[str] = _setting(
         codes.status_codes, "codes worth retrying", "408,425,429,500,502,503,504,unexpectedError"
     )
-    retry_limit: int = _setting(parsing.count, "attempts before a record is dead", "8")
+    retry_limit: int = _setting(parsing.count, "attempts before a record is dead", "20")
     retry_backoff: tuple[float, float] = _setting(
         parsing.duration_range,
         "exponential, full jitter, between these bounds; `Retry-After` is obeyed up to the upper",
@@ -74,7 +74,9 @@ class Settings:
     )
     messages_per_call: int = _setting(parsing.count, "records handled in one call", "500")
     messages_per_call_max: int = _setting(parsing.count, "the most that a call may ask for", "10000")
-    concurrency: int = _setting(parsing.count, "requests in flight in one invocation", "128")
+    concurrency: int = _setting(
+        parsing.count_up_to(256), "requests in flight in one invocation, at most 256", "128"
+    )
     concurrency_per_target: int = _setting(parsing.count, "of these, to one target", "32")
     target_connect_timeout: float = _setting(parsing.duration, "to connect to a target", "5s")
     target_read_timeout: float = _setting(

@@ -108,7 +108,7 @@ class Dispatcher:
                 self._start(stored)
             elif self._budget > 0:
                 self._budget -= 1
-                self._order.hold(stored.document)
+                self._order.pause_behind(record.key_digest(stored.document), stored.document["id"])
                 self._suspects.append(stored)
 
     def _start(self, stored: Stored) -> None:
@@ -138,7 +138,8 @@ class Dispatcher:
         document = stored.document
         outcome = await self._outcome(stored, predecessor)
         self._in_flight.remove(document)
-        if outcome not in (Outcome.SUCCEEDED, Outcome.FILTERED, Outcome.DEAD):
+        is_over = outcome in (Outcome.SUCCEEDED, Outcome.FILTERED, Outcome.DEAD)
+        if not is_over and not self._order.is_held(document):
             self._order.hold(document)
         if outcome is Outcome.SKIPPED:
             self._budget += 1
@@ -197,11 +198,7 @@ class Dispatcher:
         if self._outage is not None and not succeeded and not failed:
             raise self._outage
         end = self._outage is None and not left and await self._nothing_to_send(read_all)
-        handled = [
-            *succeeded,
-            *failed,
-            *(skipped if self._is_walk else ()),
-        ]  # a walk passes over what it skips
+        handled = succeeded + failed + (skipped if self._is_walk else [])  # a walk passes over what it skips
         passed = [identity for identity in handled if not left or identity < min(left)]
         last = max(passed, default=self._call.request.query.after if self._is_walk else "-1")
         return Summary(len(succeeded), len(failed), len(skipped), last, end)
@@ -219,7 +216,7 @@ class Dispatcher:
                     return read_all
                 return not await self._page(replace(query, partitions=others), 1)
             page = await self._page(
-                self._fetcher.passing(query, self._order.held(), self._limits.open_circuits()), PAGE
+                self._fetcher.passing(query, self._order.resting(), self._limits.open_circuits()), PAGE
             )
             if any(self._may_be_sent(stored.document) for stored in page):
                 return False
@@ -230,4 +227,4 @@ class Dispatcher:
             return False  # what was done is answered all the same
 
     def _may_be_sent(self, document: Document) -> bool:
-        return not self._order.is_held(document) and not self._limits.is_open(record.target(document))
+        return not self._order.is_resting(document) and not self._limits.is_open(record.target(document))

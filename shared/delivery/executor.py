@@ -9,7 +9,7 @@ from typing import Protocol
 
 from shared.delivery.call import Call
 from shared.delivery.completer import Completer
-from shared.delivery.limits import Limits
+from shared.delivery.limits import Limits, Skipped
 from shared.delivery.secrets import ReadsTokens, Secrets
 from shared.drivers import logs, threads
 from shared.model import record, rules, transitions
@@ -37,6 +37,7 @@ class Outcome(Enum):
     """Time, lease or database ended before its outcome was written: another call takes it."""
 
 
+_OURS = ("machine", "time")  # causes that say nothing of record or target: what this call lacked
 _LEVELS = {
     Outcome.SUCCEEDED: logging.DEBUG,
     Outcome.FILTERED: logging.DEBUG,
@@ -122,6 +123,8 @@ class Executor:
                 return None
             sending = self._session.send(prepared.document, prepared.secret, seconds)
             answer = await self._completer.expect(sending)
+            if answer.cause in _OURS:
+                raise Skipped
             self._limits.record(target, answer)
             return replace(answer, seconds=time.monotonic() - started)
 
@@ -147,9 +150,11 @@ class Executor:
 
     def _failure(self, document: Document, answer: Answer, moment: datetime) -> Failure:
         policy = self._call.request.policy
-        attempts = record.attempts(document) + 1
-        following = policy.next_attempt(answer.code, attempts, moment, answer.retry_after)
-        return Failure(answer.code, answer.reason, policy.error_stream(answer.code), following)
+        attempts = record.attempts(document) + (answer.sent != "no")
+        tries = record.tries(document) + 1
+        following = policy.next_attempt(answer.code, attempts, tries, moment, answer.retry_after)
+        stream = policy.error_stream(answer.code)
+        return Failure(answer.code, answer.reason, stream, following, answer.sent)
 
 
 def _log(document: Document, answer: Answer, outcome: Outcome) -> None:

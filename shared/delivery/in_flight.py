@@ -17,7 +17,7 @@ class InFlight:
     def __init__(self, leases: LeaseTable, lease: Lease):
         self._leases = leases
         self._lease = lease
-        self._attempts: dict[str, int] = {}
+        self._tries: dict[str, int] = {}
         self._next: asyncio.Task[bool] | None = None
         self._writing = asyncio.Lock()
 
@@ -26,16 +26,16 @@ class InFlight:
 
         Raises DependencyDown if the database did not answer.
         """
-        self._attempts[document["id"]] = record.attempts(document)
+        self._tries[document["id"]] = record.tries(document)
         if self._next is None:
             self._next = asyncio.create_task(self._write())
         return await asyncio.shield(self._next)
 
     def remove(self, document: Document) -> None:
         """Forget a record: the next note no longer names it."""
-        self._attempts.pop(document["id"], None)
+        self._tries.pop(document["id"], None)
 
     async def _write(self) -> bool:
         async with self._writing:
             self._next = None
-            return await threads.RENEWALS.run(self._leases.renew, self._lease, dict(self._attempts))
+            return await threads.RENEWALS.run(self._leases.renew, self._lease, dict(self._tries))

@@ -60,7 +60,9 @@ class Limits:
             yield
 
     def record(self, target: str, answer: Answer) -> None:
-        """Count failures to connect in a row."""
+        """Count failures to connect in a row; what this machine lacks says nothing of the target."""
+        if answer.cause == "machine":
+            return
         if answer.connected:
             self._failures[target] = 0
             self.connected.add(target)

@@ -43,5 +43,5 @@ def _changes(
     stream = settings.retry_policy().error_stream(UNEXPECTED_ERROR)
     for stored in found:
         document = stored.document
-        if record.is_unfinished(document) and record.attempts(document) == orphaned[document["id"]]:
+        if record.is_unfinished(document) and record.tries(document) == orphaned[document["id"]]:
             yield stored, transitions.interrupted(document, stream, settings.retry_limit, datetime.now(UTC))

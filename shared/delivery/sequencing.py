@@ -32,7 +32,7 @@ async def in_order(
         await _hold_behind(chosen, keys, order, records, elsewhere)
     holding, unknown = await threads.DATABASE.run(records.holding_back, keys)
     for key in unknown:
-        order.hold_key(key)
+        order.pause(key)
     for stored in holding:
         document = stored.document
         if document["id"] in chosen or order.has_seen(document):
@@ -55,7 +55,7 @@ async def _hold_behind(
     newest = {record.key_digest(stored.document): identity for identity, stored in sorted(chosen.items())}
     oldest, unknown = await threads.DATABASE.run(records.first_waiting, keys, elsewhere, max(newest.values()))
     for key in unknown:
-        order.hold_key(key)
+        order.pause(key)
     for key, identity in oldest.items():
         if identity not in chosen and not order.has_seen_id(identity) and identity < newest[key]:
-            order.hold_behind(key, identity)
+            order.pause_behind(key, identity)

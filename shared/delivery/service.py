@@ -117,10 +117,13 @@ class DeliveryService:
         published = [threads.PUBLISHING.run(self.publisher.notify, stats, publishing=in_time)]
         if in_time:
             published.append(self._post_metrics(stats))
+        everything = asyncio.gather(*published, return_exceptions=True)
         try:
-            await asyncio.wait_for(asyncio.gather(*published), max(seconds, _TO_ANSWER_SECONDS / 2))
-        except Exception as error:  # noqa: BLE001 - what operators are shown ends no call that has delivered
-            log.warning("this call's metrics or notification were not published: %s", type(error).__name__)
+            results = await asyncio.wait_for(everything, max(seconds, _TO_ANSWER_SECONDS / 2))
+        except TimeoutError as late:
+            results = [late]
+        for failure in filter(None, results):  # what operators are shown ends no call that has delivered
+            log.warning("metrics or a notification were not published: %s", type(failure).__name__)
 
     async def _post_metrics(self, stats: CallStats) -> None:
         if self.publisher.wants_metrics:

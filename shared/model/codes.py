@@ -9,6 +9,8 @@ from decimal import Decimal
 
 UNEXPECTED_ERROR = "unexpectedError"  # an attempt without an HTTP answer
 INVALID = "invalid"  # a message that is no record, and was never sent
+_WORDS = (UNEXPECTED_ERROR, INVALID)
+_MOST_STREAM_BYTES = 256  # of the index of error streams
 
 
 def status_codes(value: object) -> frozenset[str]:
@@ -25,8 +27,8 @@ def status_codes(value: object) -> frozenset[str]:
 
 def _status_code(item: object) -> str:
     text = str(int(item) if isinstance(item, Decimal) and item == int(item) else item).strip()
-    if isinstance(item, bool) or not (text == UNEXPECTED_ERROR or re.fullmatch(r"[1-5][0-9][0-9]", text)):
-        raise ValueError(f"must contain HTTP status codes or {UNEXPECTED_ERROR}, not {text[:40]!r}")
+    if isinstance(item, bool) or not (text in _WORDS or re.fullmatch(r"[0-9]{3}", text)):
+        raise ValueError(f"must contain HTTP status codes or {', '.join(_WORDS)}, not {text[:40]!r}")
     return text
 
 
@@ -41,8 +43,10 @@ def error_mapping(value: object) -> dict[str, str]:
     mapping = {}
     for entry in value:
         stream = entry.get("stream") if isinstance(entry, dict) else None
-        if not (isinstance(stream, str) and 0 < len(stream) <= 256):
-            raise ValueError('must have a "responsecode" and a "stream" (1 to 256 characters) in each entry')
+        if not (isinstance(stream, str) and 0 < len(stream.encode(errors="replace")) <= _MOST_STREAM_BYTES):
+            raise ValueError(
+                'must have a "responsecode" and a "stream" (1 to 256 bytes of UTF-8) in each entry'
+            )
         mapping[_status_code(entry.get("responsecode"))] = stream
     return mapping
 

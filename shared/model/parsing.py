@@ -4,6 +4,7 @@ Each function raises ValueError on what it can't read.
 """
 
 import re
+from collections.abc import Callable
 
 LOG_LEVELS = ("debug", "info", "warning", "error")
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 24 * 3600.0}
@@ -44,6 +45,18 @@ def count(text: str) -> int:
     if not re.fullmatch(r"[1-9][0-9]{0,8}", text):
         raise ValueError("must be a whole number from 1")
     return int(text)
+
+
+def count_up_to(most: int) -> Callable[[str], int]:
+    """Return a function that reads a whole number from 1 to `most`."""
+
+    def bounded(text: str) -> int:
+        number = count(text)
+        if number > most:
+            raise ValueError(f"must be at most {most}")
+        return number
+
+    return bounded
 
 
 def size(text: str) -> int:

@@ -5,7 +5,8 @@ A record is a JSON document. What its caller sent stands at the top level, besid
 
 | member of `datasync` | present | meaning |
 |---|---|---|
-| `attempts` | always | number of delivery attempts |
+| `attempts` | always | number of delivery attempts that the target may have seen |
+| `unsent` | after such a failure | number of failures of which the target can't have seen anything |
 | `size` | always | bytes of the record as JSON, as it was stored |
 | `due` | unfinished | `<time> <id>`: not before this time; sorts by time, then by age |
 | `partition`, `lane`, `target` | unfinished | the lease, the key's digest, and the host that it belongs to |
@@ -173,6 +174,11 @@ def interruptions(document: Document) -> int:
 def attempts(document: Document) -> int:
     """Return how many times delivery of this record was attempted."""
     return int(document[MACHINERY]["attempts"])
+
+
+def tries(document: Document) -> int:
+    """Return the number of attempts and of those failures before them of which nothing was sent."""
+    return attempts(document) + int(document[MACHINERY].get("unsent", 0))
 
 
 def key_digest(document: Document) -> str:

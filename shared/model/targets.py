@@ -33,6 +33,7 @@ _REFUSED = tuple(
         "fec0::/10",  # site-local, deprecated (RFC 3879)
     )
 )
+_METADATA = (ip_address("169.254.169.254"), ip_address("fd00:c1::a9fe:a9fe"))  # of OCI's instances
 _NAT64 = ip_network("64:ff9b::/96")  # RFC 6052
 _COMPATIBLE = ip_network("::/96")  # RFC 4291, section 2.5.5.1
 
@@ -46,6 +47,13 @@ class TargetUrl:
     scheme: str
     host: str
     port: int
+    path: str
+    """With the query: what a request asks for."""
+
+    @property
+    def authority(self) -> str:
+        """Host and port as a request names them: without the scheme's own port."""
+        return self.host if self.port == _DEFAULT_PORTS[self.scheme] else self.origin
 
     @property
     def origin(self) -> str:
@@ -102,7 +110,9 @@ def _parsed(text: str) -> TargetUrl:
         raise ValueError("must not name a user or password; pass the token in the Authorization header")
     host, port = _host_and_port(authority, _DEFAULT_PORTS[scheme])
     normalised = host if port == _DEFAULT_PORTS[scheme] else f"{host}:{port}"
-    return TargetUrl(f"{scheme}://{normalised}{rest[len(authority) :]}", scheme, host, port)
+    path = rest[len(authority) :]
+    sent_path = path if path.startswith("/") else f"/{path}"
+    return TargetUrl(f"{scheme}://{normalised}{path}", scheme, host, port, sent_path)
 
 
 def normalised_prefix(text: str) -> str:
@@ -198,11 +208,14 @@ def refusal(url: TargetUrl, allowed: Sequence[AllowedTarget], networks: Sequence
 def is_allowed_address(address: Address, networks: Sequence[Network]) -> bool:
     """Tell whether a connection may go to `address`: it is public, or in a network the operator listed.
 
-    An IPv6 address that carries an IPv4 address is judged by the one that it carries.
+    An IPv6 address that carries an IPv4 address is judged by the one that it carries. The instance metadata
+    addresses are for nobody, whatever is listed.
     """
     carried = _carried(address)
     if carried is not None:
         return is_allowed_address(carried, networks)
+    if address in _METADATA:
+        return False
     if any(address in network for network in networks):
         return True
     refused = any(address in network for network in _REFUSED)

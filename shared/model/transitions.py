@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from shared.model.answer import Sent
 from shared.model.codes import UNEXPECTED_ERROR
 from shared.model.ids import timestamp
 from shared.model.record import (
@@ -18,9 +19,10 @@ from shared.model.record import (
     failed_members,
     interruptions,
     queued_members,
+    tries,
 )
 
-_KEPT_MACHINERY = ("size", "ingest", "digest", "proof")  # what no attempt changes
+_KEPT_MACHINERY = ("attempts", "unsent", "size", "ingest", "digest", "proof")  # what no attempt changes
 _MOST_ATTEMPTS = 10  # that a record lists, beside their number
 _MOST_LISTED_CHARACTERS = 300  # of the reason of each
 _MOST_INTERRUPTIONS = 3  # in a row, after which a record is thought to kill its worker
@@ -34,21 +36,26 @@ class Failure:
     reason: str
     error_stream: str
     next_attempt: datetime | None
+    sent: Sent = "yes"
 
 
 def succeeded(document: Document, code: int, moment: datetime, seconds: float = 0.0) -> Document:
     """Return `document` after a delivery that took `seconds` and that the target accepted."""
-    after = _attempted(document, moment, SUCCESS, code, seconds)
-    after[MACHINERY] = _counted(document)
+    after = _attempted(document, SUCCESS, _entry(moment, code, "yes", seconds))
+    after[MACHINERY] = _counted(document, "yes")
     return after
 
 
 def failed(document: Document, failure: Failure, moment: datetime, seconds: float = 0.0) -> Document:
-    """Return `document` after a failed attempt that took `seconds`: due again later, or dead."""
-    after = _attempted(document, moment, FAILED, failure.code, seconds, failure.reason)
+    """Return `document` after a failed attempt that took `seconds`: due again later, or dead.
+
+    What the target can't have seen counts as a try, by which the backoff grows, and not as an attempt.
+    """
+    entry = _entry(moment, failure.code, failure.sent, seconds, failure.reason)
+    after = _attempted(document, FAILED, entry)
     after["failure_reason"] = failure.reason[:MOST_REASON_CHARACTERS]
     after["error_stream"] = failure.error_stream
-    machinery = _counted(document) | failed_members(document, failure.code, moment)
+    machinery = _counted(document, failure.sent) | failed_members(document, failure.code, moment)
     if failure.next_attempt is None:
         after["dead"] = True
     else:
@@ -66,10 +73,10 @@ def interrupted(document: Document, error_stream: str, most_attempts: int, momen
     """
     times = interruptions(document) + 1
     reason = f"the process ended during delivery, {times} time(s) in a row"
-    after = _attempted(document, moment, FAILED, UNEXPECTED_ERROR, None, reason)
+    after = _attempted(document, FAILED, _entry(moment, UNEXPECTED_ERROR, "unknown", None, reason))
     after["failure_reason"] = reason
     after["error_stream"] = error_stream
-    machinery = _counted(document) | failed_members(document, UNEXPECTED_ERROR, moment)
+    machinery = _counted(document, "unknown") | failed_members(document, UNEXPECTED_ERROR, moment)
     machinery["interrupted"] = times
     if times >= _MOST_INTERRUPTIONS or attempts(document) + 1 >= most_attempts:
         after["dead"] = True
@@ -86,18 +93,16 @@ def filtered(document: Document, rule: str, moment: datetime) -> Document:
     gone = ("failure_reason", "error_stream", "nextAttemptDate", "dead", "status_code", MACHINERY)
     after = {name: value for name, value in document.items() if name not in gone}
     after |= {"status": FILTERED, "filteredBy": rule, "lastAttemptDate": timestamp(moment)}
-    after[MACHINERY] = _counted(document) | {"attempts": attempts(document)}
+    after[MACHINERY] = _kept(document)
     return after
 
 
 def expired(document: Document, error_stream: str, moment: datetime) -> Document:
     """Return `document` after it was not delivered for too long: dead."""
     reason = "expired: it was not delivered within EXPIRE_AFTER"
-    after = _attempted(document, moment, FAILED, UNEXPECTED_ERROR, None, reason)
+    after = _attempted(document, FAILED, _entry(moment, UNEXPECTED_ERROR, "no", None, reason))
     after |= {"failure_reason": reason, "error_stream": error_stream, "dead": True}
-    machinery = _counted(document) | failed_members(document, UNEXPECTED_ERROR, moment)
-    after[MACHINERY] = machinery | {"attempts": attempts(document)}  # none was made now
-    after["retry_attempts"] = max(0, attempts(document) - 1)
+    after[MACHINERY] = _kept(document) | failed_members(document, UNEXPECTED_ERROR, moment)
     return after
 
 
@@ -107,28 +112,34 @@ def _waiting(document: Document, date: str) -> dict[str, Any]:
     return machinery | {"blocks": machinery["lane"]} if "keyed" in machinery else machinery
 
 
-def _counted(document: Document) -> dict[str, Any]:
-    kept = {name: document[MACHINERY][name] for name in _KEPT_MACHINERY if name in document[MACHINERY]}
-    return {"attempts": attempts(document) + 1, **kept}
+def _kept(document: Document) -> dict[str, Any]:
+    return {name: document[MACHINERY][name] for name in _KEPT_MACHINERY if name in document[MACHINERY]}
 
 
-def _attempted(
-    document: Document,
-    moment: datetime,
-    status: str,
-    code: int | str,
-    seconds: float | None,
-    reason: str = "",
-) -> Document:
-    """Return `document` after an attempt; its duration is unknown (None) if its process ended."""
+def _counted(document: Document, sent: Sent) -> dict[str, Any]:
+    """Return the machinery that is kept, with one more attempt, or one more try that was not sent."""
+    if sent == "no":
+        return _kept(document) | {"unsent": tries(document) - attempts(document) + 1}
+    return _kept(document) | {"attempts": attempts(document) + 1}
+
+
+def _entry(
+    moment: datetime, code: int | str, sent: Sent, seconds: float | None, reason: str = ""
+) -> dict[str, Any]:
+    """Return an attempt as the record lists it; its duration is unknown (None) if its process ended."""
+    entry: dict[str, Any] = {"time": timestamp(moment), "code": code, "sent": sent}
+    if seconds is not None:
+        entry["durationMs"] = round(seconds * 1000)
+    if reason:
+        entry["reason"] = reason[:_MOST_LISTED_CHARACTERS]
+    return entry
+
+
+def _attempted(document: Document, status: str, entry: dict[str, Any]) -> Document:
+    """Return `document` after an attempt, as listed, without what the machinery has of it."""
     gone = ("failure_reason", "error_stream", "nextAttemptDate", "dead", MACHINERY)
     after = {name: value for name, value in document.items() if name not in gone}
-    after |= {"status": status, "status_code": code, "lastAttemptDate": timestamp(moment)}
-    after["retry_attempts"] = attempts(document)
-    attempt: dict[str, Any] = {"time": after["lastAttemptDate"], "code": code}
-    if seconds is not None:
-        attempt["durationMs"] = round(seconds * 1000)
-    if reason:
-        attempt["reason"] = reason[:_MOST_LISTED_CHARACTERS]
-    after[ATTEMPTS] = [*document.get(ATTEMPTS, ()), attempt][-_MOST_ATTEMPTS:]
+    after |= {"status": status, "status_code": entry["code"], "lastAttemptDate": entry["time"]}
+    after["retry_attempts"] = max(0, attempts(document) - (entry["sent"] == "no"))
+    after[ATTEMPTS] = [*document.get(ATTEMPTS, ()), entry][-_MOST_ATTEMPTS:]
     return after

@@ -31,7 +31,7 @@ _TRIES = 50  # at replacing the table while others replace it too
 _MOST_CIRCUITS = 200
 
 Attempts = Mapping[str, int]
-"""Ids of records, and how many attempts each had when it was about to be sent."""
+"""Ids of records, and how many tries each had when it was about to be sent."""
 
 
 @dataclass

@@ -12,8 +12,8 @@ from shared.model.answer import Answer
 from shared.settings import Settings
 
 ERP, CRM = "erp.example.com:443", "crm.example.com:443"
-REFUSED = Answer("unexpectedError", "the target refused the connection", connected=False)
-LOST = Answer("unexpectedError", "the connection was lost")
+REFUSED = Answer("unexpectedError", "the target refused the connection", cause="connection")
+LOST = Answer("unexpectedError", "the connection was lost", cause="answer")
 ANSWERED = Answer(503, "the target answered 503")
 
 

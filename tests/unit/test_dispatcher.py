@@ -208,7 +208,9 @@ async def test_one_that_can_not_be_written_at_all_holds_back_its_key_and_harms_n
 
 async def test_a_target_that_is_down_ends_the_stream_when_only_its_records_are_left() -> None:
     records = [made() for _ in range(12)]
-    engine = Engine(*records, target=Target(lambda _: Answer("unexpectedError", "refused", connected=False)))
+    engine = Engine(
+        *records, target=Target(lambda _: Answer("unexpectedError", "refused", cause="connection"))
+    )
     engine.written.write = _forgetting(engine)
     summary = await engine.run()
     assert summary.end is True
@@ -242,3 +244,13 @@ async def test_a_database_that_was_away_from_the_beginning_is_an_outage() -> Non
     engine = Engine(made(), written=Written(lambda _: DependencyDown("down")))
     with pytest.raises(DependencyDown):
         await engine.run()
+
+
+@pytest.mark.parametrize("cause", ["machine", "time"])
+async def test_what_this_call_lacked_is_no_attempt_and_opens_no_circuit(cause: Any) -> None:
+    lacking = Answer("unexpectedError", "no more files", cause=cause)
+    engine = Engine(*[made() for _ in range(12)], target=Target(lambda _: lacking))
+    summary = await engine.run()
+    assert (summary.failed, summary.skipped) == (0, 12)
+    assert len(engine.target.received) == 12
+    assert engine.written.after == {}

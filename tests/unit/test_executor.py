@@ -144,7 +144,7 @@ async def test_an_outcome_that_another_worker_overtook_is_dropped() -> None:
 
 
 async def test_after_failures_to_connect_in_a_row_the_rest_is_skipped() -> None:
-    engine = Engine(Target(lambda _: Answer("unexpectedError", "refused", connected=False)))
+    engine = Engine(Target(lambda _: Answer("unexpectedError", "refused", cause="connection")))
     async with engine.running() as executor:
         for _ in range(5):
             assert await executor.execute(await executor.prepare(made())) is Outcome.FAILED

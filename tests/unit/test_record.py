@@ -475,7 +475,25 @@ def test_a_record_keeps_its_last_ten_attempts() -> None:
     document = transitions.succeeded(document, 200, LATER, seconds=1.5)
     attempts = record.public_view(document)["attempts"]
     assert [attempt["code"] for attempt in attempts] == [*range(504, 512), "unexpectedError", 200]
-    assert attempts[0] == {"time": DATE, "code": 504, "durationMs": 21, "reason": "x" * 300}
+    assert attempts[0] == {
+        "time": DATE,
+        "code": 504,
+        "sent": "yes",
+        "durationMs": 21,
+        "reason": "x" * 300,
+    }
     assert "durationMs" not in attempts[-2]
-    assert attempts[-1] == {"time": LATER_DATE, "code": 200, "durationMs": 1500}
+    assert attempts[-1] == {"time": LATER_DATE, "code": 200, "sent": "yes", "durationMs": 1500}
     assert record.attempts(document) == 14
+
+
+def test_what_was_not_sent_is_a_try_and_no_attempt() -> None:
+    document = stored()
+    for times in (1, 2):
+        failure = Failure("unexpectedError", "refused", "recoverable", LATER, "no")
+        document = transitions.failed(document, failure, MOMENT)
+        assert (record.attempts(document), record.tries(document)) == (0, times)
+        assert document["retry_attempts"] == 0
+        assert document["attempts"][-1]["sent"] == "no"
+    document = transitions.failed(document, Failure(503, "why", "recoverable", LATER), MOMENT)
+    assert (record.attempts(document), record.tries(document)) == (1, 3)
