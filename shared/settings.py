@@ -47,6 +47,11 @@ class Settings:
     allowed_networks: tuple[targets.Network, ...] = _setting(
         targets.parse_networks, "networks that are not public, and may be connected to all the same", ""
     )
+    scope_prefix: str = _setting(
+        parsing.any_text,
+        "put before `operator` in what the gateway says of a caller's role, as in the scope of a JWT",
+        "",
+    )
     connector_hub_secrets: frozenset[str] = _setting(
         parsing.secret_names,
         "`vaultSecretName`s that messages from Connector Hub may name, for which nobody passes a token",

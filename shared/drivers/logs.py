@@ -1,4 +1,4 @@
-"""What an operator reads of a running function: one JSON line per event on standard error; and traces."""
+"""What operators see of a running function: one line of JSON per event on standard error, and traces."""
 
 import json
 import logging
@@ -34,7 +34,7 @@ _trace: ContextVar[tuple[str, str] | None] = ContextVar("trace", default=None)
 
 
 class _JsonLine(logging.Formatter):
-    """Formats an event as a line of JSON. Messages hold ids, codes and names: no token, no payload."""
+    """Formats an event as a line of JSON. Messages have ids, codes and names: no token, no payload."""
 
     def format(self, event: logging.LogRecord) -> str:
         line = {
@@ -53,9 +53,9 @@ def event(logger: logging.Logger, level: int, message: str, **members: Any) -> N
 
 
 def configure() -> None:
-    """Send this package's events to standard error, once, and of other packages only warnings.
+    """Write this package's events to standard error, once, and of other packages only warnings.
 
-    The FDK opens the root logger for everything, and HTTP clients would then write of every request.
+    The FDK lets everything through at the root logger, and HTTP clients would then log every request.
     """
     root = logging.getLogger("shared")
     if not root.handlers:
@@ -68,12 +68,12 @@ def configure() -> None:
 
 
 def set_level(name: str) -> None:
-    """Write only lines of this level, such as `info`, or above."""
+    """Log only lines of this level, such as `info`, or above."""
     logging.getLogger("shared").setLevel(name.upper())
 
 
 def begin_trace(context: Any) -> None:
-    """Take over the trace that the platform has begun for this call, where the application traces."""
+    """Continue the trace that the platform has begun for this call, if the application is traced."""
     trace = context.TracingContext()
     identity = str(trace.trace_id() or "").lower() if trace and trace.is_tracing_enabled() else ""
     begun = _TRACE_ID.fullmatch(identity)
@@ -81,7 +81,7 @@ def begin_trace(context: Any) -> None:
 
 
 def traceparent() -> str | None:
-    """Return the header that tells a target which trace its request belongs to; None outside of one.
+    """Return the header that says which trace a request to a target belongs to; None outside of a trace.
 
     W3C Trace Context, section 3.2: version, trace of 32 hexadecimal digits, span of 16, flags. The
     platform's traces may have 16 (Zipkin B3), which are padded.

@@ -15,6 +15,7 @@ from decimal import Decimal
 from typing import Any
 
 from shared.model import json_codec
+from shared.model.targets import normalised_prefix
 
 Document = dict[str, Any]
 Expression = dict[str, Any]
@@ -42,7 +43,7 @@ class Rule:
     def matches(self, document: Document) -> bool:
         """Tell whether it is a rule for this record."""
         operation = document.get("targetRestApiOperation")
-        target = str(document.get("targetRestApi", ""))
+        target = normalised_prefix(str(document.get("targetRestApi", "")))
         return target.startswith(self.target) and (not self.operations or operation in self.operations)
 
     def applied(self, document: Document) -> Document | None:
@@ -125,7 +126,7 @@ def _rule(number: int, entry: object) -> Rule:
     if not expressions:
         raise ValueError(f"rule {name!r} must have filter, payload or headers")
     operations = frozenset(entry.get("targetRestApiOperation", "").replace(",", " ").split())
-    return Rule(name[:60], entry.get("targetRestApi", ""), operations, expressions)
+    return Rule(name[:60], normalised_prefix(entry.get("targetRestApi", "")), operations, expressions)
 
 
 def _compiled(name: str, member: str, text: str) -> Expression:

@@ -91,6 +91,11 @@ def test_rules_are_for_targets_and_operations() -> None:
     assert applied({**none, "targetRestApi": "https://crm.example.com/"}) == DOCUMENT
     assert applied({**none, "targetRestApiOperation": "PUT, PATCH"}) == DOCUMENT
     assert applied({**none, "targetRestApi": "https://erp.", "targetRestApiOperation": "PUT,POST"}) is None
+    for written in ("HTTPS://ERP.example.com:443/orders", "https://erp.Example.com/orders"):
+        assert applied({**none, "targetRestApi": written}) is None
+        assert (
+            applied(none | {"targetRestApi": "https://erp.example.com/orders"}, targetRestApi=written) is None
+        )
 
 
 def test_each_rule_sees_what_the_one_before_it_made() -> None:
