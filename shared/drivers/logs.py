@@ -12,18 +12,18 @@ from typing import Any
 from shared.model.ids import timestamp
 
 LINE = {
-    "time": "when",
+    "time": "time of the event, in UTC",
     "level": "`debug`, `info`, `warning` or `error`",
-    "call": "the call's id, which the FDK calls request id (`Fn-Call-Id`)",
-    "logger": "the module that says it",
+    "call": "id of the call (`Fn-Call-Id`)",
+    "logger": "module that wrote the line",
     "message": "what happened",
 }
 """The members of every line, and what each holds."""
 EVENT = {
-    "record": "its id",
-    "target": "host and port it was sent to",
-    "code": "the answer's code, or `unexpectedError`",
-    "durationMs": "how long the attempt took, in milliseconds",
+    "record": "id of the record",
+    "target": "`host:port` of the target",
+    "code": "status code of the response, or `unexpectedError`",
+    "durationMs": "duration of the attempt in milliseconds",
 }
 """What a line about an attempt has beside them."""
 
