@@ -95,7 +95,7 @@ class Settings:
     )
     notification_interval: float = _setting(
         parsing.duration,
-        "minimum time between two notifications, at least `10s`; failures in between are summed up in the next",
+        "minimum time between two notifications, at least `10s`; failures in between are added up",
         "5m",
     )
     metrics_namespace: str = _setting(

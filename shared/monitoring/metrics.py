@@ -21,7 +21,7 @@ METRICS = {
     "latency_p50_ms": "median duration of an attempt",
     "latency_p95_ms": "95th percentile of the duration of an attempt",
     "latency_p99_ms": "99th percentile of the duration of an attempt",
-    "target_delivered": "`delivered` by target (dimension `target`); beyond the fifteen busiest, summed up as `others`",
+    "target_delivered": "`delivered` by target (dimension `target`); all but the fifteen busiest as `others`",
     "target_failed": "`failed` by target, likewise",
 }
 """Every metric and its meaning; each has the dimension `collection`."""

@@ -138,7 +138,7 @@ def _message(total: Content, call: str, collection: str) -> tuple[str, str]:
         *(f"  {number} x {reason}" for reason, number in told),
         *([f"  and {more} more reason(s)"] if more else []),
         "",
-        "For details: GET /process on the gateway, in a browser or as JSON, or the command `datasync status`.",
+        "For details: GET /process on the gateway, in a browser or as JSON, or `datasync status`.",
         f"Collection {collection}; in the log, the last of these calls is {call or 'unnamed'}.",
     ]
     return f"Data Sync: {total['failed']} failed, {total['dead']} dead", "\n".join(lines)
