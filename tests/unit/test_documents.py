@@ -31,6 +31,12 @@ def test_the_readme_has_at_most_1500_words() -> None:
     assert len(read("README.md").split()) <= 1500
 
 
+def test_the_readme_draws_every_state_of_a_record() -> None:
+    (drawn,) = (block for block in documents.blocks(read("README.md"), "mermaid") if "stateDiagram" in block)
+    for status in OPENAPI["components"]["schemas"]["Status"]["enum"]:
+        assert re.search(rf"\b{status}\b", drawn), status
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_every_relative_link_leads_somewhere(name: str) -> None:
     for link in documents.links(name):
