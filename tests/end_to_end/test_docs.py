@@ -1,9 +1,12 @@
 """The shell examples in docs/ run, in the order in which they stand, and do what is said beside them."""
 
 import json
+import re
+import subprocess
+import sys
 
-from tests.documents import blocks, read, section
-from tests.end_to_end.bundle import Bundle
+from tests.documents import blocks, column, read, section
+from tests.end_to_end.bundle import ROOT, Bundle
 from tests.end_to_end.examples import Reader
 
 
@@ -43,3 +46,19 @@ def test_records_made_for_oracles_samples_are_stored_and_retried(bundle: Bundle)
     bundle.retry(errormapping=[{"responsecode": "503", "stream": "ocid1.stream.oc1..unavailable"}])
     (answer,) = reader.answers(retries[1])
     assert (answer["processedmessages"], answer["endOfStream"]) == (1, True)
+
+
+def test_the_operator_s_commands_run_as_shown(bundle: Bundle) -> None:
+    failed = bundle.stored("/flaky/1/orders")
+    bundle.process()
+    (block,) = blocks(section("docs/operating.md", "The command"), "sh")
+    assert "1 match" in Reader(bundle).run(block)
+    assert bundle.state(failed)["status"] == "success"
+
+
+def test_every_command_is_described() -> None:
+    told = subprocess.run(
+        [sys.executable, "-m", "datasync", "--help"], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout
+    commands = re.findall(r"^    (\w+) ", told, re.MULTILINE)
+    assert column(section("docs/operating.md", "The command"), "command") == commands

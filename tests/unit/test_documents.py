@@ -11,11 +11,9 @@ import pytest
 import yaml
 
 from local.emulators import gateway
-from shared.delivery.dispatcher import Summary
-from shared.delivery.requests import RETRY_MEMBERS
+from shared.delivery.summary import Summary
 from shared.drivers import logs
-from shared.ingest import validation
-from shared.model import record, rules
+from shared.model import rules
 from shared.model.errors import DataSyncError
 from shared.monitoring.metrics import METRICS
 from shared.monitoring.notifications import _message
@@ -24,7 +22,10 @@ from tests import documents
 from tests.documents import ROOT, column, read, section, table
 
 NAMES = [str(path.relative_to(ROOT)) for path in documents.PATHS]
-OPENAPI = yaml.safe_load(read("openapi.yaml"))
+OPENAPI = yaml.safe_load(read("openapi.yaml"))  # which tests/end_to_end/test_openapi.py holds to the code
+SCHEMAS = OPENAPI["components"]["schemas"]
+HIDDEN = {"_id", "setAside", "datasync"}  # members of a record that nobody is shown
+RETRY = [*SCHEMAS["RetryRequest"]["properties"]]
 
 
 def test_the_readme_has_at_most_1500_words() -> None:
@@ -33,7 +34,7 @@ def test_the_readme_has_at_most_1500_words() -> None:
 
 def test_the_readme_draws_every_state_of_a_record() -> None:
     (drawn,) = (block for block in documents.blocks(read("README.md"), "mermaid") if "stateDiagram" in block)
-    for status in OPENAPI["components"]["schemas"]["Status"]["enum"]:
+    for status in SCHEMAS["Status"]["enum"]:
         assert re.search(rf"\b{status}\b", drawn), status
 
 
@@ -112,17 +113,12 @@ def test_the_routes_are_those_that_are_deployed() -> None:
 
 def test_the_members_of_a_record_are_those_that_are_checked() -> None:
     shown = column(section("docs/api.md", "Storing records"), "member")
-    assert set(shown) == validation.MEMBERS | {"streamKey"}
+    assert set(shown) == {"streamKey", *SCHEMAS["Message"]["properties"]}
 
 
 def test_the_members_of_a_state_are_those_that_the_system_writes() -> None:
     shown = column(section("docs/api.md", "Reading a record's state"), "member")
-    hidden = {"_id", record.MACHINERY, record.SET_ASIDE}
-    assert set(shown) == record.SYSTEM_MEMBERS - hidden
-    assert set(shown) == set(OPENAPI["components"]["schemas"]["State"]["properties"]) - {
-        "targetRestApiPayload",
-        "targetRestApiHeaders",
-    }
+    assert set(shown) == set(SCHEMAS["OwnMember"]["not"]["enum"]) - HIDDEN
 
 
 def test_the_members_of_an_answer_are_those_of_the_code() -> None:
@@ -130,7 +126,7 @@ def test_the_members_of_an_answer_are_those_of_the_code() -> None:
 
 
 def test_the_members_of_a_retry_are_those_that_are_read() -> None:
-    assert column(section("docs/api.md", "Replaying"), "member") == [*RETRY_MEMBERS]
+    assert column(section("docs/api.md", "Replaying"), "member") == RETRY
 
 
 def test_the_table_of_errors_is_that_of_the_code_and_the_gateway() -> None:
@@ -222,12 +218,11 @@ def test_the_alarms_are_those_that_are_deployed() -> None:
 def test_what_oracles_samples_are_mapped_to_exists() -> None:
     routes = {route for route, *_ in table(read("docs/api.md"), "route")}
     settings = {one.name.upper() for one in fields(Settings)}
-    answers = [*Summary().answer()]
     for title, first, known in (
         ("Routes", "sample", {route.strip("`") for route in routes}),
-        ("Processing and retrying", "sample", {*RETRY_MEMBERS}),
-        ("Processing and retrying", "answer of the sample", {*answers}),
-        ("Records", "sample", record.SYSTEM_MEMBERS),
+        ("Processing and retrying", "sample", {*RETRY}),
+        ("Processing and retrying", "answer of the sample", {*Summary().answer()}),
+        ("Records", "sample", {*SCHEMAS["State"]["properties"]}),
         ("Settings and resources", "sample", settings),
     ):
         rows = table(section("docs/from_oracles_sample.md", title), first)
