@@ -46,6 +46,8 @@ def test_records_made_for_oracles_samples_are_stored_and_retried(bundle: Bundle)
     bundle.retry(errormapping=[{"responsecode": "503", "stream": "ocid1.stream.oc1..unavailable"}])
     (answer,) = reader.answers(retries[1])
     assert (answer["processedmessages"], answer["endOfStream"]) == (1, True)
+    refused = bundle.call("POST", "/process/retry", {"readPartition": "0"})
+    assert refused.status_code == 422
 
 
 def test_the_operator_s_commands_run_as_shown(bundle: Bundle) -> None:
