@@ -6,6 +6,7 @@ from pathlib import Path
 from tests.documents import blocks, read, section
 from tests.end_to_end.bundle import running
 from tests.end_to_end.examples import Reader
+from tests.end_to_end.test_openapi import fits
 
 
 def test_the_readme_s_calls_run_as_shown(tmp_path: Path) -> None:
@@ -19,6 +20,7 @@ def test_the_readme_s_calls_run_as_shown(tmp_path: Path) -> None:
     assert (retry["processedmessages"], retry["failedMessages"]) == (1, 0)
     assert (state["id"], state["status"], state["retry_attempts"]) == (store["id"], "success", 1)
     assert [attempt["code"] for attempt in state["attempts"]] == [503, 200]
+    assert fits(state, "State")
 
 
 def test_the_readme_begins_with_what_a_newcomer_types() -> None:
