@@ -59,7 +59,7 @@ class Notifications:
         return bool(note.get("calls")) or self._is_stuck(note)
 
     def _is_stuck(self, note: Content) -> bool:
-        """Return whether a process took the news to publish them, and ended before it recorded that it had."""
+        """Return whether a process took the news to publish them, and ended before it recorded that."""
         return "publishing" in note and str(note["last"]) < timestamp(self._wall() - _STUCK)
 
     def _publish_when_due(self, news: dict[str, Any], call: str, *, publishing: bool) -> None:

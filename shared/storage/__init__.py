@@ -1,1 +1,1 @@
-"""What is kept: records and their queries, leases, counters in SODA; tokens in Vault."""
+"""What is stored: records with their queries, leases and counters in SODA, tokens in Vault."""
