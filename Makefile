@@ -39,7 +39,7 @@ test: setup ## Run every test
 bench: setup ## Run the benchmarks: tables, JSON and plots (takes minutes)
 	$(BIN)/python -m tests.benchmark
 
-test-terraform: ## Validate terraform/ and test it with a mock provider (needs terraform and its registry)
+test-terraform: ## Validate terraform/, and apply it to a made-up provider (needs terraform and its registry)
 	@command -v terraform >/dev/null || { echo "skipped: terraform is not installed"; exit 0; }; \
 	if terraform -chdir=terraform init -backend=false -input=false >/dev/null; \
 	  then terraform -chdir=terraform validate && terraform -chdir=terraform test; \

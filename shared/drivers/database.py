@@ -1,4 +1,4 @@
-"""Connections to the database: a lazily opened pool of the driver in the DSN. Only here are its errors known.
+"""Connections to the database: a lazy pool of the driver that the DSN names; only here are its errors known.
 
 An Oracle DSN goes to python-oracledb in Thick mode, which SODA needs; a DSN with the scheme `sqlite:` goes to
 SODA on SQLite, which offers the same objects.
@@ -20,11 +20,11 @@ log = logging.getLogger(__name__)
 
 _POOL_SIZE = 4
 _ACQUIRE_TIMEOUT_MS = 10_000
-_CALL_TIMEOUT_MS = 30_000  # a round trip that takes longer means that the database is unreachable
+_CALL_TIMEOUT_MS = 30_000  # a round trip that takes longer means that the database is gone
 _PING_AFTER_SECONDS = 5  # idle connections are pinged before use; a paused container's may be dead
-_ALREADY_THERE = ("ORA-00955", "ORA-40733")  # another process created the table or index at the same moment
+_ALREADY_THERE = ("ORA-00955", "ORA-40733")  # somebody else created the table or index in the same moment
 _TAKEN = "ORA-00001"
-# The password was changed; the user is locked after attempts with the old one; the password has expired.
+# The password is another one, and after tries with the old one the user is locked, or it has run out.
 _OTHER_PASSWORD = ("ORA-01017", "ORA-28000", "ORA-28001")
 _NO_INSTANT_CLIENT = "DPI-1047"
 
@@ -186,11 +186,11 @@ def _code(error: Exception) -> str:
 
 
 def _translated(error: Exception) -> Exception:
-    """Return our error for a driver's; one that only a defect in this code can cause is returned as it is."""
+    """Turn a driver's error into ours; one that only a defect of this code can cause stays as it is."""
     code = _code(error)
     if code == _TAKEN:
         return Taken()
-    if code.startswith("ORA-40"):  # SODA's own errors: about a filter, a document, a name
+    if code.startswith("ORA-40"):  # SODA's own complaints: about a filter, a document, a name
         return error
     log.warning("the database is unavailable: %s", code or type(error).__name__)
     return DependencyDown("The database is unavailable; nothing was changed. Repeat the request later.")

@@ -10,7 +10,6 @@ from http import HTTPStatus
 import pytest
 import yaml
 
-from local.emulators import gateway
 from shared.delivery.summary import Summary
 from shared.drivers import logs
 from shared.model import rules
@@ -102,7 +101,7 @@ def test_the_routes_are_those_that_are_deployed() -> None:
         (route.strip("`"), function, callers)
         for route, function, callers, _ in table(read("docs/api.md"), "route")
     ]
-    routes = json.loads(gateway.ROUTES.read_text())["routes"]
+    routes = json.loads(read("terraform/routes.json"))["routes"]
     deployed = [
         (f"{method} {one['path']}", one["function"], ", ".join(one["callers"]))
         for one in routes
