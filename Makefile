@@ -49,7 +49,7 @@ run: setup-local ## Serve everything on this machine until stopped (PORT, DATASY
 test: setup ## Run every test
 	$(BIN)/python -m pytest
 
-bench: setup ## Measure beside what it is compared with: tables, JSON and plots (minutes)
+bench: setup ## Run the benchmarks: tables, JSON and plots (takes minutes)
 	$(BIN)/python -m tests.benchmark
 
 test-terraform: ## Validate terraform/, and apply it to a made-up provider (needs terraform and its registry)
@@ -75,7 +75,7 @@ build: stage ## Build both images (BASE_IMAGE, INSTANT_CLIENT_IMAGE name other b
 	@for function in store-data process-data; do \
 	  docker build --platform $(PLATFORM) $(IMAGE_ARGUMENTS) --tag datasync/$$function:$(TAG) build/$$function || exit 1; done
 
-deploy: build ## Build, push and apply: an empty compartment becomes a working deployment (APPROVE=-auto-approve)
+deploy: build ## Build and push the images, then apply Terraform (APPROVE=-auto-approve asks no questions)
 	$(TERRAFORM) init -input=false
 	$(TERRAFORM) apply $(APPROVE) -var image_tag=$(TAG) $(addprefix -target ,$(FIRST))
 	@repositories=$$($(TERRAFORM) output -json repositories) || exit 1; \
@@ -85,19 +85,19 @@ deploy: build ## Build, push and apply: an empty compartment becomes a working d
 	  docker tag datasync/$$function:$(TAG) $$image && docker push $$image || exit 1; done
 	$(TERRAFORM) apply $(APPROVE) -var image_tag=$(TAG)
 
-destroy: ## Take the deployment back with all its records; ARCHIVE=delete empties the archive before, which else stays
+destroy: ## Destroy the deployment with all its records, except the archive (ARCHIVE=delete: the archive, too)
 ifeq ($(ARCHIVE),delete)
 	oci os object bulk-delete-versions --region "$$($(TERRAFORM) output -raw region)" \
 	  --bucket-name "$$($(TERRAFORM) output -raw archive_bucket)" $(if $(APPROVE),--force)
 endif
 	$(TERRAFORM) destroy $(APPROVE) -var image_tag=destroyed
 
-fuzz: setup ## Make up requests and input for MINUTES (4), until something breaks
+fuzz: setup ## Send generated requests and input for MINUTES (4), until something breaks
 	$(BIN)/python -m tests.fuzz $(MINUTES)
 
 SCAN := $(VENV)/scan
 
-scan: ## Look for risky settings in terraform/ and the Dockerfile, with checkov in an environment of its own
+scan: ## Scan terraform/ and the Dockerfile for risky settings, with checkov in an environment of its own
 	@test -x $(SCAN)/bin/checkov || { $(PYTHON) -m venv $(SCAN) && \
 	  $(SCAN)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-scan.txt; }
 	$(SCAN)/bin/checkov --directory terraform --framework terraform --skip-download --compact --quiet
@@ -113,7 +113,7 @@ check: setup ## Check format, lint, types, imports, and pinned packages for know
 	  then $(BIN)/pip-audit --disable-pip --require-hashes --requirement requirements-dev.txt; \
 	  else echo "skipped: no known vulnerabilities looked up, since https://pypi.org/pypi can't be reached"; fi
 
-format: setup ## Format the code and mend what lint can mend
+format: setup ## Format the code and apply what lint can fix
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 

@@ -215,7 +215,7 @@ variable "allowed_targets" {
 }
 
 variable "settings" {
-  description = "Further settings of the functions, by the names in the README, such as RETRY_LIMIT=5."
+  description = "Further settings of the functions (docs/settings.md), such as RETRY_LIMIT=5."
   type        = list(string)
   default     = []
 
@@ -238,7 +238,7 @@ variable "settings" {
 }
 
 variable "rules" {
-  description = "Rules that filter records or map what is sent of them, as the README has them: a JSON list; empty for none."
+  description = "Rules that filter records or transform what is sent (docs/targets.md): a JSON list; empty for none."
   type        = string
   default     = ""
 

@@ -54,17 +54,17 @@ class Database:
 
     @contextmanager
     def collection(self, spec: CollectionSpec) -> Iterator[Any]:
-        """Give the collection, created with its indexes where it is missing; each operation is committed.
+        """Give the collection, created with its indexes if it is missing; each operation is committed.
 
-        Raises DependencyDown where the database can't be reached or doesn't answer, Taken where a unique
-        index refused a document.
+        Raises DependencyDown if the database can't be reached or doesn't answer, Taken if a unique index
+        refused a document.
         """
         with self._connected((spec,), autocommit=True) as collections:
             yield collections[0]
 
     @contextmanager
     def transaction(self, *specs: CollectionSpec) -> Iterator[Any]:
-        """Give collections whose operations are committed together, or not at all; raises alike."""
+        """Give collections whose operations are committed together or not at all; raises the same errors."""
         with self._connected(specs, autocommit=False) as collections:
             yield collections
 
@@ -88,8 +88,8 @@ class Database:
     ) -> None:
         """Run a PL/SQL block as another user, on a connection of its own.
 
-        Raises Misconfigured where the password is another one, DependencyDown where it fails otherwise.
-        A database in a file has no users: there nothing is run.
+        Raises Misconfigured if the password is wrong, DependencyDown if anything else fails. A database in a
+        file has no users: nothing is run there.
         """
         if self._is_file:
             return
@@ -108,7 +108,7 @@ class Database:
         return self._dsn.startswith("sqlite:")
 
     def close(self) -> None:
-        """Close every connection; the next use opens new ones, with the password as it is then."""
+        """Close every connection; the next use opens new ones with the current password."""
         with self._lock:
             if self._pool is not None:
                 self._pool.close(force=True)
