@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from local import check, demo, operate, stack
-from local.emulators.callers import Callers
+from local.emulators.gateway import Callers
 
 _DEFAULT_HOME = stack.CHECKOUT / ".datasync"
 _DEFAULT_PORT = 8080

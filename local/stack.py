@@ -9,8 +9,8 @@ from pathlib import Path
 from aiohttp import web
 
 from local.emulators import gateway, identity, target
-from local.emulators.callers import Callers
 from local.emulators.functions import Function, FunctionRunner
+from local.emulators.gateway import Callers
 from local.emulators.oci.app import create_app
 from local.emulators.oci.functions import Invoke, InvokeReply, UnknownFunctionError
 from local.emulators.oci.object_store import ObjectStore

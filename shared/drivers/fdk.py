@@ -118,9 +118,15 @@ def _place(error: Exception) -> str:
 
 
 def _to_fdk(context: Any, response: Response) -> Any:
-    """Return the FDK's response for a response."""
+    """Return the FDK's response for a response.
+
+    The FDK looks for the gateway's `Fn-Intent` among all headers, and finds a client's own in its place: it
+    would answer 200 to whatever happened, and drop every header. So the gateway's is put back.
+    """
     from fdk import response as fdk_response
 
+    if context.RequestURL() is not None:
+        context.Headers()["fn-intent"] = "httprequest"
     return fdk_response.Response(context, response.body, dict(response.headers), response.status)
 
 
