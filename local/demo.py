@@ -81,7 +81,7 @@ async def main() -> int:
     with tempfile.TemporaryDirectory(prefix="datasync-demo-") as home:
         try:
             await _show(Path(home), console)
-        except (DemoError, aiohttp.ClientError, TimeoutError) as error:
+        except (DemoError, stack.StartError, aiohttp.ClientError, TimeoutError) as error:
             print(f"The demo failed: {error}", file=sys.stderr)
             _show_logs(Path(home))
             return 1

@@ -75,18 +75,3 @@ def test_status_and_replay_work_against_a_deployment(bundle: Bundle) -> None:
     assert done.returncode == 0, done.stderr
     assert "5 succeeded" in done.stdout
     assert all(bundle.state(one)["status"] == "success" for one in flaky)
-
-
-def test_a_port_that_is_taken_is_told(bundle: Bundle, tmp_path: Path) -> None:
-    port = bundle.url.rpartition(":")[2]
-    result = subprocess.run(
-        [sys.executable, "-m", "local", "run"],
-        cwd=ROOT,
-        env={"PORT": port, "DATASYNC_HOME": str(tmp_path), "PATH": "/usr/bin:/bin"},
-        capture_output=True,
-        text=True,
-        timeout=30,
-        check=False,
-    )
-    assert result.returncode == 1
-    assert "must be free" in result.stderr

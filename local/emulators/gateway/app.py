@@ -1,6 +1,7 @@
 """The gateway's server: the checks that a request passes on its way to a function, in their order."""
 
 import logging
+import socket
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
@@ -55,11 +56,11 @@ def create_app(routes: Sequence[Route], runner: FunctionRunner, callers: Callers
 async def serve(
     routes: Sequence[Route],
     runner: FunctionRunner,
-    host: str = "127.0.0.1",
-    port: int = 0,
     callers: Callers | None = None,
+    listening: socket.socket | None = None,
 ) -> AsyncIterator[str]:
-    """Serve the gateway within `async with`; gives its URL. Port 0 takes a free one."""
+    """Serve the gateway within `async with`, on a free port if none is given; gives its URL."""
+    listening = listening or socket.create_server(("127.0.0.1", 0))
     server = web.AppRunner(
         create_app(routes, runner, callers or Callers()),
         access_log=None,
@@ -73,8 +74,9 @@ async def serve(
     )
     await server.setup()
     try:
-        await web.TCPSite(server, host, port).start()
-        yield f"http://{host}:{server.addresses[0][1]}"
+        await web.SockSite(server, listening).start()
+        host, port = listening.getsockname()
+        yield f"http://{host}:{port}"
     finally:
         await server.cleanup()
 
