@@ -1,6 +1,7 @@
 """What people type: `make demo`'s program, `status` and `replay` against a running bundle."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -12,31 +13,33 @@ from local import demo
 from tests.end_to_end.bundle import ROOT, Bundle
 
 
-def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "local", *arguments]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
+    environment = {**os.environ, **environment}
+    return subprocess.run(
+        command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=300, check=False
+    )
 
 
-def processes() -> set[str]:
-    """The command lines of function processes on this machine."""
+def processes(mark: str) -> set[str]:
+    """The command lines of those processes whose environment has a mark."""
     found = set()
     for folder in Path("/proc").glob("[0-9]*"):
         try:
-            command = (folder / "cmdline").read_text()
-        except OSError:
+            if mark.encode() in (folder / "environ").read_bytes():
+                found.add((folder / "cmdline").read_text())
+        except OSError:  # it ended, or is somebody else's
             continue
-        if "functions/" in command and "func.py" in command:
-            found.add(folder.name)
     return found
 
 
-def test_the_demo_ends_well_and_leaves_no_process() -> None:
-    before = processes()
-    result = run("demo")
+def test_the_demo_ends_well_and_leaves_no_process_and_no_file(tmp_path: Path) -> None:
+    result = run("demo", TMPDIR=str(tmp_path))  # which its functions have in their environment, too
     assert result.returncode == 0, result.stderr
     assert "Every record ended as it should" in result.stdout
     assert "the target answered 404 Not Found" in result.stdout
-    assert processes() <= before
+    assert processes(str(tmp_path)) == set()
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize(

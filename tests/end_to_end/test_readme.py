@@ -57,7 +57,7 @@ def test_the_examples_run_as_shown(bundle: Bundle) -> None:
             here = here.replace("http://127.0.0.1:8081", bundle.target_url)
             here = here.replace(".venv/bin/python", sys.executable).replace(SHOWN_ID, identity)
             done = subprocess.run(
-                ["bash", "-c", here], cwd=ROOT, capture_output=True, text=True, timeout=60, check=False
+                ["bash", "-c", here], cwd=ROOT, capture_output=True, text=True, timeout=300, check=False
             )
             assert done.returncode == 0, (command, done.stdout, done.stderr)
             assert '"title"' not in done.stdout, (command, done.stdout)

@@ -137,7 +137,7 @@ def test_what_the_command_line_can_not_mean_ends_with_2(home: Path, arguments: t
 
 def test_a_home_that_it_makes_is_its_owner_s_alone(tmp_path: Path) -> None:
     home = tmp_path / "made" / "home"
-    with running(home) as bundle:
+    with running(home, make_home=False) as bundle:
         bundle.stored()
     assert {path.stat().st_mode & 0o777 for path in (home.parent, home)} == {0o700}
 

@@ -16,7 +16,7 @@ SITE = Path(__file__).parent / "site"
 
 
 async def main() -> None:
-    faults = json.loads(os.environ["FAULTS"])
+    faults = json.loads(os.environ.get("FAULTS", "{}"))
     path = os.pathsep.join([str(SITE), str(stack.CHECKOUT)])
     settings = settings_of(os.environ) | faults | {"PYTHONPATH": path}
     async with stack.running(Path(os.environ["DATASYNC_HOME"]), settings) as running:
