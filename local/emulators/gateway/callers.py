@@ -1,4 +1,4 @@
-"""Who calls the gateway: keys with roles, and how often each caller may ask.
+"""Who calls the gateway: keys with names and roles, and how often each caller may ask.
 
 On OCI the API Gateway does both: it takes a token from a header of its own, so that `Authorization` stays
 the target's, and asks for what `callers` in `terraform/routes.json` says of the route.
@@ -22,10 +22,10 @@ _MOST_BUCKETS = 10_000
 
 @dataclass(frozen=True)
 class Caller:
-    """Somebody who has a key."""
+    """Who calls. Without a name: somebody without a key, at a gateway that asks for none."""
 
-    role: str
-    name: str
+    name: str = ""
+    role: str = ""
 
 
 @dataclass
@@ -38,7 +38,7 @@ class _Bucket:
 
 @dataclass
 class Callers:
-    """Lets a request through, or says why not; without keys everybody may call."""
+    """Says who sends a request, or why it is refused; without keys everybody may call."""
 
     keys: Mapping[bytes, Caller] = field(default_factory=dict)
     header: str = "X-API-Key"
@@ -65,14 +65,19 @@ class Callers:
                 )
             if _digest(key) in keys:
                 raise ValueError(f"API_KEYS: entry {number} has a key that another caller has")
-            keys[_digest(key)] = Caller(role, name)
+            if any(one.name == name and one.role != role for one in keys.values()):
+                raise ValueError(f"API_KEYS: entry {number} names {name}, which has another role above")
+            keys[_digest(key)] = Caller(name, role)
         header = environment.get("API_KEY_HEADER") or cls.header
         if not _HEADER.fullmatch(header) or header.lower() == "authorization":
             raise ValueError("API_KEY_HEADER must be a header's name other than Authorization, the target's")
         return cls(keys, header, _rate(environment.get("RATE_LIMIT", "")))
 
-    def refusal(self, headers: Mapping[str, str], address: str, roles: Collection[str]) -> Reply | None:
-        """Say why a request to a route for callers with these roles is not let through, or return None."""
+    def admit(self, headers: Mapping[str, str], address: str, roles: Collection[str]) -> Caller | Reply:
+        """Return who sends a request to a route for callers with these roles, or why it is refused.
+
+        `address` is the client's IP address: those without a key are counted by it.
+        """
         caller = self.keys.get(_digest(headers.get(self.header, "").removeprefix("Bearer ")))
         who = address if caller is None else f"{caller.role}/{caller.name}"
         wait = self._wait(who)
@@ -80,7 +85,7 @@ class Callers:
             detail = f"More than {self.rate:g} requests per second; repeat it later."
             return problem(429, "TooManyRequests", detail, [("Retry-After", str(math.ceil(wait)))])
         if not self.keys:
-            return None
+            return Caller()
         if caller is None:
             return problem(
                 401,
@@ -90,7 +95,7 @@ class Callers:
             )
         if caller.role not in roles:
             return problem(403, "NotAuthorized", f"This route is for callers that are {' or '.join(roles)}.")
-        return None
+        return caller
 
     def _wait(self, who: str) -> float:
         """Take one request from a caller's bucket; return the seconds to wait where it is empty."""
