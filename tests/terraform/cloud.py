@@ -3,6 +3,7 @@
 import ipaddress
 import json
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,10 @@ NAMED = {
 """What can't be there twice, and by which attributes."""
 
 
+POLICIES_TAKE = 0.5
+"""Seconds from a policy's creation until it holds everywhere, which a call that needs it waits for."""
+
+
 class RefusedError(Exception):
     """The cloud does not do what was asked."""
 
@@ -38,13 +43,15 @@ class Cloud:
         self._lock = threading.Lock()
         self._things: dict[str, tuple[str, Thing]] = {}
         self._made = 0
-        self._policies_hold = False  # everywhere: it takes a while, which the call that prepares waits for
+        self._policies_hold = False
 
     def change(
         self, kind: str, block: schema.Block, before: Thing | None, after: Thing | None
     ) -> Thing | None:
         """Make, change or delete a thing; the thing as it then is. Raises RefusedError."""
         did = "create" if before is None else "delete" if after is None else "update"
+        if (did, kind) == ("create", "oci_functions_invoke_function"):
+            time.sleep(POLICIES_TAKE)
         with self._lock:
             try:
                 changed = self._changed(kind, block, before, after)

@@ -27,7 +27,7 @@ VARIABLES: dict[str, Any] = {
 ANONYMOUS: dict[str, Any] = {"token_keys_url": None, "allow_anonymous": True}
 
 pytestmark = pytest.mark.skipif(
-    SCHEMA is None,
+    SCHEMA is None or not tools.can_stand_in(),
     reason="OCI_PROVIDER_SCHEMA names no schema of the provider, or `make test-terraform` has not been run",
 )
 

@@ -30,7 +30,12 @@ def command() -> list[str] | None:
 def provider_schema() -> Path | None:
     """The schema of the provider oracle/oci as JSON, where OCI_PROVIDER_SCHEMA names it."""
     named = os.environ.get("OCI_PROVIDER_SCHEMA")
-    return ROOT / named if named and _PYTHON.exists() else None
+    return ROOT / named if named else None
+
+
+def can_stand_in() -> bool:
+    """Whether what a stand-in needs is installed."""
+    return _PYTHON.exists()
 
 
 def copied(to: Path) -> Path:
