@@ -199,8 +199,8 @@ def test_a_value_that_utf_8_cannot_hold_is_not_sent() -> None:
 @pytest.mark.parametrize(
     ("coding", "content"),
     [
-        ("gzip", gzip.compress(b"hello")),
-        ("X-GZIP", gzip.compress(b"hello")),
+        ("gzip", gzip.compress(b"hello", mtime=0)),
+        ("X-GZIP", gzip.compress(b"hello", mtime=0)),
         ("deflate", zlib.compress(b"hello")),
         ("deflate", zlib.compress(b"hello", wbits=-15)),
         ("identity", b"hello"),
