@@ -205,8 +205,8 @@ variable "path_prefix" {
   default     = "/"
 
   validation {
-    condition     = var.path_prefix == "/" || can(regex("^(/[A-Za-z0-9$_.+!*'(),%;:@&=-]+)+$", var.path_prefix))
-    error_message = "Give / or a path such as /jsondb or /integration/v1, without a / at its end."
+    condition     = var.path_prefix == "/" || can(regex("^(/[A-Za-z0-9][A-Za-z0-9_.-]*)+$", var.path_prefix))
+    error_message = "Give / or a path of letters, digits, hyphens, underscores and dots, such as /jsondb or /integration/v1."
   }
 }
 

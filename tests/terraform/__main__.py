@@ -52,9 +52,11 @@ def main() -> int:
 
 
 def _cached() -> dict[str, str]:
-    """The environment in which the registry's provider is downloaded once."""
+    """The environment in which the registry's provider is downloaded once, beside Terraform."""
+    if not tools.can_stand_in():
+        return dict(os.environ)
     plugins = tools.ENVIRONMENT / "plugins"
-    plugins.mkdir(parents=True, exist_ok=True)
+    plugins.mkdir(exist_ok=True)
     cache = {"TF_PLUGIN_CACHE_DIR": str(plugins), "TF_PLUGIN_CACHE_MAY_BREAK_DEPENDENCY_LOCK_FILE": "1"}
     return os.environ | cache
 

@@ -8,10 +8,10 @@ from typing import Any
 from tests.terraform import wire
 
 Block = dict[str, Any]
-Values = dict[str, Any]
+Object = dict[str, Any]
 
 NESTING = {"single": 1, "list": 2, "set": 3, "map": 4, "group": 5}
-"""Values of the enum Schema.NestedBlock.NestingMode (tfplugin5.proto)."""
+"""The enum Schema.NestedBlock.NestingMode (tfplugin5.proto)."""
 PROVIDER: Block = {
     "attributes": {name: {"type": "string", "optional": True} for name in ("tenancy_ocid", "region")}
 }
@@ -76,7 +76,7 @@ def _attribute(name: str, rule: dict[str, Any]) -> bytes:
     )
 
 
-def filled(block: Block, value: Values, fill: Callable[[str, Any], Any]) -> Values:
+def filled(block: Block, value: Object, fill: Callable[[str, Any], Any]) -> Object:
     """A value with what the provider computes in place of what is absent: `fill(name, type)`."""
     result = dict(value)
     for name, rule in attributes(block).items():
@@ -95,7 +95,7 @@ def empty(kind: Any, text: str) -> Any:
     return {"string": text, "bool": False, "number": 0}[kind]
 
 
-def kept(block: Block, before: Values, after: Values) -> Values:
+def kept(block: Block, before: Object, after: Object) -> Object:
     """A value in which blocks that are no longer written stay as they were.
 
     So does the real provider, whose blocks are optional and computed: to leave one out changes nothing.
@@ -105,15 +105,12 @@ def kept(block: Block, before: Values, after: Values) -> Values:
         if rule["nesting_mode"] != "list":
             continue
         was, is_now = before.get(name) or [], after.get(name) or []
-        result[name] = [kept(inner, old, new) for old, new in zip(was, is_now, strict=False)] + is_now[
-            len(was) :
-        ]
-        if not is_now:
-            result[name] = was
+        changed = [kept(inner, old, new) for old, new in zip(was, is_now, strict=False)]
+        result[name] = changed + is_now[len(was) :] if is_now else was
     return result
 
 
-def renewing(block: Block, before: Values, after: Values) -> Iterator[str]:
+def renewing(block: Block, before: Object, after: Object) -> Iterator[str]:
     """Names of what can't be changed in place (force_new), and is to change."""
     for name, rule in attributes(block).items():
         if rule.get("force_new") and before.get(name) != after.get(name):
