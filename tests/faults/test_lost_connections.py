@@ -1,4 +1,4 @@
-"""Connections that targets close at random, or say too much on: no record is lost or dead, few are sent again.
+"""Connections that targets close at random, or say too much on: no record is lost, dead or sent without need.
 
 `SOAK=200000` has the client alone make so many requests.
 """
