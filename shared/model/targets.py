@@ -43,6 +43,7 @@ class TargetUrl:
     """A target's URL, parsed once: what was checked is what is sent."""
 
     text: str
+    """With scheme and host in lower case, and without the scheme's own port (RFC 3986, section 6.2)."""
     scheme: str
     host: str
     port: int
@@ -80,7 +81,11 @@ class AllowedTarget:
 
 
 def parse_url(text: object) -> TargetUrl:
-    """Parse a target's URL, strictly by RFC 3986; ValueError says which rule it breaks."""
+    """Parse a target's URL, strictly by RFC 3986; ValueError says which rule it breaks.
+
+    >>> parse_url("HTTPS://ERP.example.com:443/Orders").text
+    'https://erp.example.com/Orders'
+    """
     if not isinstance(text, str) or not text:
         raise ValueError("must be a string: the absolute https URL to send to")
     return _parsed(text)
@@ -104,8 +109,24 @@ def _parsed(text: str) -> TargetUrl:
     if "@" in authority:
         raise ValueError("must not name a user or password; pass the token in the Authorization header")
     host, port = _host_and_port(authority, _DEFAULT_PORTS[scheme])
+    normalised = host if port == _DEFAULT_PORTS[scheme] else f"{host}:{port}"
     path = rest[len(authority) :]
-    return TargetUrl(text, scheme, host, port, path if path.startswith("/") else f"/{path}")
+    sent_path = path if path.startswith("/") else f"/{path}"
+    return TargetUrl(f"{scheme}://{normalised}{path}", scheme, host, port, sent_path)
+
+
+def normalised_prefix(text: str) -> str:
+    """Return the beginning of a URL as the beginning of normalised ones, to compare them with.
+
+    >>> normalised_prefix("HTTP://LOCALHOST:80/pay")
+    'http://localhost/pay'
+    """
+    scheme, separator, rest = text.partition("://")
+    if not separator:
+        return text.lower()
+    authority = re.split("[/?]", rest, maxsplit=1)[0]
+    host = authority.lower().removesuffix(f":{_DEFAULT_PORTS.get(scheme.lower())}")
+    return f"{scheme.lower()}://{host}{rest[len(authority) :]}"
 
 
 def _host_and_port(authority: str, default: int) -> tuple[str, int]:

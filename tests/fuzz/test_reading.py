@@ -16,6 +16,7 @@ from shared.ingest import connector_hub, validation
 from shared.ingest.validation import Conditions
 from shared.model import credentials, json_codec, record, targets
 from shared.model.errors import CallerError, Invalid, Misconfigured, NotJson
+from shared.model.payload import encoded_payload
 from shared.model.retry import retry_after_seconds
 from shared.outbound import oauth, sender
 from shared.settings import Settings
@@ -107,7 +108,7 @@ def test_a_body_is_records_that_can_be_sent_or_faults_that_are_there(body: Any, 
         names = [name.lower() for name, _ in pairs]
         assert len(set(names)) == len(names)
         assert not [one for pair in pairs for one in pair if set(one) & set("\r\n\0")]
-        assert isinstance(sender.body(document), bytes | None)
+        assert isinstance(encoded_payload(document), bytes | None)
         assert (
             record.public_view(document).keys().isdisjoint({"targetRestApiPayload", "targetRestApiHeaders"})
         )

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from shared.drivers.fdk import Response, ok, problem
+from shared.drivers.responses import Response, ok, problem
 from shared.model.errors import (
     Conflict,
     DataSyncError,
