@@ -13,10 +13,10 @@ import pytest
 
 from shared.model.answer import HttpRequest
 from shared.outbound.client import Client
+from tests.contract.clients import SETTINGS
 from tests.end_to_end import bundle as bundles
 from tests.faults.fickle import Fickle, Ledger, Surplus, Twice, serving
 from tests.faults.observed import deliver_all
-from tests.unit.test_client import SETTINGS
 
 REQUESTS = int(os.environ.get("SOAK", "5000"))
 IN_FLIGHT = 128

@@ -12,8 +12,8 @@ from shared.model.answer import Answer
 from shared.outbound.oauth import AccessTokens, AuthorizedSender
 from shared.outbound.sender import Sender
 from tests.contract import raw_target
+from tests.contract.clients import SETTINGS
 from tests.contract.raw_target import good
-from tests.unit.test_client import SETTINGS
 
 TOKEN = {"access_token": "abc", "token_type": "Bearer", "expires_in": 3600}
 
