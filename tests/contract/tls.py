@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-HERE = "127.0.0.1"
+from tests.contract.clients import HERE
 
 
 @dataclass(frozen=True)

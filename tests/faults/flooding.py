@@ -15,7 +15,7 @@ from typing import Any, cast
 
 from shared.model.answer import HttpRequest
 from shared.outbound.client import Client
-from tests.unit.test_client import HERE, SETTINGS
+from tests.contract.clients import HERE, SETTINGS
 
 FLOODS = {  # by path: how an answer begins, how it goes on, how many connections of it there are
     "/informational": (b"", b"HTTP/1.1 103 Early Hints\r\nLink: </a>; rel=preload\r\n\r\n", 32),

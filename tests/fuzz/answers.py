@@ -13,24 +13,14 @@ from collections.abc import Sequence
 
 from shared.model.answer import HttpRequest
 from shared.outbound.client import Client
-from shared.settings import Settings
 from tests.contract import curl, raw_target
+from tests.contract.clients import SETTINGS
 from tests.contract.odd_answers import ODD
 from tests.contract.raw_target import CURL, Do, RawTarget, Step
 
 _GROUP = 500  # answers that one curl judges
 _AT_ONCE = 32
 _PATIENCE = 0.3  # seconds after which the target closes, as it does for curl
-_CONFIG = {
-    "DATABASE_DSN": "sqlite:x",
-    "VAULT_OCID": "v",
-    "VAULT_KEY_OCID": "k",
-    "VAULT_COMPARTMENT_OCID": "c",
-    "ALLOWED_NETWORKS": "127.0.0.0/8",
-    "TARGET_CONNECT_TIMEOUT": "20s",
-    "LEASE": "100s",
-}
-
 _REAL = (
     b"HTTP/1.1 200 OK\r\nServer: nginx/1.24.0\r\nDate: Mon, 23 Nov 2026 21:00:00 GMT\r\n"
     b'Content-Type: application/json\r\nContent-Length: 11\r\nConnection: keep-alive\r\n\r\n{"ok":true}',
@@ -116,8 +106,7 @@ def _mutated(answer: bytes, made: random.Random) -> bytes:
 async def judged(answers: Sequence[Sequence[Step]]) -> list[str]:
     """Send each of these answers to curl and to the client; return what the client did wrong."""
     scripts = {f"/odd/{number}": steps for number, steps in enumerate(answers)}
-    settings = Settings.from_config(_CONFIG)
-    async with raw_target.running(scripts, _PATIENCE) as target, Client(settings) as client:
+    async with raw_target.running(scripts, _PATIENCE) as target, Client(SETTINGS) as client:
         read = asyncio.create_task(curl.readings(target.url, [CURL + path for path in scripts]))
         at_once = asyncio.Semaphore(_AT_ONCE)
         codes = await asyncio.gather(*(_sent(client, target, path, at_once) for path in scripts))

@@ -14,42 +14,18 @@ from typing import Any
 
 import pytest
 
-from shared.model.answer import Answer, HttpRequest, TlsIdentity
+from shared.model.answer import Answer, TlsIdentity
 from shared.outbound.client import Client
 from shared.outbound.resolver import Address, Resolver
 from shared.settings import Settings
 from tests.contract import raw_target, tls
+from tests.contract.clients import HERE, SETTINGS, failed, posted
 from tests.contract.raw_target import Do, RawTarget, good
-from tests.contract.tls import HERE
-
-SETTINGS = replace(
-    Settings("sqlite:", "v", "k", "c"),
-    target_connect_timeout=20.0,
-    target_read_timeout=20.0,
-    allowed_networks=Settings.from_config(
-        {
-            "DATABASE_DSN": "sqlite:x",
-            "VAULT_OCID": "v",
-            "VAULT_KEY_OCID": "k",
-            "VAULT_COMPARTMENT_OCID": "c",
-            "ALLOWED_NETWORKS": "127.0.0.0/8, ::1",
-        }
-    ).allowed_networks,
-)
-
-
-def posted(url: str, **members: Any) -> HttpRequest:
-    return HttpRequest("POST", url, [], b"{}")._replace(**members)
 
 
 async def sent(url: str, seconds: float = 60.0, settings: Settings = SETTINGS, **members: Any) -> Answer:
     async with Client(settings) as client:
         return await client.deliver(posted(url, **members), seconds)
-
-
-def failed(answer: Answer) -> tuple[str, str | None, str]:
-    assert answer.code == "unexpectedError", answer
-    return answer.reason, answer.cause, answer.sent
 
 
 @contextmanager

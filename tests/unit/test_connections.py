@@ -12,8 +12,8 @@ from shared.model.answer import TlsIdentity
 from shared.outbound import connections
 from shared.outbound.client import Client
 from tests.contract import raw_target, tls
+from tests.contract.clients import SETTINGS, posted
 from tests.contract.raw_target import good
-from tests.unit.test_client import SETTINGS, posted
 
 CLOSES = [good("/closes").replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n")]
 

@@ -13,7 +13,7 @@ from shared.outbound.client import Client
 from shared.outbound.faults import NoAnswer
 from shared.outbound.resolver import Address, Resolver
 from tests.contract import raw_target
-from tests.unit.test_client import HERE, SETTINGS, failed, posted
+from tests.contract.clients import HERE, SETTINGS, failed, posted
 
 
 class Names:
