@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from shared.model.errors import MOST_NAMED, Fault, Invalid, json_pointer_token
-from shared.model.headers import credential_fault, header_fault, header_pairs
-from shared.model.payload import charset_fault
+from shared.model.headers import UTF_8, content_type, header_faults
+from shared.model.payload import encoded_payload
 from shared.model.record import OPERATIONS, OVERWRITTEN_MEMBERS, SYSTEM_MEMBERS
 from shared.model.targets import TargetUrl, parse_url
 
@@ -30,8 +30,6 @@ _OPTIONAL = ("streamKey", "reference", "vaultSecretName", "targetRestApiHeaders"
 _WITH_PAYLOAD = ("POST", "PUT", "PATCH")
 _SECRET_NAME = re.compile(r"[A-Za-z0-9_.-]{1,200}")
 _MOST_RECORDS = 1000
-_MOST_HEADERS = 64
-_MOST_HEADER_CHARACTERS = 8 * 1024  # all names and values; what common servers accept
 _MOST_KEY_CHARACTERS = 256  # of a reference, too
 
 
@@ -150,10 +148,10 @@ def _message_faults(message: Members, conditions: Conditions) -> Iterator[Fault]
     yield from _target_faults(message, conditions.target_refusal)
     yield from _operation_faults(message)
     if "targetRestApiHeaders" in message:
-        faults = list(_header_faults(message["targetRestApiHeaders"]))
-        yield from faults
-        if not faults and (detail := charset_fault(message)):
-            yield Fault("/targetRestApiPayload", detail)
+        faults = list(header_faults(message["targetRestApiHeaders"]))
+        yield from (Fault(f"/targetRestApiHeaders{fault.pointer}", fault.detail) for fault in faults)
+        if not faults:
+            yield from _charset_faults(message)
 
 
 def _secret_faults(message: Members, conditions: Conditions) -> Iterator[Fault]:
@@ -188,23 +186,11 @@ def _operation_faults(message: Members) -> Iterator[Fault]:
         yield Fault("/targetRestApiPayload", f"is missing; {operation} sends one")
 
 
-def _header_faults(headers: Any) -> Iterator[Fault]:
-    try:
-        pairs = header_pairs(headers)
-    except ValueError as error:
-        yield Fault("/targetRestApiHeaders", str(error))
+def _charset_faults(message: Members) -> Iterator[Fault]:
+    """Check that the payload can be sent as its Content-Type declares it."""
+    if content_type(message["targetRestApiHeaders"])[1] in UTF_8:
         return
-    seen: set[str] = set()
-    for place, name, value in pairs[:_MOST_HEADERS]:
-        detail = header_fault(name, value) or credential_fault(name)
-        if not detail and name.lower() in seen:
-            detail = "appears more than once"
-        if detail:
-            yield Fault(f"/targetRestApiHeaders/{place}", detail)
-        seen.add(name.lower())
-    length = sum(len(name) + len(value) for _, name, value in pairs)
-    if len(pairs) > _MOST_HEADERS or length > _MOST_HEADER_CHARACTERS:
-        yield Fault(
-            "/targetRestApiHeaders",
-            f"must be at most {_MOST_HEADERS} headers of {_MOST_HEADER_CHARACTERS} characters in all",
-        )
+    try:
+        encoded_payload(message)
+    except ValueError as error:
+        yield Fault("/targetRestApiPayload", str(error))

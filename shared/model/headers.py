@@ -1,11 +1,15 @@
-"""Which headers a record may set, in either form; checked when it is stored, and again when it is sent."""
+"""Which headers a record may set, in either form: checked when it is stored, and again when it is sent."""
 
 import functools
 import re
+from collections.abc import Iterator
 from typing import Any
 
-from shared.model.errors import json_pointer_token
+from shared.model.errors import Fault, json_pointer_token
 
+UTF_8 = ("utf-8", "utf8")
+_MOST_HEADERS = 64
+_MOST_CHARACTERS = 8 * 1024  # all names and values; what common servers accept
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,256}")  # a token, RFC 9110, section 5.6.2
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _FORBIDDEN = frozenset(
@@ -31,6 +35,30 @@ _CREDENTIAL_ENDINGS = (
 )
 
 
+def header_faults(headers: Any) -> Iterator[Fault]:
+    """Check the headers of a new record; the pointers are within the headers.
+
+    >>> [fault.pointer for fault in header_faults({"X-Tenant": "north", "Host": "erp.example.com"})]
+    ['/Host']
+    """
+    try:
+        pairs = header_pairs(headers)
+    except ValueError as error:
+        yield Fault("", str(error))
+        return
+    seen: set[str] = set()
+    for place, name, value in pairs[:_MOST_HEADERS]:
+        detail = header_fault(name, value) or credential_fault(name)
+        if not detail and name.lower() in seen:
+            detail = "appears more than once"
+        if detail:
+            yield Fault(f"/{place}", detail)
+        seen.add(name.lower())
+    length = sum(len(name) + len(value) for _, name, value in pairs)
+    if len(pairs) > _MOST_HEADERS or length > _MOST_CHARACTERS:
+        yield Fault("", f"must be at most {_MOST_HEADERS} headers of {_MOST_CHARACTERS} characters in all")
+
+
 def header_pairs(headers: Any) -> list[tuple[str, str, str]]:
     """Return (place, name, value) of each header, from either form; ValueError if it has neither.
 
@@ -54,6 +82,22 @@ def _pair(entry: Any) -> tuple[Any, Any]:
     if not isinstance(entry, dict) or entry.keys() != {"key", "value"}:
         raise ValueError('must have entries of {"key": ..., "value": ...} and nothing else')
     return entry["key"], entry["value"]
+
+
+def content_type(headers: Any) -> tuple[str, str]:
+    """Return the media type and charset that headers declare, in lower case; JSON in UTF-8 if they don't.
+
+    >>> content_type({"Content-Type": "Text/Plain; charset=ISO-8859-1"})
+    ('text/plain', 'iso-8859-1')
+
+    [RFC 9110, section 8.3]
+    """
+    for _, name, value in header_pairs(headers):
+        if name.lower() == "content-type":
+            essence, *parameters = (part.strip().lower() for part in value.split(";"))
+            declared = dict(parameter.partition("=")[::2] for parameter in parameters)
+            return essence, declared.get("charset", "").strip(' "') or UTF_8[0]
+    return "application/json", UTF_8[0]
 
 
 @functools.lru_cache(maxsize=1024)  # few differ, and each is checked twice

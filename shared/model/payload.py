@@ -4,9 +4,8 @@ import codecs
 from typing import Any
 
 from shared.model import json_codec
-from shared.model.headers import header_pairs
+from shared.model.headers import UTF_8, content_type
 
-_UTF_8 = ("utf-8", "utf8")
 _CHARSETS = frozenset(  # [IANA, Character Sets]; what Python has beside them is for no target
     (
         *("us-ascii", "ascii", "utf-16", "utf-16le", "utf-16be"),
@@ -32,9 +31,9 @@ def encoded_payload(document: dict[str, Any]) -> bytes | None:
     if "targetRestApiPayload" not in document:
         return None
     payload = document["targetRestApiPayload"]
-    essence, charset = _content_type(document)
+    essence, charset = content_type(document.get("targetRestApiHeaders", []))
     is_text = isinstance(payload, str) and not (essence == "application/json" or essence.endswith("+json"))
-    if charset in _UTF_8:
+    if charset in UTF_8:
         return payload.encode() if is_text else json_codec.dump(payload)
     if charset not in _CHARSETS:
         raise ValueError(
@@ -45,24 +44,3 @@ def encoded_payload(document: dict[str, Any]) -> bytes | None:
         return codecs.encode(text, charset)
     except UnicodeEncodeError:
         raise ValueError(f"has characters that its declared charset {charset!r} lacks; use utf-8") from None
-
-
-def charset_fault(document: dict[str, Any]) -> str:
-    """Return why the payload can't be encoded as it is declared; an empty text if it can."""
-    if _content_type(document)[1] in _UTF_8:
-        return ""
-    try:
-        encoded_payload(document)
-    except ValueError as error:
-        return str(error)
-    return ""
-
-
-def _content_type(document: dict[str, Any]) -> tuple[str, str]:
-    """Return media type and charset, in lower case (RFC 9110, section 8.3); JSON in UTF-8 if undeclared."""
-    for _, name, value in header_pairs(document.get("targetRestApiHeaders", [])):
-        if name.lower() == "content-type":
-            essence, *parameters = (part.strip().lower() for part in value.split(";"))
-            declared = dict(parameter.partition("=")[::2] for parameter in parameters)
-            return essence, declared.get("charset", "").strip(' "') or _UTF_8[0]
-    return "application/json", _UTF_8[0]
