@@ -48,6 +48,7 @@ class Leasing:
         self._records = records
         self._leases = leases
         self._fan_out = fan_out
+        self._starting: asyncio.Task[None] | None = None  # what is not referred to may be collected
 
     @property
     def table(self) -> LeaseTable:
@@ -91,9 +92,10 @@ class Leasing:
     async def _is_backlog(self, request: DeliveryRequest) -> bool:
         return request.fanned_out or await threads.DATABASE.run(self._records.reaches, request.query, PAGE)
 
-    async def start_others(self, request: DeliveryRequest) -> None:
-        """Start other invocations for the partitions that a share left."""
-        await threads.PUBLISHING.run(self._fan_out.start, self._settings.fan_out - 1, request.limit)
+    def start_others(self, request: DeliveryRequest) -> None:
+        """Have other invocations started for the partitions that a share left; nobody waits for that."""
+        starting = threads.FAN_OUT.run(self._fan_out.start, self._settings.fan_out - 1, request.limit)
+        self._starting = asyncio.create_task(starting)
 
     @asynccontextmanager
     async def heartbeat(self, lease: Lease) -> AsyncIterator[None]:

@@ -90,10 +90,11 @@ class DeliveryService:
             return Summary(end=acquired.nothing_left)
         limits = Limits(self.settings, acquired.lease.circuits)
         try:
-            if acquired.is_share:
-                await self.leasing.start_others(request)
-            call = Call.begun(self.settings, request, acquired.lease, stats)
-            return await self._deliver(call, limits)
+            async with self.leasing.heartbeat(acquired.lease):
+                if acquired.is_share:
+                    self.leasing.start_others(request)
+                call = Call.begun(self.settings, request, acquired.lease, stats)
+                return await self._deliver(call, limits)
         finally:
             await self.leasing.release(acquired.lease, limits)
 
@@ -103,7 +104,7 @@ class DeliveryService:
 
         completer = Completer(write, lambda: call.write_until)
         try:
-            async with self.leasing.heartbeat(call.lease), self.outbound.session() as session:
+            async with self.outbound.session() as session:
                 executor = Executor(call, self.tokens, session, completer, limits)
                 in_flight = InFlight(self.leasing.table, call.lease)
                 return await Dispatcher(call, self.records, in_flight, executor, limits).run()

@@ -32,4 +32,5 @@ RENEWALS = Threads("renewals", 1)  # a worker's own lease document, one write af
 VAULT = Threads("vault", 8)
 RULES = Threads("rules", 1)  # the operator's expressions, which hold the interpreter's lock anyway
 PUBLISHING = Threads("publishing", 2)  # Monitoring and Notifications
+FAN_OUT = Threads("fan_out", 1)
 OPERATIONS = Threads("operations", 1)  # the report, maintenance, provisioning

@@ -225,7 +225,7 @@ class LeaseTable:
                 if not change(table) or _written(collection, found, table):
                     return
             time.sleep(min(0.001 * 2**attempt, 0.05))
-        raise DependencyDown("The lease table is contended beyond reason. Repeat the request later.")
+        raise DependencyDown("Too many processes change the lease table at once. Repeat the request later.")
 
 
 def _written(collection: Any, found: Any, table: Mapping[str, Any]) -> bool:

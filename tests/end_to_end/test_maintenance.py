@@ -12,7 +12,7 @@ import pytest
 
 from local.emulators.identity import COMPARTMENT_OCID, KEY_OCID, TOPIC_OCID, VAULT_OCID
 from tests.contract.oci_server import signer
-from tests.end_to_end.bundle import TOKEN, Bundle, running
+from tests.end_to_end.bundle import TOKEN, Bundle, eventually, running
 from tests.end_to_end.test_connector_hub import invoked, message
 from tests.end_to_end.test_monitoring import journal
 
@@ -97,10 +97,10 @@ def test_without_object_storage_nothing_is_deleted(aged: Bundle) -> None:
 
 
 def test_an_undelivered_record_expires(tmp_path: Path) -> None:
-    with running(tmp_path / "home", RETRY_BACKOFF="1h..1h", EXPIRE_AFTER="1s") as bundle:
+    with running(tmp_path / "home", RETRY_BACKOFF="1h..1h", EXPIRE_AFTER="10s") as bundle:
         old, older = bundle.stored("/status/503", streamKey="k"), bundle.stored("/ok", streamKey="k")
         bundle.process()
-        time.sleep(1)
+        time.sleep(10)  # what is stored now has as long until the end of the next line
         young = bundle.stored("/ok/young")
         assert bundle.maintain()["expired"] == 2
         for one in (old, older):
@@ -119,13 +119,13 @@ def test_an_undelivered_record_expires(tmp_path: Path) -> None:
 
 
 def test_a_record_on_its_way_does_not_expire(tmp_path: Path) -> None:
-    settings = {"EXPIRE_AFTER": "1s", "TARGET_READ_TIMEOUT": "5s", "LEASE": "10s"}
-    with running(tmp_path / "home", **settings) as bundle:
+    with running(tmp_path / "home", EXPIRE_AFTER="1s") as bundle:
         bundle.maintain()  # warm
-        one = bundle.stored("/slow/3000")
+        one = bundle.stored("/slow/5000")
         delivering = threading.Thread(target=bundle.process)
         delivering.start()
-        time.sleep(1.5)
+        eventually(bundle.received)
+        time.sleep(1.5)  # it gets old on its way
         assert bundle.maintain()["expired"] == 0
         delivering.join()
         assert bundle.state(one)["status"] == "success"
@@ -207,7 +207,7 @@ def test_deliveries_have_their_turn_while_the_dead_are_archived(aged: Bundle) ->
         aged.store([aged.record(f"/status/404/{n}") for n in range(500)])
     while not aged.process(noOfMessagesToProcess=5000)["endOfStream"]:
         pass
-    aged.fault("object_storage.put_object", delay=0.5)
+    aged.fault("object_storage.put_object", delay=2)
     answers: list[Any] = []
     maintaining = threading.Thread(target=lambda: answers.append(aged.maintain()))
     maintaining.start()
@@ -259,14 +259,12 @@ def test_stores_and_deliveries_go_on_meanwhile(aged: Bundle) -> None:
         ids += [one["id"] for one in aged.store(records)["records"]]
     while not aged.process(noOfMessagesToProcess=5000)["endOfStream"]:
         pass
-    stop, slowest = threading.Event(), [0.0]
+    stop = threading.Event()
 
     def go_on() -> None:
         while not stop.is_set():
             ids.extend(aged.stored("/ok/meanwhile", streamKey="key 1") for _ in range(5))
-            started = time.monotonic()
             aged.process()
-            slowest[0] = max(slowest[0], time.monotonic() - started)
 
     worker = threading.Thread(target=go_on)
     worker.start()

@@ -11,7 +11,7 @@ import pytest
 import requests
 
 from local.emulators.oci.secret_store import SecretStore, put_secret
-from tests.end_to_end.bundle import TOKEN, Bundle
+from tests.end_to_end.bundle import PATIENCE, TOKEN, Bundle
 
 
 def new_name() -> str:
@@ -354,7 +354,7 @@ def test_a_key_covers_an_array_as_a_whole(bundle: Bundle) -> None:
 def test_a_key_that_is_none_is_refused(bundle: Bundle, key: str) -> None:
     headers = {"Content-Type": "application/json", "Idempotency-Key": key.encode()}
     body = json.dumps(bundle.record())
-    response = requests.post(f"{bundle.url}/store", body, headers=headers, timeout=60)
+    response = requests.post(f"{bundle.url}/store", body, headers=headers, timeout=PATIENCE)
     assert response.status_code == 422
     assert "Idempotency-Key" in response.json()["errors"][0]["detail"]
     assert bundle.documents() == []

@@ -8,7 +8,7 @@ from pathlib import Path
 import oci
 import pytest
 
-from tests.end_to_end.bundle import TOKEN, running
+from tests.end_to_end.bundle import SHORT_LEASE, TOKEN, eventually, running
 
 STEPS = (
     "while expiring",
@@ -28,7 +28,7 @@ PROGRAM = ("-m", "tests.faults.serve")
 
 @pytest.mark.parametrize("step", STEPS)
 def test_maintenance_dies_at_a_step(tmp_path: Path, step: str) -> None:
-    home, settings = tmp_path / "home", {"RETRY_LIMIT": "1", "EXPIRE_AFTER": "1s", "LEASE": "3s"}
+    home, settings = tmp_path / "home", {"RETRY_LIMIT": "1", "EXPIRE_AFTER": "1s", **SHORT_LEASE}
     with running(home, **settings) as bundle:
         ids = [
             bundle.stored(path, TOKEN, vaultSecretName="idle") for path in ["/ok"] * 5 + ["/status/404"] * 3
@@ -44,11 +44,12 @@ def test_maintenance_dies_at_a_step(tmp_path: Path, step: str) -> None:
         with pytest.raises(oci.exceptions.ServiceError):
             bundle.maintain()
         assert killed.exists()
-        for _ in range(20):
-            time.sleep(0.5)
+
+        def nothing_is_left() -> bool:
             bundle.maintain()
-            if not bundle.documents():
-                break
+            return not bundle.documents()
+
+        eventually(nothing_is_left, pause=0.5)
         kept = Counter(record["id"] for records in bundle.archived().values() for record in records)
         assert kept == Counter(ids)
         assert bundle.documents() == []

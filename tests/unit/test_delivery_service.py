@@ -65,7 +65,7 @@ class Leasing:
     async def acquire(self, *_: Any, **__: Any) -> Acquired:
         return Acquired(self.lease, is_share=self.is_share)
 
-    async def start_others(self, _: Any) -> None:
+    def start_others(self, _: Any) -> None:
         assert self.failure is not None
         raise self.failure
 
