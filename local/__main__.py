@@ -1,4 +1,4 @@
-"""The command line: `python -m local demo | run | check | status | view | replay | rules`."""
+"""The command line: `python -m local demo | run | check`."""
 
 import argparse
 import asyncio
@@ -9,7 +9,7 @@ from collections.abc import Coroutine
 from contextlib import suppress
 from typing import Any
 
-from local import check, demo, operate, run, stack
+from local import check, demo, run, stack
 
 
 def main() -> int:
@@ -29,7 +29,6 @@ def main() -> int:
     probe.set_defaults(run=lambda arguments: check.main(arguments.dsn, arguments.user))
     probe.add_argument("--dsn", required=True, help="TLS connect string")
     probe.add_argument("--user", default="DATASYNC", help="schema user (%(default)s)")
-    operate.add_arguments(commands)
     arguments = parser.parse_args()
     try:
         code: int = arguments.run(arguments)

@@ -1,12 +1,12 @@
-"""The use cases, put together from the settings; made on the first call and kept by the process.
+"""The use cases, put together from the settings; parts on the first call and kept by the process.
 
 Where that fails the caller gets the error, and the next call tries again. A use case is imported where it is
-made: each function loads its own, and no more.
+parts: each function loads its own, and no more.
 """
 
 import functools
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from shared.drivers import logs
 from shared.drivers.database import Database
@@ -23,26 +23,33 @@ if TYPE_CHECKING:
     from shared.operations.maintenance import Maintenance
     from shared.operations.provisioning import Provisioning
     from shared.operations.report import Report
+    from shared.operations.tasks import Task
+    from shared.storage.leases import LeaseTable
 
 
 class _Parts:
-    """What all use cases are made of."""
+    """What all use cases are parts of."""
 
     def __init__(self, settings: Settings):
         self.clients = OciClients(settings.oci_service_endpoint)
-        password = functools.partial(read_secret, self.clients, settings.database_password_secret_ocid)
         self.settings = settings
         logs.set_level(settings.log_level)
-        self.database = Database(settings.database_dsn, settings.database_user, password)
-        self.notes = SmallDocuments(self.database, settings.collection)
+        self.database = self.open_database()
+        self.documents = SmallDocuments(self.database, settings.collection)
         self.records = Records(self.database, settings.collection)
-        self.notices = Notifications(self.clients, self.notes, settings)
-        self.vault = TokenVault(self.clients, settings, self.notes)
+        self.notifications = Notifications(self.clients, self.documents, settings)
+        self.tokens = TokenVault(self.clients, settings, self.documents)
+
+    def open_database(self, connections: int = 4) -> Database:
+        """Return the database, with at most so many connections, which are made on first use."""
+        settings = self.settings
+        password = functools.partial(read_secret, self.clients, settings.database_password_secret_ocid)
+        return Database(settings.database_dsn, settings.database_user, password, connections)
 
 
 @functools.cache
 def _parts() -> _Parts:
-    """Return the parts, made from the function's configuration, which the platform gives as environment."""
+    """Return the parts, parts from the function's configuration, which the platform gives as environment."""
     return _Parts(Settings.from_config(os.environ))
 
 
@@ -51,30 +58,41 @@ def ingest() -> "IngestService":
     """Return the use case of store-data."""
     from shared.ingest.service import IngestService
 
-    made = _parts()
-    return IngestService(made.settings, made.records, made.vault, made.notices)
+    parts = _parts()
+    return IngestService(parts.settings, parts.records, parts.tokens, parts.notifications)
 
 
 @functools.cache
 def delivery() -> "DeliveryService":
     """Return the use case of process-data."""
     from shared.delivery.fan_out import FanOut
+    from shared.delivery.leasing import Leasing
     from shared.delivery.service import DeliveryService
     from shared.monitoring.metrics import Metrics
     from shared.monitoring.publisher import Publisher
+    from shared.outbound.session import Outbound
     from shared.outbound.signing import SigningKeys
+
+    parts = _parts()
+    fan_out = FanOut(parts.clients, os.environ.get("FN_FN_ID", ""))
+    return DeliveryService(
+        parts.settings,
+        parts.records,
+        parts.tokens,
+        Leasing(parts.settings, parts.records, _leases(), fan_out),
+        Outbound(parts.settings, SigningKeys(parts.clients, parts.settings)),
+        Publisher(Metrics(parts.clients, parts.settings), parts.notifications),
+    )
+
+
+@functools.cache
+def _leases() -> "LeaseTable":
+    """Return the leases of process-data, whose renewals have a connection of their own."""
     from shared.storage.leases import LeaseTable
 
-    made = _parts()
-    return DeliveryService(
-        made.settings,
-        made.records,
-        made.vault,
-        LeaseTable(made.database, made.settings.collection, made.settings.lease),
-        FanOut(made.clients, os.environ.get("FN_FN_ID", "")),
-        Publisher(Metrics(made.clients, made.settings), made.notices),
-        SigningKeys(made.clients, made.settings),
-    )
+    parts = _parts()
+    settings = parts.settings
+    return LeaseTable(parts.database, parts.open_database(1), settings.collection, settings.lease)
 
 
 @functools.cache
@@ -82,8 +100,8 @@ def report() -> "Report":
     """Return the operators' view."""
     from shared.operations.report import Report
 
-    made = _parts()
-    return Report(made.records, delivery().leases, made.notes, with_payloads=made.settings.show_payloads)
+    parts = _parts()
+    return Report(parts.records, _leases(), parts.documents, with_payloads=parts.settings.show_payloads)
 
 
 def maintenance() -> "Maintenance":
@@ -91,16 +109,25 @@ def maintenance() -> "Maintenance":
     from shared.operations.archive import Archive
     from shared.operations.maintenance import Maintenance
 
-    made = _parts()
-    archive = Archive(made.clients, made.settings.archive_bucket)
-    parts = made.records, delivery().leases, made.notes, made.vault, archive, delivery().publisher
-    return Maintenance(made.settings, *parts)
+    parts = _parts()
+    archive = Archive(parts.clients, parts.settings.archive_bucket)
+    used = parts.records, _leases(), parts.documents, parts.tokens, archive, delivery().publisher
+    return Maintenance(parts.settings, *used)
 
 
-def preparation() -> "Provisioning":
+def provisioning() -> "Provisioning":
     """Return what the call after a deployment does."""
     from shared.operations.provisioning import Provisioning
 
-    made = _parts()
-    leases = delivery().leases
-    return Provisioning(made.settings, made.clients, made.database, made.records, leases, made.notes)
+    parts = _parts()
+    leases = _leases()
+    return Provisioning(parts.settings, parts.clients, parts.database, parts.records, leases, parts.documents)
+
+
+def run_task(task: "Task", deadline: float) -> dict[str, Any]:
+    """Do what a direct invocation asks for beside deliveries, until `deadline` (monotonic seconds)."""
+    from shared.operations.tasks import PREPARE
+
+    if task.name == PREPARE:
+        return provisioning().run(deadline, task.admin_password_secret)
+    return maintenance().run(deadline, dry_run=task.dry_run)

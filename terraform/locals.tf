@@ -27,6 +27,8 @@ locals {
   functions    = toset(["store-data", "process-data"])
   registry     = "ocir.${var.region}.oci.oraclecloud.com/${data.oci_objectstorage_namespace.this.namespace}"
   settings     = { for setting in var.settings : split("=", setting)[0] => regex("=(.*)$", setting)[0] }
+  # Read by the functions; the gateway sets it, or removes it.
+  caller_name_header = "X-Datasync-Caller"
   # Metrics' namespaces have no hyphens.
   metrics_namespace = replace(var.name, "-", "_")
 

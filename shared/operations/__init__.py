@@ -1,1 +1,6 @@
-"""What operators run and read: maintenance, the report and its page, provisioning."""
+"""What operators run and read: maintenance, the report and its page, provisioning.
+
+>>> from shared.operations.page import page
+>>> page().status
+200
+"""

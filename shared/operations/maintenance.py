@@ -12,9 +12,9 @@ from typing import Any
 
 from shared.drivers.documents import SmallDocuments
 from shared.drivers.oci import Refused
-from shared.model import ids, record
+from shared.model import ids, record, transitions
+from shared.model.codes import UNEXPECTED_ERROR
 from shared.model.errors import DependencyDown
-from shared.model.parsing import OTHER_FAILURES
 from shared.monitoring.call_stats import Backlog, CallStats
 from shared.monitoring.publisher import Publisher
 from shared.operations.archive import Archive
@@ -119,20 +119,20 @@ class Maintenance:
         """End records that have waited too long, as dead ones."""
         if not self.settings.expire_after:
             return
-        stream = self.settings.retry_policy().error_stream(OTHER_FAILURES)
+        stream = self.settings.retry_policy().error_stream(UNEXPECTED_ERROR)
         for page in turns.pages(self.records, self._expiring()):
             with Leased(self.leases) as lease:
                 fresh = self.records.with_ids([one.document["id"] for one in page])
                 waiting = [one for one in fresh if record.is_unfinished(one.document)]
                 ended = [
-                    (one, record.expired(one.document, stream, self.now + place * _MICROSECOND))
+                    (one, transitions.expired(one.document, stream, self.now + place * _MICROSECOND))
                     for place, one in enumerate(waiting, done.expired)
                     if is_mine(one.document, lease)
                 ]
                 written = self.records.write(ended) if ended else []
             for (before, after), is_written in zip(ended, written, strict=True):
                 if is_written:
-                    self.seen.died(before.document, after)
+                    self.seen.record_expiry(before.document, after)
                     done.expired += 1
             done.endOfWork &= len(ended) == len(waiting)
         done.endOfWork &= turns.in_time()

@@ -48,9 +48,9 @@ class Leased:
     def __enter__(self) -> Lease | None:
         end = time.monotonic() + _LEASE_SECONDS
         while True:
-            standing = self._leases.look()
+            standing = self._leases.snapshot_and_fence()
             # What dead workers left in flight is for a delivery to settle first.
-            ready = standing.free and not standing.left_in_flight
+            ready = standing.free and not standing.orphaned
             self._lease = self._leases.take(standing, PARTITIONS) if ready else None
             if self._lease is not None or time.monotonic() > end:
                 return self._lease

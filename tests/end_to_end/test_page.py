@@ -132,7 +132,7 @@ def test_what_callers_sent_is_shown_as_text(browser: webdriver.Chrome, bundle: B
 def test_a_wrong_filter_is_explained(browser: webdriver.Chrome, bundle: Bundle) -> None:
     page = Page(browser, bundle)
     page.fill(retryCodes="abc")
-    page.until("422: /retryCodes must hold HTTP status codes", "message")
+    page.until("422: /retryCodes must contain HTTP status codes", "message")
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -202,7 +202,7 @@ def test_behind_a_gateway_that_wants_a_key_the_page_is_viewed_through_this_machi
         assert stored.status_code == 202
         assert bundle.call("POST", "/process", X_API_Key="0perator-b83e5d06ff").status_code == 200
         assert requests.get(f"{bundle.url}/process", timeout=PATIENCE).status_code == 401
-        command = [sys.executable, "-m", "local", "view", "--url", bundle.url, "--no-browser"]
+        command = [sys.executable, "-m", "datasync", "view", "--url", bundle.url, "--no-browser"]
         environment = os.environ | {"DATASYNC_API_KEY": "0perator-b83e5d06ff"}
         with subprocess.Popen(
             command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True

@@ -89,7 +89,7 @@ def test_rules_can_be_tried(tmp_path: Path) -> None:
         payload = {"orderid": "18jan", "amount": amount}
         body = {"streamMessage": {**message, "targetRestApiPayload": payload}}
         (tmp_path / "record.json").write_text(json.dumps(body))
-        command = [sys.executable, "-m", "local", "rules", "try", "--rules", str(tmp_path / "rules.json")]
+        command = [sys.executable, "-m", "datasync", "rules", "try", "--rules", str(tmp_path / "rules.json")]
         done = subprocess.run(
             [*command, "--record", str(tmp_path / "record.json")], cwd=ROOT, capture_output=True, text=True
         )

@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 
-from shared.delivery import service
+from shared.delivery import leasing
 from shared.drivers.database import Database
 from shared.drivers.documents import SmallDocuments
-from shared.model import record
+from shared.model import record, transitions
 from shared.model.errors import DependencyDown
-from shared.model.record import Failure
+from shared.model.transitions import Failure
 from shared.monitoring.call_stats import Backlog, CallStats
 from shared.operations import turns
 from shared.operations.maintenance import Maintenance
@@ -67,7 +67,7 @@ def work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Maintenance:
         "ARCHIVE_AFTER": "1ms",
     }
     settings = Settings.from_config(CONFIG | ages)
-    leases, notes = LeaseTable(database, "c", 60), SmallDocuments(database, "c")
+    leases, notes = LeaseTable(database, database, "c", 60), SmallDocuments(database, "c")
     later = datetime.now(UTC) + timedelta(hours=1)
     parts = Records(database, "c"), leases, notes, None, Archived(), Published()
     return Maintenance(settings, *parts, later, sleep=lambda _: None)  # type: ignore[arg-type]  # as above
@@ -75,7 +75,7 @@ def work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Maintenance:
 
 def stored(work: Maintenance, number: int) -> list[Any]:
     members = {"targetRestApi": "https://a.example.com/", "targetRestApiOperation": "DELETE"}
-    documents = [record.stored(members, 10) for _ in range(number)]
+    documents = [record.new(members) for _ in range(number)]
     work.records.insert(documents)
     return work.records.with_ids([document["id"] for document in documents])
 
@@ -83,14 +83,14 @@ def stored(work: Maintenance, number: int) -> list[Any]:
 def dead(work: Maintenance, number: int) -> list[str]:
     found = stored(work, number)
     failure = Failure(404, "why", "unrecoverable", None)
-    outcomes = [(one, record.failed(one.document, failure, datetime.now(UTC))) for one in found]
+    outcomes = [(one, transitions.failed(one.document, failure, datetime.now(UTC))) for one in found]
     work.records.write(outcomes)
     return [one.document["id"] for one in found]
 
 
 def test_what_others_work_on_neither_expires_nor_is_archived(work: Maintenance) -> None:
     waiting, gone = [one.document["id"] for one in stored(work, 40)], dead(work, 40)
-    other = work.leases.take(work.leases.look(), 32)
+    other = work.leases.take(work.leases.snapshot_and_fence(), 32)
     assert other is not None
     done = work.run(time.monotonic() + 60)
     busy = {one for one in waiting + gone if record.partition({"id": one}) in other.partitions}
@@ -108,7 +108,7 @@ def test_what_others_work_on_neither_expires_nor_is_archived(work: Maintenance) 
 def test_an_interrupted_batch_of_the_dead_waits_for_its_partitions(work: Maintenance) -> None:
     ids = dead(work, 20)
     work.notes.change("archive", lambda _: {"object": "interrupted", "kind": "dead", "ids": ids})
-    other = work.leases.take(work.leases.look(), 32)
+    other = work.leases.take(work.leases.snapshot_and_fence(), 32)
     assert other is not None
     assert work.run(time.monotonic() + 60)["endOfWork"] is False
     assert len(work.records.with_ids(ids)) == 20
@@ -121,7 +121,7 @@ def test_an_interrupted_batch_of_the_dead_waits_for_its_partitions(work: Mainten
 
 def finished(work: Maintenance, number: int, later: timedelta = timedelta()) -> list[str]:
     found = stored(work, number)
-    outcomes = [(one, record.succeeded(one.document, 200, datetime.now(UTC) + later)) for one in found]
+    outcomes = [(one, transitions.succeeded(one.document, 200, datetime.now(UTC) + later)) for one in found]
     work.records.write(outcomes)
     return [one.document["id"] for one in found]
 
@@ -129,7 +129,7 @@ def finished(work: Maintenance, number: int, later: timedelta = timedelta()) -> 
 def another(work: Maintenance, later: timedelta = timedelta()) -> Maintenance:
     """A second run, in a process of its own."""
     database = work.records._database
-    parts = {"records": Records(database, "c"), "leases": LeaseTable(database, "c", 60)}
+    parts = {"records": Records(database, "c"), "leases": LeaseTable(database, database, "c", 60)}
     return replace(work, **parts, notes=SmallDocuments(database, "c"), now=work.now + later)  # type: ignore[arg-type]  # these
 
 
@@ -209,7 +209,9 @@ def test_what_was_replayed_out_of_an_interrupted_batch_is_archived_later_beside_
 
     def fails(failure: Failure) -> None:
         found = quiet.records.with_ids([ids[0], ids[2]])
-        quiet.records.write([(one, record.failed(one.document, failure, datetime.now(UTC))) for one in found])
+        quiet.records.write(
+            [(one, transitions.failed(one.document, failure, datetime.now(UTC))) for one in found]
+        )
 
     fails(Failure(503, "why", "recoverable", datetime.now(UTC)))
     quiet.run(time.monotonic() + 60)
@@ -223,7 +225,7 @@ def test_an_interrupted_batch_of_which_nothing_is_left_leaves_nothing_behind(qui
     quiet.archive.objects["c/dead/x"] = [one]  # type: ignore[attr-defined]  # as above
     quiet.notes.change("archive", lambda _: {"object": "c/dead/x", "kind": "dead", "ids": [one]})
     (found,) = quiet.records.with_ids([one])
-    quiet.records.write([(found, record.succeeded(found.document, 200, datetime.now(UTC)))])
+    quiet.records.write([(found, transitions.succeeded(found.document, 200, datetime.now(UTC)))])
     quiet.run(time.monotonic() + 60)
     assert objects(quiet) == [[one]]  # among those that were delivered
 
@@ -232,19 +234,19 @@ def test_an_interrupted_batch_of_which_nothing_is_left_leaves_nothing_behind(qui
 def test_a_dead_record_that_another_took_over_is_not_deleted(quiet: Maintenance, is_delivered: bool) -> None:
     """A batch took so long that its lease was over, and a forced replay has handled the record."""
     (one,) = dead(quiet, 1)
-    lease = LeaseTable(quiet.records._database, "c", 0.0)
+    lease = LeaseTable(quiet.records._database, quiet.records._database, "c", 0.0)
     slow = replace(quiet, leases=lease)
 
     def replayed() -> None:
-        taker = LeaseTable(quiet.records._database, "c", 0.0)
-        taker.look()
-        assert taker.take(taker.look(), record.PARTITIONS)
+        taker = LeaseTable(quiet.records._database, quiet.records._database, "c", 0.0)
+        taker.snapshot_and_fence()
+        assert taker.take(taker.snapshot_and_fence(), record.PARTITIONS)
         (found,) = quiet.records.with_ids([one])
         failure = Failure(404, "why", "unrecoverable", None)
         after = (
-            record.succeeded(found.document, 200, datetime.now(UTC))
+            transitions.succeeded(found.document, 200, datetime.now(UTC))
             if is_delivered
-            else record.failed(found.document, failure, datetime.now(UTC))
+            else transitions.failed(found.document, failure, datetime.now(UTC))
         )
         assert quiet.records.write([(found, after)]) == [True]
 
@@ -258,7 +260,7 @@ def test_a_deletion_removes_nothing_where_a_record_was_changed(quiet: Maintenanc
     quiet.notes.change("archive", lambda _: {"object": "o", "kind": "dead", "ids": ids})
     read = [one.document for one in quiet.records.with_ids(ids)]
     (found,) = quiet.records.with_ids(ids[:1])
-    quiet.records.write([(found, record.succeeded(found.document, 200, datetime.now(UTC)))])
+    quiet.records.write([(found, transitions.succeeded(found.document, 200, datetime.now(UTC)))])
     assert quiet.records.remove(read, "archive", "o") is False
     assert len(quiet.records.with_ids(ids)) == 2
     assert quiet.notes.read("archive")["ids"] == ids
@@ -274,7 +276,7 @@ def test_between_two_batches_under_a_lease_deliveries_have_time_to_look(
     work = replace(quiet, sleep=pauses.append)
     assert work.run(time.monotonic() + 60)["archivedDead"] == 25
     assert len(pauses) == 2  # of three batches
-    assert min(pauses) > service._LOOK_AGAIN_SECONDS[1]
+    assert min(pauses) > leasing._LOOK_AGAIN_SECONDS[1]
 
 
 class Watched(SmallDocuments):
@@ -331,7 +333,7 @@ def test_a_slow_run_whose_batch_another_finishes_writes_over_nothing(
     def meanwhile() -> None:
         quiet.archive.meanwhile = bool  # type: ignore[attr-defined]  # as above
         other.leases._seconds = 0.0
-        other.leases.look()
+        other.leases.snapshot_and_fence()
         other.run(time.monotonic() + 60)
 
     quiet.archive.meanwhile = meanwhile  # type: ignore[attr-defined]  # as above
@@ -351,7 +353,7 @@ def test_what_was_delivered_meanwhile_is_no_work_left(
     work: Maintenance, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first, *_ = stored(work, 3)
-    after = record.succeeded(first.document, 200, datetime.now(UTC) + timedelta(hours=1))
+    after = transitions.succeeded(first.document, 200, datetime.now(UTC) + timedelta(hours=1))
     once(monkeypatch, work.records, "page", lambda: work.records.write([(first, after)]))
     done = work.run(time.monotonic() + 60)
     assert (done["expired"], done["endOfWork"]) == (2, True)

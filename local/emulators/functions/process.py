@@ -166,7 +166,7 @@ async def _read(content: aiohttp.StreamReader) -> bytes:
     return bytes(body)
 
 
-_PASSED_ON = ("PATH", "HOME", "LANG", "TMPDIR", "SSL_CERT_FILE")
+_PASSED_ON = ("PATH", "HOME", "LANG", "TMPDIR", "SSL_CERT_FILE", "DATASYNC_SODA_TRACE")
 
 
 def _environment(function: Function, common: Mapping[str, str], folder: Path) -> dict[str, str]:
