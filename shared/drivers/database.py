@@ -23,7 +23,6 @@ _ACQUIRE_TIMEOUT_MS = 10_000
 _CALL_TIMEOUT_MS = 30_000  # a round trip that takes longer means that the database is gone
 _PING_AFTER_SECONDS = 5  # idle connections are pinged before use; a paused container's may be dead
 _ALREADY_THERE = ("ORA-00955", "ORA-40733")  # somebody else created the table or index in the same moment
-_TAKEN = "ORA-00001"
 # The password is another one, and after tries with the old one the user is locked, or it has run out.
 _OTHER_PASSWORD = ("ORA-01017", "ORA-28000", "ORA-28001")
 _NO_INSTANT_CLIENT = "DPI-1047"
@@ -187,7 +186,7 @@ def _code(error: Exception) -> str:
 def _translated(error: Exception) -> Exception:
     """Turn a driver's error into ours; one that only a defect of this code can cause stays as it is."""
     code = _code(error)
-    if code == _TAKEN:
+    if isinstance(error, oracledb.IntegrityError):  # whose code is not documented among many documents
         return Taken()
     if code.startswith("ORA-40"):  # SODA's own complaints: about a filter, a document, a name
         return error

@@ -133,7 +133,8 @@ def test_what_oracle_is_known_to_serve_is_served(records, filter_, shown):
     ],
 )
 def test_what_oracle_is_not_known_to_serve_reads_all(records, filter_):
-    assert plan(records.find().filter(filter_)).startswith("SCAN soda:records")
+    sorting = "; USE TEMP B-TREE FOR ORDER BY" if "$orderby" in filter_ else ""
+    assert plan(records.find().filter(filter_)) == f"SCAN soda:records{sorting}"
 
 
 @pytest.mark.parametrize(
