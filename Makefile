@@ -19,7 +19,7 @@ export ADVISORIES := import json, urllib.request as u; \
   json.load(u.urlopen('https://pypi.org/pypi/requests/json', timeout=10))['vulnerabilities']
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-local demo run test test-terraform stage build deploy destroy bench fuzz scan check format pins clean
+.PHONY: help setup setup-local demo run test test-unit test-terraform stage build deploy destroy bench fuzz scan check format pins clean
 
 help: ## Explain the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -46,8 +46,14 @@ demo: setup-local ## Run everything on this machine, send sample records through
 run: setup-local ## Serve everything on this machine until stopped (PORT, DATASYNC_HOME, any setting)
 	@exec $(BIN)/python -m local run
 
-test: setup ## Run every test
-	$(BIN)/python -m pytest
+# Most tests wait for processes, so more of them run at once than there are processors.
+WORKERS ?= 6
+
+test: setup ## Run every test, WORKERS (6) at once
+	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist worksteal
+
+test-unit: setup ## Run the tests that start no server, in seconds
+	$(BIN)/python -m pytest --quiet --numprocesses auto tests/unit
 
 bench: setup ## Run the benchmarks: tables, JSON and plots (takes minutes)
 	$(BIN)/python -m tests.benchmark

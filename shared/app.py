@@ -6,12 +6,13 @@ parts: each function loads its own, and no more.
 
 import functools
 import os
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from shared.drivers import logs
 from shared.drivers.database import Database
 from shared.drivers.documents import SmallDocuments
 from shared.drivers.oci import OciClients, read_secret
+from shared.model.errors import DataSyncError
 from shared.monitoring.notifications import Notifications
 from shared.settings import Settings
 from shared.storage.records import Records
@@ -19,6 +20,7 @@ from shared.storage.tokens import TokenVault
 
 if TYPE_CHECKING:
     from shared.delivery.service import DeliveryService
+    from shared.drivers.responses import Response
     from shared.ingest.service import IngestService
     from shared.operations.maintenance import Maintenance
     from shared.operations.provisioning import Provisioning
@@ -124,10 +126,18 @@ def provisioning() -> "Provisioning":
     return Provisioning(parts.settings, parts.clients, parts.database, parts.records, leases, parts.documents)
 
 
-def run_task(task: "Task", deadline: float) -> dict[str, Any]:
-    """Do what a direct invocation asks for beside deliveries, until `deadline` (monotonic seconds)."""
+def run_task(task: "Task", deadline: float) -> "Response":
+    """Do what a direct invocation asks for beside deliveries, until `deadline` (monotonic seconds).
+
+    What keeps the database from being prepared is answered, not raised: a 502 would lose the words, which
+    Terraform shows.
+    """
+    from shared.drivers import responses
     from shared.operations.tasks import PREPARE
 
-    if task.name == PREPARE:
-        return provisioning().run(deadline, task.admin_password_secret)
-    return maintenance().run(deadline, dry_run=task.dry_run)
+    if task.name != PREPARE:
+        return responses.ok(maintenance().run(deadline, dry_run=task.dry_run))
+    try:
+        return responses.ok(provisioning().run(deadline, task.admin_password_secret))
+    except DataSyncError as error:
+        return responses.problem(error)

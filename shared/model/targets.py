@@ -33,7 +33,7 @@ _REFUSED = tuple(
         "fec0::/10",  # site-local, deprecated (RFC 3879)
     )
 )
-_METADATA = (ip_address("169.254.169.254"), ip_address("fd00:c1::a9fe:a9fe"))  # of OCI's instances
+_METADATA = (ip_network("169.254.169.254"), ip_network("fd00:c1::a9fe:a9fe"))  # of OCI's instances
 _NAT64 = ip_network("64:ff9b::/96")  # RFC 6052
 _COMPATIBLE = ip_network("::/96")  # RFC 4291, section 2.5.5.1
 
@@ -214,7 +214,7 @@ def is_allowed_address(address: Address, networks: Sequence[Network]) -> bool:
     carried = _carried(address)
     if carried is not None:
         return is_allowed_address(carried, networks)
-    if address in _METADATA:
+    if any(address in network for network in _METADATA):
         return False
     if any(address in network for network in networks):
         return True

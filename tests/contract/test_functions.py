@@ -219,8 +219,18 @@ async def test_a_direct_invoke_has_no_gateway_headers_and_can_forge_none(runner)
     assert call["headers"]["fn-call-id"] == reply.header("Fn-Call-Id")
 
 
-async def test_a_direct_invoke_answers_200_whatever_status_the_function_set(runner):
-    assert (await invoked(runner, status=409)).status == 200
+@pytest.mark.parametrize("status", [0, 202, 307, 400, 409, 413, 422, 429, 500, 501, 503, 505, 599])
+async def test_a_direct_invoke_answers_200_whatever_status_the_function_set(runner, status):
+    reply = await invoked(runner, status=status)
+    assert reply.status == 200
+    assert json.loads(reply.body)["url"] is None  # the function's own answer
+
+
+@pytest.mark.parametrize("status", [502, 504])
+async def test_of_a_direct_invoke_502_and_504_are_failures_and_lose_their_body(runner, status):
+    reply = await invoked(runner, status=status)
+    assert reply.status == status
+    assert json.loads(reply.body)["status"] == status
 
 
 async def test_a_function_can_be_invoked_by_its_ocid(runner):

@@ -6,11 +6,12 @@ import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -284,6 +285,17 @@ def target(*arguments: str) -> Iterator[str]:
             yield url
         finally:
             process.terminate()
+
+
+_ports = iter(range(20_000 + 1000 * int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:]), 32_000))
+
+
+def own_port() -> int:
+    """A port that nobody gets by asking for a free one, as those from 32768 on, and no other test worker."""
+    for port in _ports:
+        with suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            return port
+    raise AssertionError("all ports of this worker are used up")
 
 
 def count(url: str) -> int:

@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 import requests
 
-from local import stack
 from tests.end_to_end import bundle as bundles
 from tests.end_to_end.bundle import Bundle
 
@@ -79,8 +78,7 @@ def test_order_of_a_key_holds_across_targets_of_different_speed(home: Path) -> N
 
 
 def test_a_target_that_is_down_gets_one_probe_per_call_until_it_is_back(home: Path) -> None:
-    with stack.listener(0) as closed:
-        port = closed.getsockname()[1]
+    port = bundles.own_port()
     where = f"http://127.0.0.1:{port}"
     with bundles.running(home, ALLOWED_TARGETS=where, RETRY_LIMIT="8", RETRY_BACKOFF="0s..0s") as bundle:
         ids = [

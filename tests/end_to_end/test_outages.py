@@ -1,5 +1,7 @@
 """Database, Vault and processes that fail: a 503 and nothing lost, then recovery without a restart."""
 
+import base64
+import json
 import os
 import signal
 import sqlite3
@@ -11,9 +13,12 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from pathlib import Path
 
+import oci
 import pytest
 import requests
 
+from local.emulators.identity import PROCESS_DATA_FUNCTION_OCID, STORE_DATA_FUNCTION_OCID
+from tests.contract.oci_server import signer
 from tests.end_to_end import bundle as bundles
 from tests.end_to_end.bundle import TOKEN, Bundle, eventually
 
@@ -207,10 +212,47 @@ def test_everything_killed_at_once_goes_on_where_it_was(home: Path) -> None:
         assert {one["idempotencyKey"] for one in received} == {*ids, named}
 
 
+def test_a_schedule_and_a_connector_see_success_502_or_504_only(bundle: Bundle) -> None:
+    """Through the Functions service, with OCI's SDK: what must be invoked again is no success."""
+    message = {"stream": "s", "partition": "0", "key": None, "offset": 1, "timestamp": 1}
+    record = json.dumps(bundle.record()["streamMessage"]).encode()
+    batch = [message | {"value": base64.b64encode(record).decode()}]
+    calls = [(STORE_DATA_FUNCTION_OCID, batch), (PROCESS_DATA_FUNCTION_OCID, {})]
+    with gone(bundle.database):
+        assert [invoked(bundle, *call) for call in calls] == [502, 502]
+    assert [invoked(bundle, *call) for call in calls] == [200, 200]
+    assert [one["status"] for one in bundle.documents()] == ["success"]
+    mistakes: list[tuple[str, object]] = [
+        (STORE_DATA_FUNCTION_OCID, [{}]),
+        (PROCESS_DATA_FUNCTION_OCID, {"task": "dance"}),
+    ]
+    assert [invoked(bundle, *call) for call in mistakes] == [200, 200]
+
+
+def invoked(bundle: Bundle, function: str, body: object) -> int:
+    """Invoke a function as OCI's services do; the status that they see."""
+    client = oci.functions.FunctionsInvokeClient(
+        {}, service_endpoint=bundle.oci_url, signer=signer(bundle.home), timeout=bundles.PATIENCE
+    )
+    try:
+        answer = client.invoke_function(
+            function,
+            invoke_function_body=json.dumps(body),
+            retry_strategy=oci.retry.NoneRetryStrategy(),
+        )
+    except oci.exceptions.ServiceError as error:
+        status: int = error.status
+        return status
+    return int(answer.status)
+
+
 def test_a_setting_that_is_wrong_is_named_to_the_operator_and_stores_nothing(home: Path) -> None:
     """In the cloud nobody looks at them before the first call."""
     with bundles.running(home, program=bundles.UNCHECKED, LEASE="1s", RETRY_LIMIT="many") as bundle:
         for path in ("/store", "/process"):
-            response = bundle.call("POST", path, bundle.record() if path == "/store" else {})
+            body = bundle.record() if path == "/store" else {}
+            response = bundle.call("POST", path, body)
             assert response.status_code == 500
             assert {one["pointer"] for one in response.json()["errors"]} == {"LEASE", "RETRY_LIMIT"}
+        for function in (STORE_DATA_FUNCTION_OCID, PROCESS_DATA_FUNCTION_OCID):
+            assert invoked(bundle, function, {}) == 502

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from local import stack
-from tests.end_to_end.bundle import ROOT, TOKEN, Bundle, running
+from tests.end_to_end.bundle import ROOT, TOKEN, Bundle, own_port, running
 
 # Permissions hold root as well, once it acts as another user, who could not import what lies under /root.
 AS_NOBODY = (
@@ -107,18 +107,11 @@ def test_a_port_that_is_taken_is_named(bundle: Bundle, home: Path) -> None:
 
 
 def test_the_sample_target_s_port_is_named_if_that_one_is_taken(home: Path) -> None:
-    for _ in range(100):
-        with stack.listener(0) as one:
-            port = one.getsockname()[1]
-        try:
-            with stack.listener(port + 1):
-                assert_refused(
-                    start(PORT=str(port), DATASYNC_HOME=str(home)), f"Port {port + 1} can't be used"
-                )
-                return
-        except stack.StartError:
-            continue
-    raise AssertionError("no port with a free one after it")
+    port, after = own_port(), own_port()
+    while after != port + 1:
+        port, after = after, own_port()
+    with stack.listener(after):
+        assert_refused(start(PORT=str(port), DATASYNC_HOME=str(home)), f"Port {after} can't be used")
 
 
 def test_a_key_file_that_holds_no_key_is_named(home: Path) -> None:

@@ -20,7 +20,8 @@ def running(home: Path, url: str, faults: dict[str, str], **settings: str) -> It
     """Run a bundle with faults in its process-data functions, delivering to `url`."""
     program = ("-m", "tests.faults.serve")
     environment = {"FAULTS": json.dumps(faults), "ALLOWED_TARGETS": url, "RETRY_LIMIT": "20"}
-    with bundles.running(home, program=program, **environment, **(bundles.SHORT_LEASE | settings)) as bundle:
+    environment |= bundles.SHORT_LEASE | settings
+    with bundles.running(home, program=program, **environment) as bundle:
         yield bundle
 
 

@@ -52,6 +52,8 @@ async def test_connections_are_never_shared_between_tls_identities(tmp_path: Pat
         ones = {target.connections[path] for path in paths if path.startswith("/one/")}
         others = {target.connections[path] for path in paths if path.startswith("/other/")}
         assert (len(ones), len(others), ones & others) == (1, 1, set())
+        for connection in client._connections._open:  # asyncio's own are of 256 KiB
+            assert len(connection._transport._ssl_protocol._ssl_buffer) == 32 * 1024
         untrusting = await client.deliver(posted(target.url), 60.0)
         assert untrusting.reason == "the target's certificate is not valid: its authority is unknown"
 
