@@ -62,8 +62,8 @@ class Archiving:
         return True
 
     def _dead(self) -> Query:
-        conditions = {"dead": True, "datasync.lately": {"$lt": ids.timestamp(self.cutoff)}}
-        return Query(FAILED, conditions=conditions)
+        ended = {"dead": True, "datasync.lately": {"$lt": ids.timestamp(self.cutoff)}}
+        return Query(FAILED, conditions=[ended])
 
     def _move_dead(self, turns: Turns) -> bool:
         """Move dead records, each while no worker can replay it: a forced replay may be under way."""

@@ -113,7 +113,7 @@ class Maintenance:
 
     def _expiring(self) -> Query:
         cutoff = ids.id_at(self._cutoff(self.settings.expire_after))
-        return Query(DUE, conditions={"id": {"$lt": cutoff}})
+        return Query(DUE, conditions=[{"id": {"$lt": cutoff}}])
 
     def _expire(self, done: Done, turns: Turns) -> None:
         """End records that have waited too long, as dead ones."""
