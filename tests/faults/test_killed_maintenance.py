@@ -9,6 +9,7 @@ import oci
 import pytest
 
 from tests.end_to_end.bundle import TOKEN, running
+from tests.faults.trial import PROGRAM
 
 STEPS = (
     "while expiring",
@@ -23,7 +24,6 @@ STEPS = (
     "before a secret goes",
     "after a secret went",
 )
-PROGRAM = ("-m", "tests.faults.serve")
 
 
 @pytest.mark.parametrize("step", STEPS)
@@ -39,7 +39,7 @@ def test_maintenance_dies_at_a_step(tmp_path: Path, step: str) -> None:
     killed = tmp_path / "killed"
     faults = json.dumps({"KILL_AT": step, "KILLED": str(killed)})
     old = {"ARCHIVE_AFTER": "1s", "SECRETS_UNUSED_AFTER": "1s"}
-    with running(home, program=PROGRAM, FAULTS=faults, **settings, **old) as bundle:
+    with running(home, program=PROGRAM, FAULTS=faults, ALSO_ALLOWED="", **settings, **old) as bundle:
         time.sleep(1)  # everything gets old
         with pytest.raises(oci.exceptions.ServiceError):
             bundle.maintain()
