@@ -49,19 +49,19 @@ def after(owner: Any, name: str) -> None:
 
 def amid_requests() -> None:
     """Die while requests are on their way."""
-    import aiohttp
+    from shared.outbound.connection import Connection
 
-    original, begun = aiohttp.ClientSession._request, [0]
+    original, begun = Connection.request, [0]
 
-    async def dying(*arguments: Any, **options: Any) -> Any:
+    async def dying(*arguments: Any) -> None:
         begun[0] += 1
         if begun[0] == 20:
             import asyncio
 
             asyncio.get_running_loop().call_later(0.03, die_once)
-        return await original(*arguments, **options)
+        await original(*arguments)
 
-    aiohttp.ClientSession._request = dying
+    Connection.request = dying
 
 
 def install_kill(step: str) -> None:
