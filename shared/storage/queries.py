@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from shared.model.ids import id_at, timestamp
-from shared.model.members import MemberReader, moment_text
+from shared.model.members import MemberReader, moment_text, url_prefix
 from shared.model.members import text as text_value
 from shared.model.record import MACHINERY, Document
 
@@ -187,12 +187,12 @@ def due(moment: datetime) -> Query:
 def failure_conditions(reader: MemberReader) -> list[dict[str, Any]]:
     """Return the conditions that a request names, whatever became of the records."""
     conditions: list[dict[str, Any]] = []
-    for name, path, operator in (
-        ("streamOCIDToRetry", "error_stream", "$eq"),
-        ("streamKey", "streamKey", "$eq"),
-        ("targetRestApi", "targetRestApi", "$startsWith"),
+    for name, path, operator, parse in (
+        ("streamOCIDToRetry", "error_stream", "$eq", text_value),
+        ("streamKey", "streamKey", "$eq", text_value),
+        ("targetRestApi", "targetRestApi", "$startsWith", url_prefix),
     ):
-        text = reader.read(name, text_value)
+        text = reader.read(name, parse)
         if text is not None:
             conditions.append({path: {operator: text}})
     for name, operator in (("from", "$gte"), ("to", "$lt")):
