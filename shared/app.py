@@ -16,11 +16,12 @@ from shared.monitoring.notifications import Notifications
 from shared.settings import Settings
 from shared.storage.records import Records
 from shared.storage.tokens import TokenVault
+from shared.storage.vault import Vault
 
 if TYPE_CHECKING:
     from shared.delivery.service import DeliveryService
     from shared.ingest.service import IngestService
-    from shared.operations.maintenance import Maintenance
+    from shared.operations.maintenance import Maintenance, Step
     from shared.operations.provisioning import Provisioning
     from shared.operations.report import Report
 
@@ -37,7 +38,8 @@ class _Parts:
         self.notes = SmallDocuments(self.database, settings.collection)
         self.records = Records(self.database, settings.collection)
         self.notices = Notifications(self.clients, self.notes, settings)
-        self.vault = TokenVault(self.clients, settings, self.notes)
+        self.secrets = Vault(self.clients, settings)
+        self.vault = TokenVault(self.secrets)
 
 
 @functools.cache
@@ -88,13 +90,22 @@ def report() -> "Report":
 
 def maintenance() -> "Maintenance":
     """Return what the daily call does; its clock is that of the call."""
-    from shared.operations.archive import Archive
+    from shared.operations.archiver import Archiver, Bucket
+    from shared.operations.expirer import Expirer
+    from shared.operations.lease import MaintenanceLease
     from shared.operations.maintenance import Maintenance
+    from shared.operations.pruner import Pruner
 
-    made = _parts()
-    archive = Archive(made.clients, made.settings.archive_bucket)
-    parts = made.records, delivery().leases, made.notes, made.vault, archive, delivery().publisher
-    return Maintenance(made.settings, *parts)
+    made, settings, leases = _parts(), _parts().settings, delivery().leases
+    steps: list[Step] = []
+    if settings.expire_after:
+        steps.append(Expirer(settings, made.records, leases, delivery().publisher))
+    if settings.archive_bucket:
+        bucket = Bucket(made.clients, settings.archive_bucket)
+        steps.append(Archiver(settings, made.records, leases, bucket))
+    if settings.secrets_unused_after:
+        steps.append(Pruner(settings, made.records, made.secrets))
+    return Maintenance(MaintenanceLease(made.notes, settings.lease), steps)
 
 
 def preparation() -> "Provisioning":

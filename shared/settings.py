@@ -106,7 +106,9 @@ class Settings:
         parsing.duration, "how long after it was stored an undelivered record is dead; `0s`: never", "30d"
     )
     secrets_unused_after: float = _setting(
-        parsing.duration, "how long after its last use a token is deleted from Vault; `0s`: never", "30d"
+        parsing.duration,
+        "how long after its last use the deletion of a token from Vault is scheduled; `0s`: never",
+        "90d",
     )
     rules: tuple[Rule, ...] = _setting(
         parse_rules, "which records are not sent, and what of the others is: a JSON list, see Rules", ""
@@ -179,10 +181,6 @@ class Settings:
             )
         if self.messages_per_call > self.messages_per_call_max:
             faults.append(Fault("MESSAGES_PER_CALL", "must be at most MESSAGES_PER_CALL_MAX"))
-        if self.archive_bucket and self.secrets_unused_after > self.archive_after:
-            faults.append(
-                Fault("SECRETS_UNUSED_AFTER", "must be at most ARCHIVE_AFTER: what is archived is not seen")
-            )
         if self.notification_topic_ocid and self.notification_interval < LEAST_NOTIFICATION_INTERVAL:
             faults.append(
                 Fault("NOTIFICATION_INTERVAL", f"must be at least {LEAST_NOTIFICATION_INTERVAL:g}s")

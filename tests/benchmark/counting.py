@@ -26,6 +26,7 @@ from shared.settings import Settings
 from shared.storage.leases import LeaseTable
 from shared.storage.records import Records
 from shared.storage.tokens import TokenVault
+from shared.storage.vault import Vault
 from tests.benchmark.machine import SETTINGS, path, targets
 from tests.end_to_end import bundle as bundles
 
@@ -80,7 +81,7 @@ def _counted(configuration: dict[str, str], home: Path, limit: int) -> tuple[int
         delivery = DeliveryService(
             settings,
             records,
-            TokenVault(clients, settings, notes),
+            TokenVault(Vault(clients, settings)),
             LeaseTable(database, settings.collection, settings.lease),
             FanOut(clients, ""),
             Publisher(Metrics(clients, settings), Notifications(clients, notes, settings)),
