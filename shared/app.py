@@ -12,6 +12,7 @@ from shared.drivers import logs
 from shared.drivers.database import Database
 from shared.drivers.documents import SmallDocuments
 from shared.drivers.oci import OciClients, read_secret
+from shared.model.errors import DataSyncError
 from shared.monitoring.notifications import Notifications
 from shared.settings import Settings
 from shared.storage.records import Records
@@ -20,10 +21,13 @@ from shared.storage.vault import Vault
 
 if TYPE_CHECKING:
     from shared.delivery.service import DeliveryService
+    from shared.drivers.responses import Response
     from shared.ingest.service import IngestService
     from shared.operations.maintenance import Maintenance, Step
     from shared.operations.provisioning import Provisioning
     from shared.operations.report import Report
+    from shared.operations.tasks import Task
+    from shared.storage.leases import LeaseTable
 
 
 class _Parts:
@@ -31,15 +35,20 @@ class _Parts:
 
     def __init__(self, settings: Settings):
         self.clients = OciClients(settings.oci_service_endpoint)
-        password = functools.partial(read_secret, self.clients, settings.database_password_secret_ocid)
         self.settings = settings
         logs.set_level(settings.log_level)
-        self.database = Database(settings.database_dsn, settings.database_user, password)
-        self.notes = SmallDocuments(self.database, settings.collection)
+        self.database = self.open_database()
+        self.documents = SmallDocuments(self.database, settings.collection)
         self.records = Records(self.database, settings.collection)
-        self.notices = Notifications(self.clients, self.notes, settings)
-        self.secrets = Vault(self.clients, settings)
-        self.vault = TokenVault(self.secrets)
+        self.notifications = Notifications(self.clients, self.documents, settings)
+        self.vault = Vault(self.clients, settings)
+        self.tokens = TokenVault(self.vault)
+
+    def open_database(self, connections: int = 4) -> Database:
+        """Return the database, with at most so many connections, which are made on first use."""
+        settings = self.settings
+        password = functools.partial(read_secret, self.clients, settings.database_password_secret_ocid)
+        return Database(settings.database_dsn, settings.database_user, password, connections)
 
 
 @functools.cache
@@ -53,30 +62,41 @@ def ingest() -> "IngestService":
     """Return the use case of store-data."""
     from shared.ingest.service import IngestService
 
-    made = _parts()
-    return IngestService(made.settings, made.records, made.vault, made.notices)
+    parts = _parts()
+    return IngestService(parts.settings, parts.records, parts.tokens, parts.notifications)
 
 
 @functools.cache
 def delivery() -> "DeliveryService":
     """Return the use case of process-data."""
     from shared.delivery.fan_out import FanOut
+    from shared.delivery.leasing import Leasing
     from shared.delivery.service import DeliveryService
     from shared.monitoring.metrics import Metrics
     from shared.monitoring.publisher import Publisher
+    from shared.outbound.session import Outbound
     from shared.outbound.signing import SigningKeys
+
+    parts = _parts()
+    fan_out = FanOut(parts.clients, os.environ.get("FN_FN_ID", ""))
+    return DeliveryService(
+        parts.settings,
+        parts.records,
+        parts.tokens,
+        Leasing(parts.settings, parts.records, _leases(), fan_out),
+        Outbound(parts.settings, SigningKeys(parts.clients, parts.settings)),
+        Publisher(Metrics(parts.clients, parts.settings), parts.notifications),
+    )
+
+
+@functools.cache
+def _leases() -> "LeaseTable":
+    """Return the leases of process-data, whose renewals have a connection of their own."""
     from shared.storage.leases import LeaseTable
 
-    made = _parts()
-    return DeliveryService(
-        made.settings,
-        made.records,
-        made.vault,
-        LeaseTable(made.database, made.settings.collection, made.settings.lease),
-        FanOut(made.clients, os.environ.get("FN_FN_ID", "")),
-        Publisher(Metrics(made.clients, made.settings), made.notices),
-        SigningKeys(made.clients, made.settings),
-    )
+    parts = _parts()
+    settings = parts.settings
+    return LeaseTable(parts.database, parts.open_database(1), settings.collection, settings.lease)
 
 
 @functools.cache
@@ -84,8 +104,8 @@ def report() -> "Report":
     """Return the operators' view."""
     from shared.operations.report import Report
 
-    made = _parts()
-    return Report(made.records, delivery().leases, made.notes, with_payloads=made.settings.show_payloads)
+    parts = _parts()
+    return Report(parts.records, _leases(), parts.documents, with_payloads=parts.settings.show_payloads)
 
 
 def maintenance() -> "Maintenance":
@@ -96,22 +116,39 @@ def maintenance() -> "Maintenance":
     from shared.operations.maintenance import Maintenance
     from shared.operations.pruner import Pruner
 
-    made, settings, leases = _parts(), _parts().settings, delivery().leases
+    parts, settings = _parts(), _parts().settings
     steps: list[Step] = []
     if settings.expire_after:
-        steps.append(Expirer(settings, made.records, leases, delivery().publisher))
+        steps.append(Expirer(settings, parts.records, _leases(), delivery().publisher))
     if settings.archive_bucket:
-        bucket = Bucket(made.clients, settings.archive_bucket)
-        steps.append(Archiver(settings, made.records, leases, bucket))
+        bucket = Bucket(parts.clients, settings.archive_bucket)
+        steps.append(Archiver(settings, parts.records, _leases(), bucket))
     if settings.secrets_unused_after:
-        steps.append(Pruner(settings, made.records, made.secrets))
-    return Maintenance(MaintenanceLease(made.notes, settings.lease), steps)
+        steps.append(Pruner(settings, parts.records, parts.vault))
+    return Maintenance(MaintenanceLease(parts.documents, settings.lease), steps)
 
 
-def preparation() -> "Provisioning":
+def provisioning() -> "Provisioning":
     """Return what the call after a deployment does."""
     from shared.operations.provisioning import Provisioning
 
-    made = _parts()
-    leases = delivery().leases
-    return Provisioning(made.settings, made.clients, made.database, made.records, leases, made.notes)
+    parts = _parts()
+    leases = _leases()
+    return Provisioning(parts.settings, parts.clients, parts.database, parts.records, leases, parts.documents)
+
+
+def run_task(task: "Task", deadline: float) -> "Response":
+    """Do what a direct invocation asks for beside deliveries, until `deadline` (monotonic seconds).
+
+    What keeps the database from being prepared is answered, not raised: a 502 would lose the words, which
+    Terraform shows.
+    """
+    from shared.drivers import responses
+    from shared.operations.tasks import PREPARE
+
+    if task.name != PREPARE:
+        return responses.ok(maintenance().run(deadline, dry_run=task.dry_run))
+    try:
+        return responses.ok(provisioning().run(deadline, task.admin_password_secret))
+    except DataSyncError as error:
+        return responses.problem(error)

@@ -1,4 +1,4 @@
-"""Outcomes on their way to the database: written in small groups, each answered when it is durable."""
+"""Completes attempts: outcomes are written in small groups, each answered when it is durable."""
 
 import asyncio
 import time
@@ -14,21 +14,23 @@ GROUP_SECONDS = 0.02  # how long an outcome waits for others
 _PAUSE_SECONDS = 0.5  # before a write is tried again
 
 T = TypeVar("T")
-Outcome = tuple[Stored, Document]
-Write = Callable[[Sequence[Outcome]], Awaitable[list[bool]]]
+Change = tuple[Stored, Document]
+"""A record as it was read, and as it stands after its attempt."""
+Write = Callable[[Sequence[Change]], Awaitable[list[bool]]]
 
 
 class Completer:
     """Collects outcomes from many deliveries and writes them in one transaction per group.
 
-    A group that the database refuses is tried again until `give_up_at` says that it is too late: until then
-    the worker owns its records, and nobody sends them again.
+    While the database is away a group is tried again until `give_up_at` says that it is too late: until then
+    the worker owns its records, and nobody sends them again. If the database refuses a group for what stands
+    in it, each of its outcomes is written alone, so that one document harms no other.
     """
 
     def __init__(self, write: Write, give_up_at: Callable[[], float]):
         self._write = write
         self._give_up_at = give_up_at
-        self._waiting: list[tuple[Outcome, asyncio.Future[bool]]] = []
+        self._waiting: list[tuple[Change, asyncio.Future[bool]]] = []
         self._arrived = asyncio.Event()
         self._full = asyncio.Event()
         self._flying = 0
@@ -43,9 +45,9 @@ class Completer:
             self._flying -= 1
 
     async def put(self, before: Stored, after: Document) -> bool:
-        """Write one outcome; return when it is durable: False where somebody else changed the record.
+        """Write one outcome; return when it is durable: False if somebody else changed the record.
 
-        Raises DependencyDown where the database stayed away for too long.
+        Raises DependencyDown if the database stayed away for too long, or what it refused the document with.
         """
         written: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
         self._waiting.append(((before, after), written))
@@ -66,7 +68,7 @@ class Completer:
             group, self._waiting = self._waiting[:GROUP_RECORDS], self._waiting[GROUP_RECORDS:]
             if not self._waiting:
                 self._arrived.clear()
-            await self._settle(group)
+            await self._complete(group)
 
     def _is_full(self) -> bool:
         return len(self._waiting) >= GROUP_RECORDS or not self._flying
@@ -79,21 +81,31 @@ class Completer:
             except TimeoutError:
                 return
 
-    async def _settle(self, group: list[tuple[Outcome, "asyncio.Future[bool]"]]) -> None:
+    async def _complete(self, group: list[tuple[Change, "asyncio.Future[bool]"]]) -> None:
         try:
-            results = await self._persistently([outcome for outcome, _ in group])
+            results = await self._persistently([change for change, _ in group])
+        except DependencyDown as error:
+            _fail(group, error)
         except Exception as error:  # noqa: BLE001 - it goes to whoever awaits the outcome
-            for _, written in group:
-                written.set_exception(error)
-            return
-        for (_, written), result in zip(group, results, strict=True):
-            written.set_result(result)
+            if len(group) == 1:
+                _fail(group, error)
+                return
+            for one in group:
+                await self._complete([one])
+        else:
+            for (_, written), result in zip(group, results, strict=True):
+                written.set_result(result)
 
-    async def _persistently(self, outcomes: list[Outcome]) -> list[bool]:
+    async def _persistently(self, changes: list[Change]) -> list[bool]:
         while True:
             try:
-                return await self._write(outcomes)
+                return await self._write(changes)
             except DependencyDown:
                 if time.monotonic() + _PAUSE_SECONDS > self._give_up_at():
                     raise
                 await asyncio.sleep(_PAUSE_SECONDS)
+
+
+def _fail(group: list[tuple[Change, "asyncio.Future[bool]"]], error: Exception) -> None:
+    for _, written in group:
+        written.set_exception(error)

@@ -1,266 +1,230 @@
-"""One call at work: reads its records in pages, has them delivered in parallel and in order, and sums up.
+"""One call under one lease: reads its records in pages, starts their deliveries in order, sums up.
 
-Records of one key are sent one after the other, and none behind one that has not succeeded. Before a record
-is sent its id stands in the worker's lease, so that whoever takes over knows what was in flight.
+Records of one key are sent one after the other, and none behind one that has not succeeded.
 """
 
 import asyncio
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any
+import logging
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Protocol
 
-from shared.delivery.executor import Blocking, Executor, Outcome
-from shared.delivery.fetcher import Fetcher
+from shared.delivery.call import Call
+from shared.delivery.executor import Outcome, Prepared
+from shared.delivery.fetcher import PAGE, Fetcher
+from shared.delivery.in_flight import InFlight
 from shared.delivery.key_order import KeyOrder
-from shared.delivery.requests import DeliveryRequest
+from shared.delivery.limits import Limits, Skipped
+from shared.delivery.sequencing import in_order
+from shared.delivery.summary import Summary
+from shared.drivers import threads
 from shared.model import record
 from shared.model.errors import DependencyDown
-from shared.model.record import NO_KEY, Document
-from shared.storage.leases import Lease, LeaseTable
-from shared.storage.queries import DUE
+from shared.model.record import Document
+from shared.storage.queries import DUE, Query
 from shared.storage.records import Records, Stored
+
+log = logging.getLogger(__name__)
 
 _SUSPECT = 2  # interruptions after which a record is sent with nothing else in flight
 
 
-@dataclass
-class Summary:
-    """What a call did: how many records ended how, the last one's id, and whether nothing is left.
+class Executes(Protocol):
+    """What makes the attempts: `executor.py`."""
 
-    Those that a rule filtered count among those that succeeded.
-    """
+    async def prepare(self, stored: Stored) -> Prepared:
+        """Get a record ready to be sent."""
 
-    succeeded: int = 0
-    failed: int = 0
-    skipped: int = 0
-    last: str = "-1"
-    end: bool = False
+    async def execute(self, prepared: Prepared) -> Outcome:
+        """Send it, and write its outcome."""
 
-    @property
-    def handled(self) -> int:
-        """How many records were sent."""
-        return self.succeeded + self.failed
-
-    def plus(self, other: "Summary") -> "Summary":
-        """Return this and a later part of the same call as one."""
-        return Summary(
-            self.succeeded + other.succeeded,
-            self.failed + other.failed,
-            self.skipped + other.skipped,
-            max(self.last, other.last),
-            other.end,
-        )
-
-    def answer(self) -> dict[str, Any]:
-        """Return the answer of `/process` and `/process/retry`."""
-        return {
-            "lastReadOffset": self.last,
-            "processedmessages": self.succeeded,
-            "failedMessages": self.failed,
-            "skippedMessages": self.skipped,
-            "endOfStream": self.end,
-        }
+    async def fail(self, stored: Stored, reason: str) -> Outcome:
+        """Write that it could not be attempted."""
 
 
 class Dispatcher:
-    """The state of one call, as long as it holds one lease."""
+    """The deliveries of one call under one lease."""
 
-    def __init__(
-        self,
-        records: Records,
-        leases: LeaseTable,
-        order: DeliveryRequest,
-        lease: Lease,
-        courier: Executor,
-        blocking: Blocking,
-        places: tuple[int, int],
-    ):
-        """`places`: requests in flight in all, and to one target."""
+    def __init__(self, call: Call, records: Records, in_flight: InFlight, executor: Executes, limits: Limits):
+        self._call = call
         self._records = records
-        self._leases = leases
-        self._order = order
-        self._lease = lease
-        self._courier = courier
-        self._blocking = blocking
-        self._in_order = order.selection.order == DUE
-        mine = None if len(lease.partitions) == record.PARTITIONS else lease.partitions
-        selection = replace(order.selection, partitions=mine)
-        self._intake = Fetcher(selection, self._read, *places)
-        self._lanes = KeyOrder()
-        self._summary = Summary(last=order.selection.after)
-        self._wanted = order.limit
+        self._in_flight = in_flight
+        self._executor = executor
+        self._limits = limits
+        query = call.request.query
+        self._is_walk = query.order != DUE
+        mine = None if len(call.lease.partitions) == record.PARTITIONS else call.lease.partitions
+        self._fetcher = Fetcher(replace(query, partitions=mine), self._page, call.settings)
+        self._order = KeyOrder()
+        self._budget = call.request.limit  # records that may still be begun
         self._outstanding: dict[asyncio.Task[None], Document] = {}
         self._suspects: list[Stored] = []
         self._progress = asyncio.Event()
-        self._left: list[str] = []
-        self._handled: list[str] = []
-        self._defect: BaseException | None = None
+        self._ended: list[tuple[str, Outcome]] = []
+        self._outage: DependencyDown | None = None
+        self._database_is_down = False
 
     async def run(self) -> Summary:
-        """Deliver until the order is carried out, nothing is left or time runs out."""
+        """Deliver until the request is carried out, nothing is left or time runs out."""
         read_all = False
         try:
-            read_all = await self._read_and_send()
+            read_all = await self._read_and_start()
         except DependencyDown as error:
-            self._courier.trouble = error
+            self._note_outage(error)
         finally:
             await self._until_done()
         for stored in self._suspects:
-            if await self._noted([stored]):
+            if not self._must_stop():
                 self._start(stored)
             await self._until_done()
-        if self._defect is not None:
-            raise self._defect
-        return await self._summed_up(read_all)
+        return await self._summary(read_all)
 
-    async def _read(self, selection: Any, limit: int) -> list[Stored]:
-        page: list[Stored] = await self._blocking(self._records.page, selection, limit)
-        return page
+    # Reading
 
-    async def _read_and_send(self) -> bool:
-        """Read page after page and start deliveries; True where the selection's end was reached."""
-        while self._wanted > 0 and not self._courier.must_stop():
+    async def _page(self, query: Query, limit: int) -> list[Stored]:
+        return await threads.DATABASE.run(self._records.page, query, limit)
+
+    async def _read_and_start(self) -> bool:
+        """Read page after page and start deliveries; True if the query's end was reached."""
+        while self._budget > 0 and not self._must_stop():
             self._progress.clear()
-            held = self._lanes.held() if self._in_order else []
-            page, target = await self._intake.next(self._wanted, held, self._courier.bounds.open_circuits())
+            held = [] if self._is_walk else self._order.held()
+            page, target = await self._fetcher.next(self._budget, held, self._limits.open_circuits())
             if page:
-                await self._begin(await self._in_turn(page, target))
-            elif self._intake.ended:
+                self._start_page(await self._in_order(page, target))
+            elif self._fetcher.ended:
                 return True
             else:
                 await self._progress.wait()
         return False
 
-    async def _begin(self, page: Sequence[Stored]) -> None:
-        """Note a page as in flight, and start its deliveries; of records that may kill a worker, none yet."""
-        begun = [stored for stored in page if record.interruptions(stored.document) < _SUSPECT]
-        for stored in page:
-            if record.interruptions(stored.document) >= _SUSPECT:
-                self._lanes.hold(stored.document)
-                self._suspects.append(stored)
-        if not await self._noted(begun):
-            return
-        for stored in begun:
-            self._start(stored)
+    def _must_stop(self) -> bool:
+        return self._database_is_down or not self._call.may_begin()
 
-    async def _noted(self, page: Sequence[Stored]) -> bool:
-        """Write into the lease what is in flight; False where the lease is lost, and nothing may begin."""
-        if not page:
-            return True
-        flying = [*self._outstanding.values(), *(stored.document for stored in page)]
-        in_flight = {document["id"]: record.attempts(document) for document in flying}
-        noted: bool = await self._blocking(self._leases.renew, self._lease, in_flight)
-        return noted
+    def _start_page(self, page: Sequence[Stored]) -> None:
+        """Start a page's deliveries; those that may kill a worker wait until nothing else is in flight."""
+        for stored in page:
+            if record.interruptions(stored.document) < _SUSPECT:
+                self._start(stored)
+            elif self._budget > 0:
+                self._budget -= 1
+                self._order.pause_behind(record.key_digest(stored.document), stored.document["id"])
+                self._suspects.append(stored)
 
     def _start(self, stored: Stored) -> None:
         document = stored.document
-        if self._lanes.is_held(document):
-            self._put_off(document)
+        if self._order.is_held(document):
+            self._ended.append((document["id"], Outcome.SKIPPED))
             return
-        self._wanted -= 1
-        predecessor = self._lanes.tail(document)
+        self._budget -= 1
+        predecessor = self._order.tail(document)
         task = asyncio.create_task(self._deliver(stored, predecessor))
-        self._lanes.follow(document, task)
-        self._intake.begun(record.target(document))
+        self._order.follow(document, task)
+        self._fetcher.begun(record.target(document))
         self._outstanding[task] = document
         task.add_done_callback(self._done)
 
     def _done(self, task: "asyncio.Task[None]") -> None:
-        self._intake.done(record.target(self._outstanding.pop(task)))
+        self._fetcher.done(record.target(self._outstanding.pop(task)))
         self._progress.set()
-        self._defect = self._defect or task.exception()
 
     async def _until_done(self) -> None:
         while self._outstanding:
             await asyncio.wait(self._outstanding)
 
+    # One record
+
     async def _deliver(self, stored: Stored, predecessor: "asyncio.Task[None] | None") -> None:
         document = stored.document
+        outcome = await self._outcome(stored, predecessor)
+        self._in_flight.remove(document)
+        is_over = outcome in (Outcome.SUCCEEDED, Outcome.FILTERED, Outcome.DEAD)
+        if not is_over and not self._order.is_held(document):
+            self._order.hold(document)
+        if outcome is Outcome.SKIPPED:
+            self._budget += 1
+        self._ended.append((document["id"], outcome))
+
+    async def _outcome(self, stored: Stored, predecessor: "asyncio.Task[None] | None") -> Outcome:
+        try:
+            return await self._attempt(stored, predecessor)
+        except Skipped as skipped:
+            self._outage = self._outage or skipped.cause
+            return Outcome.SKIPPED
+        except DependencyDown as error:
+            self._note_outage(error)
+            return Outcome.LEFT
+        except Exception as error:  # noqa: BLE001 - whatever is wrong with one record harms itself only
+            return await self._fail(stored, error)
+
+    async def _attempt(self, stored: Stored, predecessor: "asyncio.Task[None] | None") -> Outcome:
+        prepared = await self._executor.prepare(stored)
+        if prepared.is_sent and not await self._in_flight.add(stored.document):
+            return Outcome.LEFT
         if predecessor is not None:
             await asyncio.wait([predecessor])
-            if self._lanes.is_held(document):
-                self._wanted += 1
-                self._put_off(document)
-                return
-        outcome = await self._courier.deliver(stored)
-        if outcome not in (Outcome.SUCCEEDED, Outcome.FILTERED, Outcome.DEAD):
-            self._lanes.hold(document)
-        match outcome:
-            case Outcome.SUCCEEDED | Outcome.FILTERED:
-                self._summary.succeeded += 1
-                self._handled.append(document["id"])
-            case Outcome.FAILED | Outcome.DEAD:
-                self._summary.failed += 1
-                self._handled.append(document["id"])
-            case Outcome.PUT_OFF:
-                self._wanted += 1
-                self._put_off(document)
-            case Outcome.LEFT:
-                self._left.append(document["id"])
+            if self._order.is_held(stored.document):
+                return Outcome.SKIPPED
+        return await self._executor.execute(prepared)
 
-    def _put_off(self, document: Document) -> None:
-        self._summary.skipped += 1
-        if not self._in_order:
-            self._handled.append(document["id"])  # a walk passes over it
-
-    async def _in_turn(self, page: list[Stored], target: str | None) -> list[Stored]:
-        """Return a page in the order of age, with what must be sent before some of it, and hold the rest.
-
-        A failed record that is due is sent before the later ones of its key; one that is not due holds them
-        back, and so does one that another stream has not read yet.
-        """
-        chosen = {
-            stored.document["id"]: stored for stored in page if not self._lanes.has_seen(stored.document)
-        }
-        lanes = {record.lane(stored.document) for stored in chosen.values()} - {NO_KEY}
-        if lanes:
-            await self._hold_behind_other_streams(chosen, lanes, target)
-            for stored in await self._blocking(self._records.holding_back, lanes):
-                document = stored.document
-                if document["id"] in chosen or self._lanes.has_seen(document):
-                    continue
-                if self._order.selection.covers(document):
-                    chosen[document["id"]] = stored
-                else:
-                    self._lanes.hold(document)
-        return [stored for _, stored in sorted(chosen.items())]
-
-    async def _hold_behind_other_streams(
-        self, chosen: Mapping[str, Stored], lanes: set[str], target: str | None
-    ) -> None:
-        """Hold records whose predecessors stand in a stream that is read at another pace, or not at all."""
-        others = [*self._intake.passed_over, *self._courier.bounds.open_circuits()]
-        if not (self._in_order and others):
-            return
-        elsewhere = {"$in": others} if target is None else {"$ne": target}
-        newest = {record.lane(stored.document): identity for identity, stored in sorted(chosen.items())}
-        before = max(newest.values())
-        for document in await self._blocking(self._records.first_waiting, lanes, elsewhere, before):
-            known = document["id"] in chosen or self._lanes.has_seen(document)
-            if not known and document["id"] < newest[record.lane(document)]:
-                self._lanes.hold(document)
-
-    async def _summed_up(self, read_all: bool) -> Summary:
-        summary, trouble = self._summary, self._courier.trouble
-        if trouble is not None and not summary.handled:
-            raise trouble
-        summary.end = trouble is None and await self._is_all(read_all and not self._left)
-        passed = [one for one in self._handled if not self._left or one < min(self._left)]
-        if passed:
-            summary.last = max(passed)
-        return summary
-
-    async def _is_all(self, read_all: bool) -> bool:
-        """Tell whether nothing of the selection is left, here or in partitions of others."""
-        selection = self._order.selection
-        if not self._in_order:
-            others = frozenset(range(record.PARTITIONS)) - self._lease.partitions
-            if not (read_all and others):
-                return read_all
-            selection = replace(selection, partitions=others)
+    async def _fail(self, stored: Stored, error: Exception) -> Outcome:
+        """Write on a record that it can't be attempted; if even that fails, leave it as it is."""
+        identity = stored.document["id"]
+        log.error("record %s can't be attempted: %s", identity, type(error).__name__)
         try:
-            return not await self._blocking(self._records.page, selection, 1)
+            return await self._executor.fail(stored, f"it can't be attempted: {type(error).__name__}")
+        except DependencyDown as outage:
+            self._note_outage(outage)
+        except Exception as second:  # noqa: BLE001 - as above
+            log.warning("record %s can't be written: %s", identity, type(second).__name__)
+        return Outcome.LEFT
+
+    def _note_outage(self, error: DependencyDown) -> None:
+        self._outage = error
+        self._database_is_down = True
+
+    async def _in_order(self, page: list[Stored], target: str | None) -> list[Stored]:
+        """Return a page in the order in which it is to be sent; `target` names the queue that it is of."""
+        others = [] if self._is_walk else [*self._fetcher.passed_over, *self._limits.open_circuits()]
+        elsewhere = None if not others else {"$in": others} if target is None else {"$ne": target}
+        return await in_order(page, self._call.request.query, self._order, self._records, elsewhere)
+
+    # Summing up
+
+    async def _summary(self, read_all: bool) -> Summary:
+        succeeded = self._with(Outcome.SUCCEEDED, Outcome.FILTERED)
+        failed = self._with(Outcome.FAILED, Outcome.DEAD)
+        skipped, left = self._with(Outcome.SKIPPED), self._with(Outcome.LEFT)
+        if self._outage is not None and not succeeded and not failed:
+            raise self._outage
+        end = self._outage is None and not left and await self._nothing_to_send(read_all)
+        handled = succeeded + failed + (skipped if self._is_walk else [])  # a walk passes over what it skips
+        passed = [identity for identity in handled if not left or identity < min(left)]
+        last = max(passed, default=self._call.request.query.after if self._is_walk else "-1")
+        return Summary(len(succeeded), len(failed), len(skipped), last, end)
+
+    def _with(self, *outcomes: Outcome) -> list[str]:
+        return [identity for identity, outcome in self._ended if outcome in outcomes]
+
+    async def _nothing_to_send(self, read_all: bool) -> bool:
+        """Tell whether calling again at once would find nothing to send, here or in partitions of others."""
+        query = self._call.request.query
+        try:
+            if self._is_walk:
+                others = frozenset(range(record.PARTITIONS)) - self._call.lease.partitions
+                if not (read_all and others):
+                    return read_all
+                return not await self._page(replace(query, partitions=others), 1)
+            page = await self._page(
+                self._fetcher.passing(query, self._order.resting(), self._limits.open_circuits()), PAGE
+            )
+            if any(self._may_be_sent(stored.document) for stored in page):
+                return False
+            return read_all or len(page) < PAGE
         except DependencyDown:
-            if not self._summary.handled:
+            if not self._ended:
                 raise
-            return False  # what was done is told all the same
+            return False  # what was done is answered all the same
+
+    def _may_be_sent(self, document: Document) -> bool:
+        return not self._order.is_resting(document) and not self._limits.is_open(record.target(document))

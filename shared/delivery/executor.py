@@ -1,43 +1,26 @@
-"""One record's delivery: its token, a place among the requests, the request, the outcome's write."""
+"""One attempt at one record: prepare it, send it, and have its outcome written."""
 
-import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Coroutine
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from enum import Enum, auto
-from typing import Any, Protocol
+from typing import Protocol
 
+from shared.delivery.call import Call
 from shared.delivery.completer import Completer
 from shared.delivery.limits import Limits, Skipped
-from shared.delivery.requests import DeliveryRequest
-from shared.drivers import logs
-from shared.model import record, rules
+from shared.delivery.secrets import ReadsTokens, Secrets
+from shared.drivers import logs, threads
+from shared.model import record, rules, transitions
 from shared.model.answer import Answer
-from shared.model.credentials import describes_client
-from shared.model.errors import DependencyDown
-from shared.model.parsing import OTHER_FAILURES
-from shared.model.record import Document, Failure
+from shared.model.codes import UNEXPECTED_ERROR
+from shared.model.record import Document
 from shared.model.rules import RuleFailed
-from shared.monitoring.call_stats import CallStats
-from shared.outbound.oauth import AccessTokens, AuthorizedSender
-from shared.outbound.sender import Sender
-from shared.settings import Settings
-from shared.storage.leases import Lease
+from shared.model.transitions import Failure
 from shared.storage.records import Stored
-from shared.storage.tokens import TokenVault
 
 log = logging.getLogger(__name__)
-
-AFTER_LAST_ANSWER = 2.0  # seconds kept to write outcomes and to answer before the deadline
-
-
-class Blocking(Protocol):
-    """Runs a blocking call on a thread."""
-
-    def __call__(self, call: Callable[..., Any], *arguments: Any, **options: Any) -> Awaitable[Any]:
-        """Return what the call returns."""
 
 
 class Outcome(Enum):
@@ -48,12 +31,13 @@ class Outcome(Enum):
     """Not sent, since a rule of the operator's says so; finished all the same."""
     FAILED = auto()
     DEAD = auto()
-    PUT_OFF = auto()
+    SKIPPED = auto()
     """Due, and not for this call: nothing was written on it."""
     LEFT = auto()
     """Time, lease or database ended before its outcome was written: another call takes it."""
 
 
+_OURS = ("machine", "time")  # causes that say nothing of record or target: what this call lacked
 _LEVELS = {
     Outcome.SUCCEEDED: logging.DEBUG,
     Outcome.FILTERED: logging.DEBUG,
@@ -62,150 +46,124 @@ _LEVELS = {
 }
 
 
+class Sends(Protocol):
+    """What sends a record: `outbound/session.py`."""
+
+    async def send(self, document: Document, secret: str | None, seconds: float) -> Answer:
+        """Send one record within `seconds`; every ending is an Answer."""
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A record with what is needed to send it, or with why it is not sent."""
+
+    stored: Stored
+    document: Document
+    """The record as the operator's rules leave it."""
+    secret: str | None = None
+    failure: Answer | None = None
+    filtered_by: str | None = None
+
+    @property
+    def is_sent(self) -> bool:
+        """Tell whether anything goes to the target."""
+        return self.failure is None and self.filtered_by is None
+
+
 class Executor:
-    """Delivers the records of one call."""
+    """Makes the attempts of one call."""
 
-    def __init__(
-        self,
-        settings: Settings,
-        order: DeliveryRequest,
-        lease: Lease,
-        vault: TokenVault,
-        blocking: Blocking,
-        evaluating: Blocking,
-        sender: Sender,
-        tokens: AccessTokens,
-        writer: Completer,
-        bounds: Limits,
-        seen: CallStats,
-    ):
-        self._settings = settings
-        self._order = order
-        self._lease = lease
-        self._sender = sender
-        self._authorized_sender = AuthorizedSender(sender, tokens)
-        self._writer = writer
-        self._seen = seen
-        self._vault = vault
-        self._blocking = blocking
-        self._evaluating = evaluating
-        self._secrets: dict[str, asyncio.Future[str | None]] = {}
-        self.trouble: DependencyDown | None = None  # what kept a record from being delivered
-        self._vault_is_down = False
-        self.bounds = bounds
-        left = order.deadline - time.monotonic()
-        self._stop_at = order.deadline - min(settings.longest_delivery + AFTER_LAST_ANSWER, left / 2)
+    def __init__(self, call: Call, tokens: ReadsTokens, session: Sends, completer: Completer, limits: Limits):
+        self._call = call
+        self._secrets = Secrets(tokens, call.stop_at)
+        self._session = session
+        self._completer = completer
+        self._limits = limits
 
-    def must_stop(self) -> bool:
-        """Tell whether nothing more may be begun: it could outlast the lease or the deadline."""
-        now = time.monotonic()
-        outlasts = now + self._settings.longest_delivery >= self._lease.valid_until
-        return (self.trouble is not None and not self._vault_is_down) or now > self._stop_at or outlasts
-
-    async def deliver(self, stored: Stored) -> Outcome:
-        """Make one attempt at a record, and write what came of it."""
-        try:
-            return await self._delivered(stored)
-        except Skipped:
-            return Outcome.PUT_OFF
-        except DependencyDown as error:
-            self.trouble = error
-            return Outcome.LEFT
-
-    async def _delivered(self, stored: Stored) -> Outcome:
-        """Apply the rules, send what they leave, and write the outcome."""
-        document: Document | None = stored.document
-        rule = ""
-        try:
-            if rules.concern(self._settings.rules, stored.document):
-                document, rule = await self._evaluating(rules.apply, self._settings.rules, stored.document)
-        except RuleFailed as error:
-            return await self._settle(stored, Answer(OTHER_FAILURES, f"not sent: {error}"))
-        if document is None:
-            return await self._filtered(stored, rule)
-        answer = await self._attempt(document)
-        return Outcome.LEFT if answer is None else await self._settle(stored, answer)
-
-    async def _filtered(self, stored: Stored, rule: str) -> Outcome:
-        after = record.filtered(stored.document, rule, datetime.now(UTC))
-        return await self._written(stored, after, Answer(""), Outcome.FILTERED)
-
-    async def _attempt(self, document: Document) -> Answer | None:
-        """Send a record; None where no time is left."""
+    async def prepare(self, stored: Stored) -> Prepared:
+        """Apply the rules and look up the secret. Raises Skipped if Vault does not answer."""
+        document, its_rules = stored.document, self._call.settings.rules
+        if rules.concern(its_rules, document):
+            try:
+                mapped, rule = await threads.RULES.run(rules.apply, its_rules, document)
+            except RuleFailed as error:
+                return Prepared(stored, document, failure=Answer(UNEXPECTED_ERROR, f"not sent: {error}"))
+            if mapped is None:
+                return Prepared(stored, document, filtered_by=rule)
+            document = mapped
         name = document.get("vaultSecretName")
-        secret = None if name is None else await self._secret(name)
+        secret = None if name is None else await self._secrets.get(name)
         if name is not None and secret is None:
-            return Answer(OTHER_FAILURES, f"the vault has no readable secret for vaultSecretName {name!r}")
-        target = record.target(document)
-        async with self.bounds.place(target):
-            now = time.monotonic()
-            seconds = min(
-                self._settings.longest_delivery,
-                self._order.deadline - AFTER_LAST_ANSWER - now,
-                self._lease.valid_until - now,
-            )
-            if self.must_stop() or seconds <= 0:
+            reason = f"the vault has no readable secret for vaultSecretName {name!r}"
+            return Prepared(stored, document, failure=Answer(UNEXPECTED_ERROR, reason))
+        return Prepared(stored, document, secret)
+
+    async def execute(self, prepared: Prepared) -> Outcome:
+        """Make the attempt, and return once its outcome is durable.
+
+        Raises Skipped if a limit says that nothing goes to the target now, DependencyDown if the database
+        stays away.
+        """
+        if prepared.filtered_by is not None:
+            after = transitions.filtered(prepared.stored.document, prepared.filtered_by, datetime.now(UTC))
+            return await self._complete(prepared.stored, after, Answer(""), Outcome.FILTERED)
+        answer = prepared.failure or await self._send(prepared)
+        return Outcome.LEFT if answer is None else await self._complete_answered(prepared.stored, answer)
+
+    async def fail(self, stored: Stored, reason: str) -> Outcome:
+        """Write that a record could not be attempted, for a reason of its own."""
+        return await self._complete_answered(stored, Answer(UNEXPECTED_ERROR, reason))
+
+    async def _send(self, prepared: Prepared) -> Answer | None:
+        """Send a record as soon as the limits let it; None if no time is left by then."""
+        target = record.target(prepared.document)
+        async with self._limits.place(target):
+            started, seconds = time.monotonic(), self._call.seconds_for_delivery()
+            if not self._call.may_begin() or seconds <= 0:
                 return None
-            answer = await self._writer.expect(self._sending(document, secret, seconds))
-            self.bounds.note(target, answer)
-            return replace(answer, seconds=time.monotonic() - now)
+            sending = self._session.send(prepared.document, prepared.secret, seconds)
+            answer = await self._completer.expect(sending)
+            if answer.cause in _OURS:
+                raise Skipped
+            self._limits.record(target, answer)
+            return replace(answer, seconds=time.monotonic() - started)
 
-    def _sending(self, document: Document, secret: str | None, seconds: float) -> Coroutine[Any, Any, Answer]:
-        if secret is not None and describes_client(secret):
-            return self._authorized_sender.send(document, secret, seconds)
-        return self._sender.send(document, secret, seconds)
-
-    async def _settle(self, stored: Stored, answer: Answer) -> Outcome:
+    async def _complete_answered(self, stored: Stored, answer: Answer) -> Outcome:
         document, moment = stored.document, datetime.now(UTC)
         if answer.accepted:
-            outcome, after = (
-                Outcome.SUCCEEDED,
-                record.succeeded(document, int(answer.code), moment, answer.seconds),
-            )
-        else:
-            after = record.failed(document, self._failure(document, answer, moment), moment, answer.seconds)
-            outcome = Outcome.DEAD if after.get("dead") else Outcome.FAILED
-        return await self._written(stored, after, answer, outcome)
+            after = transitions.succeeded(document, int(answer.code), moment, answer.seconds)
+            return await self._complete(stored, after, answer, Outcome.SUCCEEDED)
+        after = transitions.failed(document, self._failure(document, answer, moment), moment, answer.seconds)
+        return await self._complete(
+            stored, after, answer, Outcome.DEAD if after.get("dead") else Outcome.FAILED
+        )
 
-    async def _written(self, stored: Stored, after: Document, answer: Answer, outcome: Outcome) -> Outcome:
-        document = stored.document
-        if await self._writer.put(stored, after):
-            self._note(document, after, answer, outcome)
-            return outcome
-        log.warning("record %s was changed by another worker; its outcome here is dropped", document["id"])
-        return Outcome.LEFT
-
-    def _note(self, before: Document, after: Document, answer: Answer, outcome: Outcome) -> None:
-        """Count and log an outcome that was written; a success is logged at the level of debugging."""
-        self._seen.note(before, after, answer.seconds)
-        level = _LEVELS[outcome]
-        if log.isEnabledFor(level):
-            logs.event(
-                *(log, level, f"a delivery {outcome.name.lower()}"),
-                record=before["id"],
-                target=record.target(before),
-                code=answer.code,
-                durationMs=round(answer.seconds * 1000),
+    async def _complete(self, stored: Stored, after: Document, answer: Answer, outcome: Outcome) -> Outcome:
+        if not await self._completer.put(stored, after):
+            log.warning(
+                "record %s was changed by another worker; this outcome is dropped", stored.document["id"]
             )
+            return Outcome.LEFT
+        self._call.stats.record(stored.document, after, answer.seconds)
+        _log(stored.document, answer, outcome)
+        return outcome
 
     def _failure(self, document: Document, answer: Answer, moment: datetime) -> Failure:
-        policy = self._order.policy
-        attempts = record.attempts(document) + 1
-        following = policy.next_attempt(answer.code, attempts, moment, answer.retry_after)
-        return Failure(answer.code, answer.reason, policy.error_stream(answer.code), following)
+        policy = self._call.request.policy
+        attempts = record.attempts(document) + (answer.sent != "no")
+        tries = record.tries(document) + 1
+        following = policy.next_attempt(answer.code, attempts, tries, moment, answer.retry_after)
+        stream = policy.error_stream(answer.code)
+        return Failure(answer.code, answer.reason, stream, following, answer.sent)
 
-    async def _secret(self, name: str) -> str | None:
-        """Return what a secret holds, looked up once in a call for all records; None without one.
 
-        Skipped where Vault can't say: records without a token go on.
-        """
-        if self._vault_is_down:
-            raise Skipped
-        if name not in self._secrets:
-            self._secrets[name] = asyncio.ensure_future(self._blocking(self._vault.token, name))
-        try:
-            return await self._secrets[name]
-        except DependencyDown as error:
-            self.trouble = error
-            self._vault_is_down = True
-            raise Skipped from None
+def _log(document: Document, answer: Answer, outcome: Outcome) -> None:
+    level = _LEVELS[outcome]
+    if log.isEnabledFor(level):
+        logs.event(
+            *(log, level, f"a delivery {outcome.name.lower()}"),
+            record=document["id"],
+            target=record.target(document),
+            code=answer.code,
+            durationMs=round(answer.seconds * 1000),
+        )

@@ -1,45 +1,71 @@
 """DeliveryRequest within keys, in one call: which delivery a record follows, and what holds it back."""
 
 import asyncio
+from collections.abc import Mapping
 
 from shared.model import record
 from shared.model.record import NO_KEY, Document
 
 
 class KeyOrder:
-    """The lanes of the records that a call has met; a record without a key is in none."""
+    """The keys of the records that a call has met; one without a key follows none and holds back none."""
 
     def __init__(self) -> None:
         self._tails: dict[str, asyncio.Task[None]] = {}
-        self._held_from: dict[str, str] = {}
+        self._resting_from: dict[str, str] = {}
+        self._paused_from: dict[str, str] = {}
         self._seen: set[str] = set()
 
     def tail(self, document: Document) -> "asyncio.Task[None] | None":
         """Return the delivery that must end before this record's may begin."""
-        return self._tails.get(record.lane(document))
+        return self._tails.get(record.key_digest(document))
 
     def follow(self, document: Document, task: "asyncio.Task[None]") -> None:
-        """Note that `task` delivers this record, for the next of its lane to wait for."""
-        lane = record.lane(document)
-        if lane != NO_KEY:
-            self._tails[lane] = task
+        """Note that `task` delivers this record, for the next of its key to wait for."""
+        key = record.key_digest(document)
+        if key != NO_KEY:
+            self._tails[key] = task
             self._seen.add(document["id"])
 
     def hold(self, document: Document) -> None:
-        """Hold back all later records of this one's lane: it has not succeeded."""
-        lane = record.lane(document)
-        if lane != NO_KEY:
-            self._held_from[lane] = min(document["id"], self._held_from.get(lane, document["id"]))
+        """Hold back all later records of this one's key: it has not succeeded, and is not sent again soon."""
+        key = record.key_digest(document)
+        if key != NO_KEY:
+            self._resting_from[key] = min(document["id"], self._resting_from.get(key, document["id"]))
+
+    def pause_behind(self, key: str, identity: str) -> None:
+        """Hold back the records of a key that are later than the one with this id, in this call only."""
+        self._paused_from[key] = min(identity, self._paused_from.get(key, identity))
+
+    def pause(self, key: str) -> None:
+        """Hold back all records of a key, in this call only: what comes before them is not known."""
+        self.pause_behind(key, "")
 
     def is_held(self, document: Document) -> bool:
-        """Tell whether an earlier record of the lane holds this one back."""
-        held_from = self._held_from.get(record.lane(document))
-        return held_from is not None and document["id"] > held_from
+        """Tell whether an earlier record of its key holds this one back."""
+        return self.is_resting(document) or _is_behind(document, self._paused_from)
+
+    def is_resting(self, document: Document) -> bool:
+        """Tell whether it is held back in another call at once, too."""
+        return _is_behind(document, self._resting_from)
 
     def held(self) -> list[str]:
-        """Return the lanes in which records are held back."""
-        return list(self._held_from)
+        """Return the digests of the keys of which records are held back."""
+        return list(self._resting_from | self._paused_from)
+
+    def resting(self) -> list[str]:
+        """Return those of which records are held back in another call at once, too."""
+        return list(self._resting_from)
 
     def has_seen(self, document: Document) -> bool:
         """Tell whether this record's delivery was started in this call."""
-        return document["id"] in self._seen
+        return self.has_seen_id(document["id"])
+
+    def has_seen_id(self, identity: str) -> bool:
+        """Tell the same of the record with this id, if it has a key."""
+        return identity in self._seen
+
+
+def _is_behind(document: Document, held_from: Mapping[str, str]) -> bool:
+    identity = held_from.get(record.key_digest(document))
+    return identity is not None and document["id"] > identity

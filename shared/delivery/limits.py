@@ -1,4 +1,4 @@
-"""How much is in flight in one call: in all, per target, and nothing more to one that does not connect."""
+"""Limits of what is in flight in one call: in all, per target, and none to a target that does not connect."""
 
 import asyncio
 from collections import defaultdict
@@ -6,13 +6,21 @@ from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
 
 from shared.model.answer import Answer
+from shared.model.errors import DependencyDown
 from shared.settings import Settings
 
 _CONNECTION_FAILURES = 5  # in a row, after which a target's circuit is open for the rest of the call
 
 
 class Skipped(Exception):
-    """A record is due, and is not sent in this call: nothing is written on it."""
+    """A record is due, and is not sent in this call: nothing is written on it.
+
+    `cause` is the outage behind it, if there is one.
+    """
+
+    def __init__(self, cause: DependencyDown | None = None):
+        super().__init__()
+        self.cause = cause
 
 
 class Limits:
@@ -51,8 +59,10 @@ class Limits:
                 raise Skipped
             yield
 
-    def note(self, target: str, answer: Answer) -> None:
-        """Count failures to connect in a row."""
+    def record(self, target: str, answer: Answer) -> None:
+        """Count failures to connect in a row; what this machine lacks says nothing of the target."""
+        if answer.cause == "machine":
+            return
         if answer.connected:
             self._failures[target] = 0
             self.connected.add(target)

@@ -1,260 +1,132 @@
-"""The use case of process-data: hold a lease, let a call deliver what its order asks for, share a backlog."""
+"""The use case of process-data: deliver what a call's request asks for, and publish how it went."""
 
 import asyncio
-import contextvars
 import logging
-import random
 import time
-from collections.abc import AsyncIterator, Callable
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import Any, TypeVar
 
+from shared.delivery.call import WRAP_UP_SECONDS, Call
 from shared.delivery.completer import Completer
-from shared.delivery.dispatcher import Dispatcher, Summary
-from shared.delivery.executor import AFTER_LAST_ANSWER, Executor
-from shared.delivery.fan_out import FanOut
-from shared.delivery.fetcher import PAGE
+from shared.delivery.dispatcher import Dispatcher
+from shared.delivery.executor import Executor
+from shared.delivery.in_flight import InFlight
+from shared.delivery.leasing import Leasing
 from shared.delivery.limits import Limits
 from shared.delivery.requests import DeliveryRequest
-from shared.model import record
+from shared.delivery.summary import Summary
+from shared.drivers import threads
 from shared.model.errors import DependencyDown
-from shared.model.parsing import OTHER_FAILURES
 from shared.model.record import Document
 from shared.monitoring.call_stats import Backlog, CallStats
 from shared.monitoring.publisher import Publisher
-from shared.outbound.oauth import AccessTokens
-from shared.outbound.sender import Sender
-from shared.outbound.signing import SigningKeys
+from shared.outbound.session import Outbound
 from shared.settings import Settings
-from shared.storage.leases import Attempts, Lease, LeaseSnapshot, LeaseTable
 from shared.storage.queries import DUE
-from shared.storage.records import Records
+from shared.storage.records import Records, Stored
 from shared.storage.tokens import TokenVault
 
 log = logging.getLogger(__name__)
 
-T = TypeVar("T")
-
-_THREADS = 4  # one per connection of the database's pool
-_TO_ANSWER_SECONDS = 0.5  # kept of a call's time, whatever else there is to tell
-_TELL_SECONDS = 3.0  # a call waits for Monitoring and Notifications
-_LEAST_SECONDS = 0.5  # for a request to them; with less left the news wait for another call
-_LOOK_AGAIN_SECONDS = (0.2, 0.5)  # at the lease table, while others own what is due
+_TO_ANSWER_SECONDS = 0.5  # kept of a call's time, whatever else there is to do
+_PUBLISH_SECONDS = 3.0  # a call waits for Monitoring and Notifications
+_LEAST_SECONDS = 0.5  # for a request to them; with less left they wait for another call
 
 
-@dataclass
+@dataclass(frozen=True)
 class DeliveryService:
     """Delivers records; one instance serves a process's calls."""
 
     settings: Settings
     records: Records
-    vault: TokenVault
-    leases: LeaseTable
-    fan_out: FanOut
+    tokens: TokenVault
+    leasing: Leasing
+    outbound: Outbound
     publisher: Publisher
-    signing: SigningKeys
-    tokens: AccessTokens = field(default_factory=AccessTokens)
-    threads: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(_THREADS))
-    evaluator: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1))
-    """Where rules are applied: what takes long there holds up neither the loop nor the database."""
 
-    async def run(self, order: DeliveryRequest) -> Summary:
-        """Carry out one call. Raises DependencyDown where database or Vault kept it from doing anything.
+    async def run(self, request: DeliveryRequest) -> Summary:
+        """Carry out one call. Raises DependencyDown if database or Vault kept it from doing anything.
 
         A call that has delivered its partitions goes on with those that others have left meanwhile.
         """
-        seen = CallStats()
-        total = await self._run(order, seen)
-        seen.skipped = total.skipped
-        await self._tell(seen, order.deadline)
-        return total
+        stats = CallStats()
+        summary = await self._deliver_in_rounds(request, stats)
+        stats.record_skipped(summary.skipped)
+        await self._publish(stats, request.deadline)
+        return summary
 
-    async def _run(self, order: DeliveryRequest, seen: CallStats) -> Summary:
-        total = Summary(last=order.selection.after)
+    async def count(self, request: DeliveryRequest) -> int:
+        """Count what a request would handle, and change nothing."""
+        return await threads.DATABASE.run(self.records.count, request.query)
+
+    async def _deliver_in_rounds(self, request: DeliveryRequest, stats: CallStats) -> Summary:
+        total = Summary(last=request.query.after)
         while True:
+            rest = replace(request, limit=request.limit - total.handled)
             try:
-                part = await self._round(replace(order, limit=order.limit - total.handled), seen, total)
+                part = await self._deliver_once(rest, stats, again=total.handled > 0)
             except DependencyDown as error:
                 if not total.handled:
                     raise
                 log.warning("the call ends early, with what it has done: %s", error)
                 return replace(total, end=False)
-            if part is None:
-                return total
             total = total.plus(part)
-            if part.end or part.skipped or not part.handled or not self._may_go_on(order, total):
+            if part.end or part.skipped or not part.handled or not self._may_go_on(request, total):
                 return total
 
-    async def _round(self, order: DeliveryRequest, seen: CallStats, total: Summary) -> Summary | None:
-        """Lease and deliver once; None where there is nothing to lease."""
-        lease, total.end = await self._leased(order, seen, rest=total.handled > 0)
-        return None if lease is None else await self._deliver(order, lease, seen)
-
-    async def count(self, order: DeliveryRequest) -> int:
-        """Count what an order would handle, and change nothing."""
-        return await self.blocking(self.records.count, order.selection)
-
-    async def blocking(self, call: Callable[..., T], *arguments: Any, **options: Any) -> T:
-        """Run a database or Vault call on one of a few threads."""
-        return await _on(self.threads, call, *arguments, **options)
-
-    async def evaluating(self, call: Callable[..., T], *arguments: Any, **options: Any) -> T:
-        """Apply rules on a thread."""
-        return await _on(self.evaluator, call, *arguments, **options)
-
-    async def _tell(self, seen: CallStats, deadline: float) -> None:
-        """Post metrics and notify operators, within a few seconds; what takes longer is not waited for."""
-        seconds = min(_TELL_SECONDS, deadline - time.monotonic() - _TO_ANSWER_SECONDS)
-        in_time = seconds > _LEAST_SECONDS
-        told = [self.blocking(self.publisher.notify, seen, publishing=in_time)]
-        if in_time:
-            told.append(self.blocking(self._post_metrics, seen))
-        try:
-            await asyncio.wait_for(asyncio.gather(*told), max(seconds, _TO_ANSWER_SECONDS / 2))
-        except (TimeoutError, DependencyDown):
-            log.warning("operators were not told of this call in time")
-
-    def _post_metrics(self, seen: CallStats) -> None:
-        if not self.publisher.wants_metrics:
-            return
-        try:
-            backlog = Backlog(*self.records.backlog(datetime.now(UTC)))
-        except DependencyDown as error:
-            log.warning("the metrics could not be posted: %s", error)
-            return
-        self.publisher.post_metrics(seen, backlog)
-
-    def _may_go_on(self, order: DeliveryRequest, total: Summary) -> bool:
+    def _may_go_on(self, request: DeliveryRequest, total: Summary) -> bool:
         """Tell whether a call may lease once more; a walk may not, since its offsets would go back."""
-        needs = self.settings.longest_delivery + 2 * AFTER_LAST_ANSWER
-        in_time = time.monotonic() + needs < order.deadline
-        return in_time and order.selection.order == DUE and total.handled < order.limit
+        needs = self.settings.longest_delivery + 2 * WRAP_UP_SECONDS
+        in_time = time.monotonic() + needs < request.deadline
+        return in_time and request.query.order == DUE and total.handled < request.limit
 
-    async def _leased(
-        self, order: DeliveryRequest, seen: CallStats, *, rest: bool
-    ) -> tuple[Lease | None, bool]:
-        """Lease partitions that hold something of the order; without a lease, tell whether nothing is left.
-
-        Where others own all that is due, watch until one leaves or dies, or all prove alive.
-        """
-        first_beats: dict[str, int] = {}
-        while True:
-            if not await self.blocking(self.records.page, order.selection, 1):
-                return None, True
-            standing = await self.blocking(self.leases.look)
-            lease = await self._taken(order, standing, seen, rest=rest)
-            if lease is not None:
-                return lease, False
-            first_beats = {name: first_beats.get(name, beat) for name, beat in standing.beats.items()}
-            alive = all(first_beats[name] != beat for name, beat in standing.beats.items())
-            pause = random.uniform(*_LOOK_AGAIN_SECONDS)
-            if (alive and standing.beats) or time.monotonic() + pause > order.deadline - AFTER_LAST_ANSWER:
-                return None, False
-            await asyncio.sleep(pause)
-
-    async def _taken(
-        self, order: DeliveryRequest, standing: LeaseSnapshot, seen: CallStats, *, rest: bool
-    ) -> Lease | None:
-        """Take what is free where something of the order is in it: a share, or the `rest` that nobody took.
-
-        Others are started with the first share, and never again.
-        """
-        free = replace(order.selection, partitions=standing.free)
-        if not standing.free:
-            return None
-        if len(standing.free) < record.PARTITIONS and not await self.blocking(self.records.page, free, 1):
-            return None
-        await self._settle(standing.left_in_flight, seen)
-        alone = rest or self.settings.fan_out == 1 or not await self._is_backlog(order)
-        most = record.PARTITIONS if alone else -(-record.PARTITIONS // self.settings.fan_out)
-        lease = await self.blocking(self.leases.take, standing, most)
-        if lease is not None and not alone and not order.fanned_out:
-            await self.blocking(self.fan_out.start, self.settings.fan_out - 1, order.limit)
-        return lease
-
-    async def _is_backlog(self, order: DeliveryRequest) -> bool:
-        if order.fanned_out:
-            return True
-        return await self.blocking(self.records.reaches, order.selection, PAGE)
-
-    async def _settle(self, in_flight: Attempts, seen: CallStats) -> None:
-        """Count an attempt on each record that a dead worker may have sent and wrote no outcome of.
-
-        Whoever does this too finds the attempts changed, or the version, and counts nothing.
-        """
-        identities = list(in_flight)
-        for start in range(0, len(identities), PAGE):
-            found = await self.blocking(self.records.with_ids, identities[start : start + PAGE])
-            outcomes = [
-                (stored, self._interrupted(stored.document))
-                for stored in found
-                if record.is_unfinished(stored.document)
-                and record.attempts(stored.document) == in_flight[stored.document["id"]]
-            ]
-            if outcomes:
-                log.warning("%d records were in flight when their worker ended", len(outcomes))
-                written = await self.blocking(self.records.write, outcomes)
-                for (stored, after), done in zip(outcomes, written, strict=True):
-                    if done:
-                        seen.note(stored.document, after)
-
-    def _interrupted(self, document: Document) -> Document:
-        stream = self.settings.retry_policy().error_stream(OTHER_FAILURES)
-        return record.interrupted(document, stream, self.settings.retry_limit, datetime.now(UTC))
-
-    async def _deliver(self, order: DeliveryRequest, lease: Lease, seen: CallStats) -> Summary:
-        writer = Completer(
-            lambda outcomes: self.blocking(self.records.write, outcomes, min(lease.partitions)),
-            lambda: min(lease.valid_until, order.deadline - AFTER_LAST_ANSWER / 2),
-        )
-        bounds = Limits(self.settings, lease.circuits)
+    async def _deliver_once(self, request: DeliveryRequest, stats: CallStats, *, again: bool) -> Summary:
+        """Lease, deliver what the lease covers, release."""
+        acquired = await self.leasing.acquire(request, again=again)
+        for before, after in acquired.rescued:
+            stats.record(before, after)
+        if acquired.lease is None:
+            return Summary(end=acquired.nothing_left)
+        limits = Limits(self.settings, acquired.lease.circuits)
         try:
-            keys = await self.blocking(self.signing.current)
-            async with Sender(self.settings, keys) as sender, self._renewed(lease):
-                courier = Executor(
-                    *(self.settings, order, lease, self.vault, self.blocking, self.evaluating),
-                    *(sender, self.tokens, writer, bounds, seen),
-                )
-                places = self.settings.concurrency, self.settings.concurrency_per_target
-                dispatch = Dispatcher(self.records, self.leases, order, lease, courier, self.blocking, places)
-                return await dispatch.run()
+            async with self.leasing.heartbeat(acquired.lease):
+                if acquired.is_share:
+                    self.leasing.start_others(request)
+                call = Call.begun(self.settings, request, acquired.lease, stats)
+                return await self._deliver(call, limits)
         finally:
-            await writer.close()
-            await self._release(lease, bounds)
+            await self.leasing.release(acquired.lease, limits)
 
-    @asynccontextmanager
-    async def _renewed(self, lease: Lease) -> AsyncIterator[None]:
-        """Renew a lease now and then, as long as the block lasts."""
-        renewal = asyncio.create_task(self._keep_renewed(lease))
+    async def _deliver(self, call: Call, limits: Limits) -> Summary:
+        async def write(changes: Sequence[tuple[Stored, Document]]) -> list[bool]:
+            return await threads.DATABASE.run(self.records.write, changes, min(call.lease.partitions))
+
+        completer = Completer(write, lambda: call.write_until)
         try:
-            yield
+            async with self.outbound.session() as session:
+                executor = Executor(call, self.tokens, session, completer, limits)
+                in_flight = InFlight(self.leasing.table, call.lease)
+                return await Dispatcher(call, self.records, in_flight, executor, limits).run()
         finally:
-            renewal.cancel()
-            await asyncio.gather(renewal, return_exceptions=True)
+            await completer.close()
 
-    async def _keep_renewed(self, lease: Lease) -> None:
-        while True:
-            await asyncio.sleep(self.settings.renewal_interval)
-            try:
-                if not await self.blocking(self.leases.renew, lease):
-                    log.warning("another worker took over this worker's partitions")
-                    return
-            except DependencyDown:
-                log.warning("the lease could not be renewed; trying again")
-
-    async def _release(self, lease: Lease, bounds: Limits) -> None:
+    async def _publish(self, stats: CallStats, deadline: float) -> None:
+        """Post metrics and notify operators, within a few seconds; what takes longer is not waited for."""
+        seconds = min(_PUBLISH_SECONDS, deadline - time.monotonic() - _TO_ANSWER_SECONDS)
+        in_time = seconds > _LEAST_SECONDS
+        published = [threads.PUBLISHING.run(self.publisher.notify, stats, publishing=in_time)]
+        if in_time:
+            published.append(self._post_metrics(stats))
+        everything = asyncio.gather(*published, return_exceptions=True)
         try:
-            circuits = bounds.open_circuits(), list(bounds.connected)
-            await self.blocking(self.leases.release, lease, *circuits)
-        except DependencyDown:
-            log.warning("the lease could not be released; it expires by itself")
+            results = await asyncio.wait_for(everything, max(seconds, _TO_ANSWER_SECONDS / 2))
+        except TimeoutError as late:
+            results = [late]
+        for failure in filter(None, results):  # what operators are shown ends no call that has delivered
+            log.warning("metrics or a notification were not published: %s", type(failure).__name__)
 
-
-async def _on(threads: ThreadPoolExecutor, call: Callable[..., T], *arguments: Any, **options: Any) -> T:
-    """Run a call on a thread that knows which invocation it is for, as its log lines say."""
-    context = contextvars.copy_context()
-    loop = asyncio.get_running_loop()
-    return await loop.run_in_executor(threads, lambda: context.run(call, *arguments, **options))
+    async def _post_metrics(self, stats: CallStats) -> None:
+        if self.publisher.wants_metrics:
+            backlog = Backlog(*await threads.DATABASE.run(self.records.backlog, datetime.now(UTC)))
+            await threads.PUBLISHING.run(self.publisher.post_metrics, stats, backlog)

@@ -23,7 +23,6 @@ _ACQUIRE_TIMEOUT_MS = 10_000
 _CALL_TIMEOUT_MS = 30_000  # a round trip that takes longer means that the database is gone
 _PING_AFTER_SECONDS = 5  # idle connections are pinged before use; a paused container's may be dead
 _ALREADY_THERE = ("ORA-00955", "ORA-40733")  # somebody else created the table or index in the same moment
-_TAKEN = "ORA-00001"
 # The password is another one, and after tries with the old one the user is locked, or it has run out.
 _OTHER_PASSWORD = ("ORA-01017", "ORA-28000", "ORA-28001")
 _NO_INSTANT_CLIENT = "DPI-1047"
@@ -44,27 +43,28 @@ class CollectionSpec:
 class Database:
     """A pool of a few connections, opened on first use and usable from several threads."""
 
-    def __init__(self, dsn: str, user: str, password: Callable[[], str]):
+    def __init__(self, dsn: str, user: str, password: Callable[[], str], connections: int = _POOL_SIZE):
         self._dsn = dsn
         self._user = user
         self._password = password
+        self._connections = connections
         self._pool: Any = None
         self._prepared: set[str] = set()
         self._lock = threading.Lock()
 
     @contextmanager
     def collection(self, spec: CollectionSpec) -> Iterator[Any]:
-        """Give the collection, created with its indexes where it is missing; each operation is committed.
+        """Give the collection, created with its indexes if it is missing; each operation is committed.
 
-        Raises DependencyDown where the database can't be reached or doesn't answer, Taken where a unique
-        index refused a document.
+        Raises DependencyDown if the database can't be reached or doesn't answer, Taken if a unique index
+        refused a document.
         """
         with self._connected((spec,), autocommit=True) as collections:
             yield collections[0]
 
     @contextmanager
     def transaction(self, *specs: CollectionSpec) -> Iterator[Any]:
-        """Give collections whose operations are committed together, or not at all; raises alike."""
+        """Give collections whose operations are committed together or not at all; raises the same errors."""
         with self._connected(specs, autocommit=False) as collections:
             yield collections
 
@@ -88,8 +88,8 @@ class Database:
     ) -> None:
         """Run a PL/SQL block as another user, on a connection of its own.
 
-        Raises Misconfigured where the password is another one, DependencyDown where it fails otherwise.
-        A database in a file has no users: there nothing is run.
+        Raises Misconfigured if the password is wrong, DependencyDown if anything else fails. A database in a
+        file has no users: nothing is run there.
         """
         if self._is_file:
             return
@@ -108,7 +108,7 @@ class Database:
         return self._dsn.startswith("sqlite:")
 
     def close(self) -> None:
-        """Close every connection; the next use opens new ones, with the password as it is then."""
+        """Close every connection; the next use opens new ones with the current password."""
         with self._lock:
             if self._pool is not None:
                 self._pool.close(force=True)
@@ -121,7 +121,7 @@ class Database:
             return self._pool
 
     def _create_pool(self) -> Any:
-        sizes = {"min": 0, "max": _POOL_SIZE, "increment": 1, "wait_timeout": _ACQUIRE_TIMEOUT_MS}
+        sizes = {"min": 0, "max": self._connections, "increment": 1, "wait_timeout": _ACQUIRE_TIMEOUT_MS}
         if self._is_file:
             return importlib.import_module("local.emulators.soda").create_pool(self._dsn, **sizes)
         _use_thick_mode()
@@ -187,7 +187,7 @@ def _code(error: Exception) -> str:
 def _translated(error: Exception) -> Exception:
     """Turn a driver's error into ours; one that only a defect of this code can cause stays as it is."""
     code = _code(error)
-    if code == _TAKEN:
+    if isinstance(error, oracledb.IntegrityError):  # whose code is not documented among many documents
         return Taken()
     if code.startswith("ORA-40"):  # SODA's own complaints: about a filter, a document, a name
         return error

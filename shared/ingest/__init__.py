@@ -1,1 +1,7 @@
-"""The way in: what a source sends is validated, its token kept, its records inserted."""
+"""The way in: what a source sends is validated, its token kept, its records inserted.
+
+>>> from shared.ingest.validation import Conditions, read
+>>> members = {"targetRestApi": "https://erp.example.com/a", "targetRestApiOperation": "DELETE"}
+>>> read([members], Conditions()).records == [members]
+True
+"""

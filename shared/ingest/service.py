@@ -1,25 +1,49 @@
-"""The use case of store-data: check what a caller sends, keep its token, insert its records."""
+"""The use case of store-data: validate what a caller sends, keep its token, insert its records."""
 
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from shared.drivers import logs
 from shared.drivers.database import Taken
 from shared.ingest import connector_hub, validation
+from shared.ingest.connector_hub import Message
+from shared.ingest.protocols import Notifier, RecordStore, TokenStore
+from shared.ingest.validation import Conditions
 from shared.model import json_codec, record, targets
+from shared.model.codes import INVALID
 from shared.model.credentials import describes_client
 from shared.model.errors import Conflict, DependencyDown, Fault, Invalid, NotFound, TooLarge
-from shared.model.record import INVALID, MACHINERY, Document, Origin
+from shared.model.record import MACHINERY, Document, IdempotencyKey, Proof
 from shared.monitoring.call_stats import CallStats
-from shared.monitoring.notifications import Notifications
 from shared.settings import Settings
-from shared.storage.records import Records
-from shared.storage.tokens import TokenVault
 
+_MOST_NEW_NAMES = 20
 _MOST_RACES = 8
-_KEY = re.compile(r"[ -~]{1,255}")
+_GROUP = 500  # messages that are stored together
+_IDEMPOTENCY_KEY = re.compile(r"[ -~]{1,255}")
+
+
+@dataclass(frozen=True)
+class Caller:
+    """Who called: a name, empty if anonymous, and whether it may see every caller's records."""
+
+    name: str = ""
+    is_operator: bool = False
+
+
+@dataclass(frozen=True)
+class StoreRequest:
+    """One call of `/store`: its body, who sent it, and what came along with it."""
+
+    body: bytes
+    caller: str = ""
+    token: str | None = None
+    """The target's token, as it stood in Authorization."""
+    idempotency_key: str | None = None
+    is_direct: bool = False
+    """Whether the function was invoked without the gateway, as Connector Hub does."""
 
 
 @dataclass(frozen=True)
@@ -32,108 +56,139 @@ class StoreResult:
 
 @dataclass(frozen=True)
 class IngestService:
-    """Keeps records; one instance serves a process's calls."""
+    """Stores records; one instance serves a process's calls."""
 
     settings: Settings
-    records: Records
-    vault: TokenVault
-    notices: Notifications
+    records: RecordStore
+    vault: TokenStore
+    notifications: Notifier
 
-    def store(
-        self, body: bytes, token: str | None, key: str | None = None, *, direct: bool = False
-    ) -> StoreResult:
-        """Keep the record or records in `body`, sent with `token` in Authorization.
+    def store(self, request: StoreRequest) -> StoreResult:
+        """Store the record or records in a request's body: all of an array, or none.
 
-        The token is kept first: a record is never stored that names a token which isn't there. All records
-        of an array are stored or none. What was stored before under the same idempotency key is answered
-        again; Conflict where that was another body. Only a batch that Connector Hub has sent, and no gateway
-        (`direct`), may name secrets without their tokens.
+        Tokens are kept first: no record is ever stored that names a token which isn't there. If the same
+        body was stored before under the same idempotency key of the same caller, that answer is given again;
+        Conflict if it was another body. A direct invocation may also bring a batch from Connector Hub, which
+        the platform bounds in size.
         """
-        _check_headers(token, key)
-        if len(body) > self.settings.body_limit:
-            raise TooLarge(f"The body has {len(body)} bytes; send at most {self.settings.body_limit}.")
-        value = json_codec.parse(body)
-        if connector_hub.is_batch(value):
-            secrets = self.settings.connector_hub_secrets if direct else frozenset()
-            return StoreResult(_answer(self._kept_messages(value, secrets), is_array=True), is_new=True)
-        batch = validation.read(value, has_token=bool(token), target_refusal=self._target_refusal)
-        if token:
-            for name in batch.secret_names():
-                self.vault.claim(name, token)
-        origin = None if key is None else Origin.of(key, body)
+        _check_headers(request)
+        if request.is_direct:
+            items = json_codec.parse(request.body, connector_hub.MOST_BATCH_VALUES)
+            if connector_hub.is_batch(items):
+                return StoreResult(_answer(self._store_batch(items), is_array=True), is_new=True)
+        if len(request.body) > self.settings.body_limit:
+            raise TooLarge(
+                f"The body has {len(request.body)} bytes; send at most {self.settings.body_limit}."
+            )
+        return self._store_records(json_codec.parse(request.body), request)
+
+    def state(self, identity: str, caller: Caller) -> dict[str, Any]:
+        """Return the state of one record: everything but token, payload and headers.
+
+        Raises NotFound if there is none, or if it is another caller's, unless an operator asks.
+        """
+        document = self.records.get(identity)
+        if document is None or not (caller.is_operator or record.caller(document) == caller.name):
+            raise NotFound(f"There is no record {identity[:50]!r}.")
+        return record.public_view(document)
+
+    def _store_records(self, value: Any, request: StoreRequest) -> StoreResult:
+        conditions = Conditions(self._target_refusal, has_token=bool(request.token))
+        read = validation.read(value, conditions)
+        proofs = self._claim(read.secret_names(), request.token) if request.token else {}
+        key = None
+        if request.idempotency_key is not None:
+            key = IdempotencyKey.of(request.caller, request.idempotency_key, request.body)
         documents = [
-            record.stored(members, len(json_codec.dump(members)), origin.members(place) if origin else None)
-            for place, members in enumerate(batch.records)
+            record.new(
+                members,
+                request.caller,
+                key.members(place) if key else None,
+                proofs.get(members.get("vaultSecretName", "")),
+            )
+            for place, members in enumerate(read.records)
         ]
         try:
             self.records.insert(documents)
         except Taken:
-            if origin is None:
+            if key is None:
                 raise
-            return StoreResult(_answer(self._stored_before(origin), batch.is_array), is_new=False)
-        return StoreResult(_answer(documents, batch.is_array), is_new=True)
+            return StoreResult(_answer(self._stored_before(key), read.is_array), is_new=False)
+        return StoreResult(_answer(documents, read.is_array), is_new=True)
 
-    def _kept_messages(self, items: list[dict[str, Any]], secrets: Collection[str]) -> list[Document]:
-        """Keep the messages of a batch that are not kept yet: the Hub repeats what it got no answer for."""
-        documents = dict(self._of_message(item, secrets) for item in items)
-        for _ in range(_MOST_RACES):
-            known = self.records.already_received(documents)
-            fresh = [document for place, document in documents.items() if place not in known]
-            try:
-                if fresh:
-                    self.records.insert(fresh)
-            except Taken:  # by another delivery of the same messages, in this moment
-                continue
-            self._tell(fresh)
-            return [known.get(place, document) for place, document in documents.items()]
-        raise DependencyDown("Others are storing the same messages; nothing was stored. Repeat it later.")
+    def _claim(self, names: Sequence[str], token: str) -> dict[str, Proof | None]:
+        """Keep or prove a token under each of its names; a request may make only a few new ones."""
+        if len(names) > _MOST_NEW_NAMES:
+            number = 0
+            for name in names:
+                number += self.vault.token(name) is None
+                if number > _MOST_NEW_NAMES:
+                    fault = (
+                        f"has more than {_MOST_NEW_NAMES} vaultSecretNames that are new; use fewer at once"
+                    )
+                    raise Invalid.of([Fault("", fault)], "nothing was stored")
+        return {name: self.vault.claim(name, token) for name in names}
 
-    def _tell(self, fresh: Sequence[Document]) -> None:
-        """Leave word of messages that were set aside: the next call of process-data publishes it."""
-        seen = CallStats()
-        seen.set_aside(sum(document["status"] == record.FAILED for document in fresh))
-        if seen.dead:
-            self.notices.notify(seen, logs.call_id.get(), publishing=False)
-
-    def _of_message(self, item: dict[str, Any], secrets: Collection[str]) -> tuple[str, Document]:
-        message = connector_hub.read(item, secrets, self._target_refusal)
-        size = len(json_codec.dump(item))
-        origin = Origin.of(message.name, str(item["value"]).encode()).members(0)
-        if message.fault:
-            stream = self.settings.retry_policy().error_stream(INVALID)
-            return origin["ingest"], record.set_aside(item, message.fault, stream, size, origin)
-        return origin["ingest"], record.stored(message.members, size, origin)
-
-    def _stored_before(self, origin: Origin) -> list[Document]:
-        documents = self.records.received(origin.key)
-        if not documents or documents[0][MACHINERY]["digest"] != origin.digest:
+    def _stored_before(self, key: IdempotencyKey) -> list[Document]:
+        documents = self.records.received(key.digest)
+        if not documents or documents[0][MACHINERY]["digest"] != key.body_digest:
             raise Conflict(
-                "This Idempotency-Key has been used with another body; nothing was stored. Use a new key for"
-                " a new request."
+                "This Idempotency-Key was used before with another body; nothing was stored. Use a new key"
+                " for a new request."
             )
         return documents
 
-    def state(self, identity: str) -> dict[str, Any]:
-        """Return the state of one record: without token, payload and headers."""
-        document = self.records.get(identity)
-        if document is None:
-            raise NotFound(f"There is no record {identity[:50]!r}.")
-        return record.shown(document)
+    def _store_batch(self, items: list[Any]) -> list[Document]:
+        """Store the messages of a batch that are new: the Hub repeats a batch that it got no answer for.
+
+        They are stored in groups: what is stored when the invocation fails is known when it is repeated.
+        """
+        conditions = Conditions(self._target_refusal, hub_secrets=self.settings.connector_hub_secrets)
+        messages = connector_hub.read(items, conditions, self.settings.body_limit)
+        stored: list[Document] = []
+        for group in connector_hub.groups(messages, _GROUP):
+            stored += self._store_messages(group)
+        return stored
+
+    def _store_messages(self, messages: Sequence[Message]) -> list[Document]:
+        documents = {document[MACHINERY]["ingest"]: document for document in map(self._document, messages)}
+        for _ in range(_MOST_RACES):
+            known = self.records.already_received(documents)
+            new = [document for key, document in documents.items() if key not in known]
+            try:
+                if new:
+                    self.records.insert(new)
+            except Taken:  # another invocation with the same messages was faster
+                continue
+            self._notify_of_set_aside(new)
+            return [known.get(key, document) for key, document in documents.items()]
+        raise DependencyDown("Other invocations are storing the same messages. Repeat the invocation later.")
+
+    def _document(self, message: Message) -> Document:
+        """Return the document of a message: a new record, or one that is set aside."""
+        key = message.key.members(0)
+        if not message.fault:
+            return record.new(message.members, idempotency=key)
+        stream = self.settings.retry_policy().error_stream(INVALID)
+        return record.set_aside(message.kept, message.fault, stream, key)
+
+    def _notify_of_set_aside(self, new: Sequence[Document]) -> None:
+        """Have the next call of process-data notify operators of the messages that were set aside."""
+        stats = CallStats()
+        stats.record_set_aside(sum(document["status"] == record.FAILED for document in new))
+        if stats.dead:
+            self.notifications.notify(stats, logs.call_id.get(), publishing=False)
 
     def _target_refusal(self, url: targets.TargetUrl) -> str | None:
         return targets.refusal(url, self.settings.allowed_targets, self.settings.allowed_networks)
 
 
-def _check_headers(token: str | None, key: str | None) -> None:
+def _check_headers(request: StoreRequest) -> None:
     faults = []
-    if key is not None and not _KEY.fullmatch(key):
-        faults.append(
-            Fault("", "was sent with an Idempotency-Key that is not 1 to 255 visible ASCII characters")
-        )
-    if token and describes_client(token):
-        faults.append(
-            Fault("", "was sent with an Authorization that begins with {; only an operator keeps credentials")
-        )
+    if request.idempotency_key is not None and not _IDEMPOTENCY_KEY.fullmatch(request.idempotency_key):
+        faults.append(Fault("", "has an Idempotency-Key that is not 1 to 255 visible ASCII characters"))
+    if request.token and describes_client(request.token):
+        faults.append(Fault("", "has an Authorization that begins with {; only operators keep credentials"))
     if faults:
         raise Invalid.of(faults, "nothing was stored")
 

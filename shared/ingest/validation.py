@@ -1,4 +1,4 @@
-"""What a caller may send to `/store`: every rule of one record, and all broken rules named at once."""
+"""What a caller may send to `/store`: every rule of a record, and all broken rules named at once."""
 
 import re
 from collections.abc import Callable, Collection, Iterator
@@ -6,13 +6,18 @@ from dataclasses import dataclass
 from typing import Any
 
 from shared.model.errors import MOST_NAMED, Fault, Invalid, json_pointer_token
-from shared.model.headers import header_fault, header_pairs
-from shared.model.record import OPERATIONS, SYSTEM_MEMBERS
+from shared.model.headers import UTF_8, content_type, header_faults
+from shared.model.payload import encoded_payload
+from shared.model.record import OPERATIONS, OVERWRITTEN_MEMBERS, SYSTEM_MEMBERS
 from shared.model.targets import TargetUrl, parse_url
 
-_WITH_PAYLOAD = OPERATIONS[:3]
+Members = dict[str, Any]
+"""A record as its caller sent it, in the flat form."""
+TargetRefusal = Callable[[TargetUrl], str | None]
+
 MEMBERS = frozenset(
     (
+        "reference",
         "vaultSecretName",
         "targetRestApi",
         "targetRestApiOperation",
@@ -20,166 +25,172 @@ MEMBERS = frozenset(
         "targetRestApiHeaders",
     )
 )
+"""The members of a message that have rules."""
+_OPTIONAL = ("streamKey", "reference", "vaultSecretName", "targetRestApiHeaders")  # null is absent
+_WITH_PAYLOAD = ("POST", "PUT", "PATCH")
 _SECRET_NAME = re.compile(r"[A-Za-z0-9_.-]{1,200}")
 _MOST_RECORDS = 1000
-_MOST_HEADERS = 64
-_HEADERS_SIZE = 8 * 1024  # all names and values; what common servers accept
-_LONGEST_KEY = 256
-
-TargetCheck = Callable[[TargetUrl], str | None]
+_MOST_KEY_CHARACTERS = 256  # of a reference, too
 
 
 @dataclass(frozen=True)
-class Batch:
-    """What one request asks to keep: its records' members, and whether it was an array."""
+class Conditions:
+    """What the rules depend on beside the record itself."""
 
-    records: list[dict[str, Any]]
+    target_refusal: TargetRefusal = lambda _: None
+    """Says why a well-formed URL may not be a target; None if it may."""
+    has_token: bool = False
+    """Whether the target's token came with the request."""
+    hub_secrets: Collection[str] = ()
+    """Names that may be used without their token."""
+
+
+@dataclass(frozen=True)
+class ReadRequest:
+    """The records that one request asks to store, and whether it was an array."""
+
+    records: list[Members]
     is_array: bool
 
     def secret_names(self) -> list[str]:
         """Return the names under which tokens are kept, each once, in order."""
-        return list(
-            dict.fromkeys(record["vaultSecretName"] for record in self.records if "vaultSecretName" in record)
-        )
+        named = (record["vaultSecretName"] for record in self.records if "vaultSecretName" in record)
+        return list(dict.fromkeys(named))
 
 
-def read(value: Any, *, has_token: bool, target_refusal: TargetCheck) -> Batch:
+def read(value: Any, conditions: Conditions) -> ReadRequest:
     """Read the records in a body's JSON value, in either form, one or an array.
 
-    `target_refusal` says why a well-formed URL may not be a target. Raises Invalid with one fault, at its
-    JSON Pointer, for every rule that is broken, as far as they can be named.
+    Raises Invalid with one fault, at its JSON Pointer, for every rule that is broken, up to MOST_NAMED.
     """
     is_array = isinstance(value, list)
     items = value if is_array else [value]
     faults = list(_length_faults(items)) if is_array else []
     records = []
     for index, item in enumerate(items if not faults else []):
-        reader = _Reader(f"/{index}" if is_array else "", has_token, target_refusal)
-        records.append(reader.read(item))
-        faults += reader.faults
+        members, own_faults = read_record(item, conditions, f"/{index}" if is_array else "")
+        records.append(members)
+        faults += own_faults
         if len(faults) > MOST_NAMED:
             break
     if faults:
         raise Invalid.of(faults, "nothing was stored")
-    return Batch(records, is_array)
+    return ReadRequest(records, is_array)
 
 
-def read_message(
-    message: Any, key: str | None, secrets: Collection[str], target_refusal: TargetCheck
-) -> tuple[dict[str, Any], list[Fault]]:
-    """Read a record whose key stands beside it; `secrets` it may name without a token. With its faults."""
-    reader = _Reader("", has_token=False, target_refusal=target_refusal, secrets=secrets)
-    item = {"streamMessage": message} if key is None else {"streamMessage": message, "streamKey": key}
-    return reader.read(item), reader.faults
+def read_record(item: Any, conditions: Conditions, pointer: str = "") -> tuple[Members, list[Fault]]:
+    """Return the members of one record, which stands at `pointer`, and every rule that it breaks."""
+    if not isinstance(item, dict):
+        return {}, [Fault(pointer, "must be an object (a record)")]
+    outer, message, place = _unwrapped(item)
+    faults = list(_outer_faults(outer, message, place))
+    if isinstance(message, dict):
+        own_faults = _message_faults(message, conditions)
+        faults += [Fault(f"{place}{fault.pointer}", fault.detail) for fault in own_faults]
+        outer |= message
+    if not faults:
+        outer["targetRestApi"] = parse_url(outer["targetRestApi"]).text
+    return outer, [Fault(f"{pointer}{fault.pointer}", fault.detail) for fault in faults]
 
 
 def _length_faults(items: list[Any]) -> Iterator[Fault]:
     if not items:
-        yield Fault("", "holds no record; send at least one")
+        yield Fault("", "contains no records; send at least one")
     if len(items) > _MOST_RECORDS:
-        yield Fault("", f"holds {len(items)} records; send at most {_MOST_RECORDS} at a time")
+        yield Fault("", f"contains {len(items)} records; send at most {_MOST_RECORDS} at a time")
 
 
-class _Reader:
-    """Reads one record, and notes every fault with the pointer at which it stands."""
-
-    def __init__(
-        self, pointer: str, has_token: bool, target_refusal: TargetCheck, secrets: Collection[str] = ()
-    ):
-        self.faults: list[Fault] = []
-        self._pointer = pointer
-        self._has_token = has_token
-        self._target_refusal = target_refusal
-        self._secrets = secrets
-
-    def read(self, item: Any) -> dict[str, Any]:
-        if not isinstance(item, dict):
-            self._fault("", "must be an object: a record")
-            return {}
-        outer, message, at = self._taken_apart(item)
-        self._check_key(outer)
-        if message is None:
-            return {}
-        for name in sorted((outer.keys() | message.keys()) & SYSTEM_MEMBERS):
-            self._fault(f"{at if name in message else ''}/{name}", "is written by the system; leave it away")
-        self._check_secret(message, at)
-        self._check_target(message, at)
-        self._check_operation(message, at)
-        if "targetRestApiHeaders" in message:
-            self._check_headers(message["targetRestApiHeaders"], f"{at}/targetRestApiHeaders")
-        return outer | message
-
-    def _taken_apart(self, item: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any] | None, str]:
-        """Return what stands beside the message, the message if it is one, and its pointer."""
-        if "streamMessage" not in item:
-            message = {name: value for name, value in item.items() if name != "streamKey"}
-            return {"streamKey": item["streamKey"]} if "streamKey" in item else {}, message, ""
+def _unwrapped(item: Members) -> tuple[Members, Any, str]:
+    """Return what stands next to the message, the message, and the message's pointer within the record."""
+    if "streamMessage" in item:
         outer = {name: value for name, value in item.items() if name != "streamMessage"}
         message = item["streamMessage"]
-        if not isinstance(message, dict):
-            self._fault("/streamMessage", "must be an object")
-            return outer, None, ""
-        for name in sorted(outer.keys() & (MEMBERS | message.keys())):
-            self._fault(f"/{json_pointer_token(name)}", "stands beside streamMessage; put it inside, once")
-        if "streamKey" in message:
-            self._fault("/streamMessage/streamKey", "stands inside streamMessage; put it beside, once")
-        return outer, message, "/streamMessage"
+        return _present(outer), _present(message) if isinstance(message, dict) else message, "/streamMessage"
+    outer = {"streamKey": item["streamKey"]} if "streamKey" in item else {}
+    return _present(outer), _present({name: item[name] for name in item if name != "streamKey"}), ""
 
-    def _check_key(self, outer: dict[str, Any]) -> None:
-        key = outer.get("streamKey", "")
-        if not isinstance(key, str) or len(key) > _LONGEST_KEY:
-            self._fault("/streamKey", f"must be a string of at most {_LONGEST_KEY} characters")
 
-    def _check_secret(self, message: dict[str, Any], at: str) -> None:
-        pointer = f"{at}/vaultSecretName"
-        if "vaultSecretName" not in message:
-            if self._has_token:
-                self._fault(pointer, "is missing: the Authorization header's token needs a name")
-            return
-        name = message["vaultSecretName"]
-        if not (isinstance(name, str) and _SECRET_NAME.fullmatch(name)):
-            self._fault(pointer, "must be 1 to 200 letters, digits, hyphens, underscores or dots")
-        elif not self._has_token and name not in self._secrets:
-            self._fault(pointer, "names a token; pass that token in the Authorization header")
+def _present(members: Members) -> Members:
+    """Return members without those that count as absent, or that the system overwrites."""
+    absent = {name for name in _OPTIONAL if members.get(name, "") is None}
+    if (
+        members.get("targetRestApiOperation") not in _WITH_PAYLOAD
+        and members.get("targetRestApiPayload", "") is None
+    ):
+        absent.add("targetRestApiPayload")
+    return {name: members[name] for name in members if name not in absent | OVERWRITTEN_MEMBERS}
 
-    def _check_target(self, message: dict[str, Any], at: str) -> None:
-        pointer = f"{at}/targetRestApi"
-        if "targetRestApi" not in message:
-            self._fault(pointer, "is missing: the absolute https URL to send to")
-            return
-        try:
-            refusal = self._target_refusal(parse_url(message["targetRestApi"]))
-        except ValueError as error:
-            refusal = str(error)
-        if refusal:
-            self._fault(pointer, refusal)
 
-    def _check_operation(self, message: dict[str, Any], at: str) -> None:
-        operation = message.get("targetRestApiOperation")
-        if operation not in OPERATIONS:
-            self._fault(f"{at}/targetRestApiOperation", f"must be one of {', '.join(OPERATIONS)}")
-        elif operation in _WITH_PAYLOAD and "targetRestApiPayload" not in message:
-            self._fault(f"{at}/targetRestApiPayload", f"is missing: {operation} sends one")
+def _outer_faults(outer: Members, message: Any, place: str) -> Iterator[Fault]:
+    """Check what stands next to the message, and that nothing stands in both places or the wrong one."""
+    key = outer.get("streamKey", "")
+    if not isinstance(key, str) or len(key) > _MOST_KEY_CHARACTERS:
+        yield Fault("/streamKey", f"must be a string of at most {_MOST_KEY_CHARACTERS} characters")
+    if not isinstance(message, dict):
+        yield Fault(place, "must be an object")
+        return
+    for name in sorted((outer.keys() | message.keys()) & SYSTEM_MEMBERS):
+        yield Fault(f"{place if name in message else ''}/{name}", "is set by the system; omit it")
+    for name in sorted(outer.keys() & (MEMBERS | message.keys())):
+        yield Fault(
+            f"/{json_pointer_token(name)}", "appears next to streamMessage; move it inside streamMessage"
+        )
+    if "streamKey" in message:
+        yield Fault(f"{place}/streamKey", "appears inside streamMessage; move it next to streamMessage")
 
-    def _check_headers(self, headers: Any, pointer: str) -> None:
-        try:
-            pairs = header_pairs(headers)
-        except ValueError as error:
-            self._fault(pointer, str(error))
-            return
-        seen: set[str] = set()
-        for place, name, value in pairs[:_MOST_HEADERS]:
-            detail = header_fault(name, value) or (
-                "stands twice; send it once" if name.lower() in seen else ""
-            )
-            if detail:
-                self._fault(f"{pointer}/{place}", detail)
-            seen.add(name.lower())
-        length = sum(len(name) + len(value) for _, name, value in pairs)
-        if len(pairs) > _MOST_HEADERS or length > _HEADERS_SIZE:
-            self._fault(
-                pointer, f"must be at most {_MOST_HEADERS} headers of {_HEADERS_SIZE} characters in all"
-            )
 
-    def _fault(self, pointer: str, detail: str) -> None:
-        self.faults.append(Fault(f"{self._pointer}{pointer}", detail))
+def _message_faults(message: Members, conditions: Conditions) -> Iterator[Fault]:
+    """Check the members that have rules; the pointers are within the message."""
+    reference = message.get("reference", "")
+    if not isinstance(reference, str) or len(reference) > _MOST_KEY_CHARACTERS:
+        yield Fault("/reference", f"must be a string of at most {_MOST_KEY_CHARACTERS} characters")
+    yield from _secret_faults(message, conditions)
+    yield from _target_faults(message, conditions.target_refusal)
+    yield from _operation_faults(message)
+    if "targetRestApiHeaders" in message:
+        faults = list(header_faults(message["targetRestApiHeaders"]))
+        yield from (Fault(f"/targetRestApiHeaders{fault.pointer}", fault.detail) for fault in faults)
+        if not faults:
+            yield from _charset_faults(message)
+
+
+def _secret_faults(message: Members, conditions: Conditions) -> Iterator[Fault]:
+    if "vaultSecretName" not in message:
+        if conditions.has_token:
+            yield Fault("/vaultSecretName", "is missing; the token in Authorization is kept under this name")
+        return
+    name = message["vaultSecretName"]
+    if not (isinstance(name, str) and _SECRET_NAME.fullmatch(name)):
+        yield Fault("/vaultSecretName", "must be 1 to 200 letters, digits, hyphens, underscores or dots")
+    elif not conditions.has_token and name not in conditions.hub_secrets:
+        yield Fault("/vaultSecretName", "names a token; pass that token in the Authorization header")
+
+
+def _target_faults(message: Members, target_refusal: TargetRefusal) -> Iterator[Fault]:
+    if "targetRestApi" not in message:
+        yield Fault("/targetRestApi", "is missing; it is the absolute https URL to send to")
+        return
+    try:
+        refusal = target_refusal(parse_url(message["targetRestApi"]))
+    except ValueError as error:
+        refusal = str(error)
+    if refusal:
+        yield Fault("/targetRestApi", refusal)
+
+
+def _operation_faults(message: Members) -> Iterator[Fault]:
+    operation = message.get("targetRestApiOperation")
+    if operation not in OPERATIONS:
+        yield Fault("/targetRestApiOperation", f"must be one of {', '.join(OPERATIONS)}")
+    elif operation in _WITH_PAYLOAD and "targetRestApiPayload" not in message:
+        yield Fault("/targetRestApiPayload", f"is missing; {operation} sends one")
+
+
+def _charset_faults(message: Members) -> Iterator[Fault]:
+    """Check that the payload can be sent as its Content-Type declares it."""
+    if content_type(message["targetRestApiHeaders"])[1] in UTF_8:
+        return
+    try:
+        encoded_payload(message)
+    except ValueError as error:
+        yield Fault("/targetRestApiPayload", str(error))

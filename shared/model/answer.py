@@ -1,7 +1,34 @@
-"""One exchange with a target: the request that goes out, and what came back or why nothing did."""
+"""One request to a target, and its answer: what came back, or why nothing did."""
 
-from dataclasses import dataclass
-from typing import NamedTuple
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal, NamedTuple
+
+Sent = Literal["no", "unknown", "yes"]
+"""Whether the target has the request: it can't have seen it; it may have; it answered."""
+
+Cause = Literal["request", "time", "machine", "name", "connection", "answer"]
+"""What a failure without an answer speaks of:
+
+- `request`: the record itself, which may not be sent so
+- `time`: there was none left
+- `machine`: this one lacks something (files, threads); it says nothing of the target
+- `name`: the target's name was not resolved
+- `connection`: none to the target came about
+- `answer`: the target got the request, or may have, and did not answer
+"""
+
+
+class TlsIdentity(NamedTuple):
+    """What TLS is agreed with: nothing but the public authorities, by default."""
+
+    certificate: str = ""
+    """PEM: the client's certificate with its chain, and its private key."""
+    authorities: str = ""
+    """PEM: certificates that are trusted beside the public ones."""
+
+
+ANONYMOUS = TlsIdentity()
 
 
 class HttpRequest(NamedTuple):
@@ -11,20 +38,34 @@ class HttpRequest(NamedTuple):
     url: str
     headers: list[tuple[str, str]]
     body: bytes | None
+    credential: str = ""
+    """What it proves itself with: a connection that served one is never used for another."""
+    identity: TlsIdentity = ANONYMOUS
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What a target answered: its code, or OTHER_FAILURES with the reason why none came."""
+    """What a target answered: its code, or UNEXPECTED_ERROR with the reason why none came."""
 
     code: int | str
     reason: str = ""
     retry_after: float | None = None
-    connected: bool = True
+    cause: Cause | None = None
+    """Set where no answer came."""
+    sent: Sent = "no"
     seconds: float = 0.0
     """How long the attempt took, with what it waited for on its way."""
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """By lower-case names; the values of one name with commas between."""
+    content: bytes = field(default=b"", repr=False)
+    """The beginning of what it said, as far as somebody wanted it."""
 
     @property
     def accepted(self) -> bool:
         """Tell whether the target took the record."""
         return isinstance(self.code, int) and 200 <= self.code < 300
+
+    @property
+    def connected(self) -> bool:
+        """Tell whether nothing speaks against a connection to the target."""
+        return self.cause not in ("name", "connection")

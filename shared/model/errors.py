@@ -1,41 +1,42 @@
 """Everything that can go wrong for a caller, as one small tree.
 
     DataSyncError
-    ├── CallerError               the caller's mistake: nothing was stored, repeating it won't help
+    ├── CallerError               the caller's mistake: nothing was stored, and repeating it won't help
     │   ├── NotJson               400  the body is not JSON
+    │   ├── Forbidden             403  the request comes from another site
     │   ├── NotFound              404  no such route or record
-    │   ├── MethodNotAllowed      405  the route is there, the method is not
-    │   ├── Conflict              409  what is kept already says otherwise
-    │   ├── TooLarge              413  the body is over the limit
-    │   ├── UnsupportedMediaType  415  the body is declared as something other than JSON
-    │   └── Invalid               422  a rule of the contract is broken; `faults` says which and where
-    ├── DependencyDown            503  database or Vault unavailable: nothing was stored, repeat later
+    │   ├── MethodNotAllowed      405  the route exists, but not for this method
+    │   ├── Conflict              409  the request contradicts what is stored
+    │   ├── TooLarge              413  the body exceeds a limit
+    │   ├── UnsupportedMediaType  415  the body is not declared as JSON
+    │   └── Invalid               422  rules are broken; `faults` says which and where
+    ├── DependencyDown            503  the database or Vault is unavailable: nothing was stored, repeat later
     └── Misconfigured             500  the operator's settings are wrong; `faults` names all of them
 
-A message is written for the caller: it says what was wrong, where and what to do. It never holds a token,
-a payload or the text of a lower layer's exception.
+A message is written for the caller: it says what was wrong, where and what to do. It never contains a token,
+a payload or the text of an exception from below.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 MOST_NAMED = 1000
-"""Faults that one answer names: one for each record of the longest array."""
+"""The most faults that one answer names: one for each record of the longest array."""
 
 
 @dataclass(frozen=True)
 class Fault:
-    """One broken rule: where (a JSON Pointer, RFC 6901, or a setting's name) and what."""
+    """One broken rule: where (a JSON Pointer, RFC 6901, or the name of a setting) and what."""
 
     pointer: str
     detail: str
 
 
 class DataSyncError(Exception):
-    """The root: carries the HTTP status, a title, and what a caller may read."""
+    """The root: carries the HTTP status, a title, and what a caller may read of it."""
 
     status = 500
-    title = "The service failed"
+    title = "Internal server error"
 
     def __init__(self, detail: str, faults: Sequence[Fault] = (), headers: Mapping[str, str] | None = None):
         super().__init__(detail)
@@ -54,7 +55,14 @@ class CallerError(DataSyncError):
 class NotJson(CallerError):
     """The body is not JSON (RFC 8259)."""
 
-    title = "The body is not JSON"
+    title = "Malformed JSON"
+
+
+class Forbidden(CallerError):
+    """The request may not come from where it comes from, such as another site's page."""
+
+    status = 403
+    title = "Forbidden"
 
 
 class NotFound(CallerError):
@@ -65,58 +73,63 @@ class NotFound(CallerError):
 
 
 class MethodNotAllowed(CallerError):
-    """The route does not answer to this method; `allowed` are the ones it answers to."""
+    """The route does not support this method; `allowed` are those that it supports."""
 
     status = 405
     title = "Method not allowed"
 
     def __init__(self, method: str, allowed: Sequence[str]):
         super().__init__(
-            f"This route does not answer to {method}; use {' or '.join(allowed)}.",
+            f"This route does not support {method}; use {' or '.join(allowed)}.",
             headers={"Allow": ", ".join(allowed)},
         )
 
 
 class Conflict(CallerError):
-    """What is kept already contradicts the request."""
+    """The request contradicts what is stored."""
 
     status = 409
     title = "Conflict"
 
 
 class TooLarge(CallerError):
-    """The body is over the limit."""
+    """The body exceeds a limit."""
 
     status = 413
-    title = "The body is too large"
+    title = "Content too large"
 
 
 class UnsupportedMediaType(CallerError):
-    """The body is declared as something other than JSON."""
+    """The body is not declared as JSON."""
 
     status = 415
-    title = "The body must be JSON"
+    title = "Unsupported media type"
 
 
 class Invalid(CallerError):
-    """The body is JSON, and breaks rules of the contract: they are in `faults`."""
+    """The request breaks rules: `faults` names them."""
 
     status = 422
-    title = "The request breaks a rule"
+    title = "Validation failed"
 
     @classmethod
     def of(cls, faults: Sequence[Fault], consequence: str) -> "Invalid":
-        """Return the error for these faults; of more than MOST_NAMED the first are named."""
-        more = f" or more; the first {MOST_NAMED} are named" if len(faults) > MOST_NAMED else ""
-        count = min(len(faults), MOST_NAMED + 1)
-        return cls(f"{count} rule(s) broken{more}; {consequence}.", faults[:MOST_NAMED])
+        """Return the error for these faults; if there are more than MOST_NAMED, it names the first of them.
+
+        >>> Invalid.of([Fault("/streamKey", "must be a string")], "nothing was stored").detail
+        'The request has 1 error; nothing was stored.'
+        """
+        number = "1 error" if len(faults) == 1 else f"{len(faults)} errors"
+        if len(faults) > MOST_NAMED:
+            number = f"more than {MOST_NAMED} errors, of which the first are listed"
+        return cls(f"The request has {number}; {consequence}.", faults[:MOST_NAMED])
 
 
 class DependencyDown(DataSyncError):
-    """The database or Vault can't be reached; nothing was stored, and the caller repeats later."""
+    """The database or Vault is unavailable; nothing was stored, and the caller repeats the request later."""
 
     status = 503
-    title = "Temporarily unavailable"
+    title = "Service unavailable"
 
     def __init__(self, detail: str, retry_after: int = 5):
         super().__init__(detail, headers={"Retry-After": str(retry_after)})
@@ -125,7 +138,7 @@ class DependencyDown(DataSyncError):
 class Misconfigured(DataSyncError):
     """The operator's settings are missing or wrong: `faults` names each."""
 
-    title = "The service is not configured correctly"
+    title = "Service misconfigured"
 
 
 def json_pointer_token(name: str) -> str:

@@ -1,4 +1,4 @@
-"""Identifiers that sort by age (UUIDv7), and times as they are written in every document."""
+"""Identifiers that sort by age (UUIDv7), and times as every document has them."""
 
 import os
 import threading
@@ -37,7 +37,11 @@ def new_id() -> tuple[str, datetime]:
 
 
 def timestamp(moment: datetime) -> str:
-    """Write a time as every time in a record is written: UTC, microseconds, `Z` (RFC 3339); sorts as text."""
+    """Return a time as every document has it: UTC, microseconds, `Z` (RFC 3339); sorts as text.
+
+    >>> timestamp(datetime(2026, 11, 23, 21, tzinfo=UTC))
+    '2026-11-23T21:00:00.000000Z'
+    """
     return moment.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 

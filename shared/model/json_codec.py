@@ -21,28 +21,29 @@ _NUMBER = Context(
 _SHORT_INTEGER = 38
 _DEEPEST = 100  # levels; what reads and writes JSON elsewhere may recurse
 _TOO_DEEP = f"The body nests deeper than {_DEEPEST} levels; flatten it."
-_MOST_VALUES = 100_000
+MOST_VALUES = 100_000
+"""The most values that a body may have."""
 _STRING = re.compile(
     r'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)', re.DOTALL
 )  # one without an end ends with the text
 _NUL = re.compile(rb"(?<!\\)(?:\\\\)*+\\u0000")
 
 
-def parse(body: bytes) -> Any:
+def parse(body: bytes, most_values: int = MOST_VALUES) -> Any:
     """Return the JSON value in `body` (UTF-8, RFC 8259), numbers as `int` or `Decimal`.
 
     >>> parse(b'{"amount": 0.10}')
     {'amount': Decimal('0.10')}
 
-    Raises NotJson where the text is not JSON, names a member twice, holds half of a surrogate pair or nests
-    too deep; TooLarge where it holds more values than are read; Invalid where it holds a number or a
-    character that the database cannot keep exactly.
+    Raises NotJson if the text is not JSON, names a member twice, contains half of a surrogate pair or nests
+    too deeply; TooLarge if it has more values than are read; Invalid if it contains a number or a character
+    that the database can't keep exactly.
     """
     try:
         text = body.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise NotJson(f"The body is not UTF-8 (byte {error.start}); send JSON encoded as UTF-8.") from None
-    _refuse_too_many(text)
+    _refuse_too_many(text, most_values)
     try:
         value = json.loads(
             text,
@@ -63,13 +64,13 @@ def parse(body: bytes) -> Any:
     return value
 
 
-def _refuse_too_many(text: str) -> None:
-    """Refuse a text whose values would take many times its own size in memory, before they are made.
+def _refuse_too_many(text: str, most: int) -> None:
+    """Refuse a text whose values would take many times its own size in memory, before they are created.
 
-    A value is the first of all, the first in its array or object, or stands behind a comma.
+    Each value is the first of all, the first in its array or object, or follows a comma.
     """
-    if _most_values(text) > _MOST_VALUES and _most_values(_STRING.sub("", text)) > _MOST_VALUES:
-        raise TooLarge(f"The body holds more than {_MOST_VALUES} values; send fewer at once.")
+    if _most_values(text) > most and _most_values(_STRING.sub("", text)) > most:
+        raise TooLarge(f"The body has more than {most} values; send fewer at once.")
 
 
 def _most_values(text: str) -> int:
@@ -87,13 +88,24 @@ def _is_too_deep(value: Any) -> bool:
 
 
 def dump(value: Any) -> bytes:
-    """Return `value` as compact UTF-8 JSON; each number with the value it had, text unescaped."""
+    """Return `value` as compact UTF-8 JSON: numbers exactly as they are, text unescaped."""
     text: str = _ENCODER.encode(value)
     return text.encode("utf-8")
 
 
-_ENCODER = simplejson.JSONEncoder(  # made once: `dumps` makes one for each call
-    use_decimal=True, ensure_ascii=False, separators=(",", ":"), allow_nan=False
+def dump_ascii(value: Any) -> str:
+    """Return `value` as JSON text of ASCII characters, for targets that want another encoding than UTF-8.
+
+    >>> dump_ascii("Bj\u00f8rn") == '"Bj' + chr(92) + 'u00f8rn"'
+    True
+    """
+    text: str = _ASCII_ENCODER.encode(value)
+    return text
+
+
+_ENCODER, _ASCII_ENCODER = (  # made once: `dumps` makes one for each call
+    simplejson.JSONEncoder(use_decimal=True, ensure_ascii=is_ascii, separators=(",", ":"), allow_nan=False)
+    for is_ascii in (False, True)
 )
 
 
@@ -101,7 +113,7 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     members = dict(pairs)
     if len(members) != len(pairs):
         twice = next(name for name, times in Counter(name for name, _ in pairs).items() if times > 1)
-        raise NotJson(f"The member {twice[:100]!r} stands twice in one object; send it once.")
+        raise NotJson(f"The member {twice[:100]!r} appears twice in one object; send it once.")
     return members
 
 
@@ -122,11 +134,13 @@ def _constant(name: str) -> Any:
 
 
 def _refuse_unstorable(value: Any) -> None:
-    """Refuse what only an escape can bring in: half of a surrogate pair, and NUL."""
+    """Refuse what only an escape can express: half of a surrogate pair, and NUL."""
     try:
         written = dump(value)
     except UnicodeEncodeError:
-        raise NotJson("The body holds half of a surrogate pair, which is no character; remove it.") from None
+        raise NotJson(
+            "The body contains half of a surrogate pair, which is not a character; remove it."
+        ) from None
     if _NUL.search(written):
-        detail = "The body holds a NUL character, which the database cannot keep; remove it."
+        detail = "The body contains a NUL character, which the database can't keep; remove it."
         raise Invalid(detail, [Fault("", detail)])

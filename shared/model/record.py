@@ -1,25 +1,27 @@
-"""The record: its identity, its states, and what of it may be shown.
+"""The record: what a new one is made of, where it belongs, and what of it callers may see.
 
-A record is a JSON document. What a caller stored stands at its top level, beside its state (`status`,
+A record is a JSON document. What its caller sent stands at the top level, beside its state (`status`,
 `status_code`, …); what only the machinery needs stands under the member `datasync`:
 
-| member of `datasync` | while | meaning |
+| member of `datasync` | present | meaning |
 |---|---|---|
-| `attempts` | always | deliveries tried |
-| `size` | always | bytes of the stored record as JSON, about |
+| `attempts` | always | number of delivery attempts that the target may have seen |
+| `unsent` | after such a failure | number of failures of which the target can't have seen anything |
+| `size` | always | bytes of the record as JSON, as it was stored |
 | `due` | unfinished | `<time> <id>`: not before this time; sorts by time, then by age |
-| `partition`, `lane`, `target` | unfinished | where leases, order and bounds apply |
+| `partition`, `lane`, `target` | unfinished | the lease, the key's digest, and the host that it belongs to |
 | `failed`, `code`, `at` | failed | its id, its code as text, its target: indexes of failures, dead ones too |
 | `lately` | failed | the time of its last attempt: an index of the latest failures |
-| `replay` | failed, not dead | its id: an index of failures that are still worth a try |
+| `replay` | failed, not dead | its id: an index of failures that are still retried |
 | `secret` | unfinished, with a token | its `vaultSecretName`: an index of tokens that are still needed |
-| `blocks` | failed, not dead, with a key | its lane: an index of what holds back later records of a key |
-| `keyed` | unfinished, with a key | its lane: an index of a key's records that wait |
-| `ingest`, `digest` | stored under an idempotency key | key's digest and place (unique); the body's digest |
-| `interrupted` | interrupted | attempts in a row after which the process did not live to write an outcome |
+| `blocks` | failed, not dead, with a key | its key's digest: an index of what holds back a key |
+| `keyed` | unfinished, with a key | its key's digest: an index of a key's records that wait |
+| `ingest`, `digest` | stored with an idempotency key | a digest and a number (unique); the body's digest |
+| `proof` | stored with a token | the secret and its version that the token was proven with |
+| `interrupted` | interrupted | attempts in a row whose process ended before it wrote an outcome |
 
-A finished record has none of the indexed members, so it stands in none of these indexes and costs their
-queries nothing.
+A finished record has none of the indexed members, so it is in none of these indexes and costs their queries
+nothing. What an attempt makes of a record stands in `transitions`.
 """
 
 import hashlib
@@ -28,8 +30,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from shared.model import json_codec
+from shared.model.codes import INVALID
 from shared.model.ids import new_id, timestamp
-from shared.model.parsing import OTHER_FAILURES
 from shared.model.targets import parse_url
 
 Document = dict[str, Any]
@@ -42,17 +45,15 @@ FILTERED = "filtered"  # a rule of the operator's keeps it from being sent
 
 MACHINERY = "datasync"
 ATTEMPTS = "attempts"  # the last ones, each with its time, code, duration in milliseconds and reason
-SET_ASIDE = "setAside"  # a message that is no record, as it came
-INVALID = "invalid"  # its code
+SET_ASIDE = "setAside"  # a message that is not a record, as it came
 NO_KEY = "-"  # not empty: to Oracle an empty string is NULL, and NULL matches nothing
-PARTITIONS = (
-    64  # fixed: stored records carry their number; four times the most workers that FAN_OUT makes sense for
-)
+PARTITIONS = 64  # fixed, since stored records have their number; four times the highest sensible FAN_OUT
 
 SYSTEM_MEMBERS = frozenset(
     (
         "_id",
         "id",
+        "caller",
         "createdDate",
         "status",
         "status_code",
@@ -68,112 +69,91 @@ SYSTEM_MEMBERS = frozenset(
         MACHINERY,
     )
 )
+"""The members that callers can't set."""
+OVERWRITTEN_MEMBERS = frozenset(("createdDate", "status"))
+"""Those that callers may send all the same, as bodies made for Oracle's sample do."""
+MOST_REASON_CHARACTERS = 2000
 _HIDDEN_MEMBERS = frozenset(("_id", MACHINERY, SET_ASIDE, "targetRestApiPayload", "targetRestApiHeaders"))
-_KEPT = ("size", "ingest", "digest")  # machinery that no attempt changes
-_LONGEST_REASON = 2000
-_MOST_ATTEMPTS = 10  # that a record keeps, beside their number
-_LONGEST_NOTE = 300  # characters of a reason that is kept there
-_MOST_INTERRUPTIONS = 3  # in a row, after which a record is held to kill its worker
+_NO_SIZE = b'"size":0'
 
 
 @dataclass(frozen=True)
-class Failure:
-    """What is written on a record after a failed attempt; `next_attempt` is None where it is dead."""
+class Proof:
+    """The version of the secret that a record's token was proven with: the secret's OCID and a number."""
 
-    code: int | str
-    reason: str
-    error_stream: str
-    next_attempt: datetime | None
+    secret: str
+    version: int
 
 
 @dataclass(frozen=True)
-class Origin:
-    """The request that brought a record under an idempotency key: digests of the key and of the body."""
+class IdempotencyKey:
+    """What makes a request recognisable when it comes again: digests of its key and of its body."""
 
-    key: str
     digest: str
+    body_digest: str
 
     @classmethod
-    def of(cls, key: str, body: bytes) -> "Origin":
-        """Return the origin of the records in `body`, sent under `key`."""
-        return cls(hashlib.sha256(key.encode()).hexdigest(), hashlib.sha256(body).hexdigest())
+    def of(cls, caller: str, key: str, body: bytes) -> "IdempotencyKey":
+        """Return the key of the records in `body`, which `caller` sent with `key`."""
+        return cls(_digest(caller, key), hashlib.sha256(body).hexdigest())
 
     def members(self, place: int) -> dict[str, str]:
         """Return the machinery of the record at this place in the request."""
-        return {"ingest": f"{self.key}-{place:04d}", "digest": self.digest}
+        return {"ingest": f"{self.digest}-{place:04d}", "digest": self.body_digest}
 
 
-def stored(members: Mapping[str, Any], size: int, origin: Mapping[str, str] | None = None) -> Document:
-    """Return the document that keeps a new record: the caller's members, identity, state and machinery."""
+def new(
+    members: Mapping[str, Any],
+    caller: str = "",
+    idempotency: Mapping[str, str] | None = None,
+    proof: Proof | None = None,
+) -> Document:
+    """Return the document of a new record: its caller's members, identity, state and machinery.
+
+    An anonymous caller has no name, and the record no member `caller`. `idempotency` is the machinery of its
+    idempotency key. Its size is written when it is `encoded`.
+    """
     identity, created = new_id()
     date = timestamp(created)
     document = {"id": identity, "createdDate": date, "status": NOT_PROCESSED, **members}
-    document[MACHINERY] = {"attempts": 0, "size": size, **(origin or {}), **_queued(document, date)}
+    if caller:
+        document["caller"] = caller
+    machinery = {"attempts": 0, "size": 0, **(idempotency or {})}
+    if proof:
+        machinery["proof"] = {"secret": proof.secret, "version": proof.version}
+    document[MACHINERY] = machinery | queued_members(document, date)
     return document
 
 
-def set_aside(message: Any, reason: str, error_stream: str, size: int, origin: Mapping[str, str]) -> Document:
-    """Return the document that keeps a message which is no record: dead from the start, and never sent."""
+def set_aside(message: Any, reason: str, error_stream: str, idempotency: Mapping[str, str]) -> Document:
+    """Return the document of a message that is not a record: dead from the start, and never sent."""
     identity, created = new_id()
     document = {
         "id": identity,
         "createdDate": timestamp(created),
         "status": FAILED,
         "status_code": INVALID,
-        "failure_reason": reason[:_LONGEST_REASON],
+        "failure_reason": reason[:MOST_REASON_CHARACTERS],
         "error_stream": error_stream,
         "dead": True,
         SET_ASIDE: message,
     }
-    machinery = _failed_members(document, INVALID, created)
-    document[MACHINERY] = {"attempts": 0, "size": size, **machinery, **origin}
+    machinery = failed_members(document, INVALID, created)
+    document[MACHINERY] = {"attempts": 0, "size": 0, **machinery, **idempotency}
     return document
 
 
-def succeeded(document: Document, code: int, moment: datetime, seconds: float = 0.0) -> Document:
-    """Return `document` as it stands after a delivery of so many seconds that the target accepted."""
-    after = _attempted(document, moment, SUCCESS, code, seconds)
-    after[MACHINERY] = _counted(document)
-    return after
+def encoded(document: Document) -> bytes:
+    """Return a document as JSON; a new one gets its `size`, which is known only once it is encoded.
 
-
-def failed(document: Document, failure: Failure, moment: datetime, seconds: float = 0.0) -> Document:
-    """Return `document` as it stands after a failed attempt of so many seconds: due again later, or dead."""
-    after = _attempted(document, moment, FAILED, failure.code, seconds, failure.reason)
-    after["failure_reason"] = failure.reason[:_LONGEST_REASON]
-    after["error_stream"] = failure.error_stream
-    machinery = _counted(document) | _failed_members(document, failure.code, moment)
-    if failure.next_attempt is None:
-        after["dead"] = True
-    else:
-        after["nextAttemptDate"] = timestamp(failure.next_attempt)
-        machinery |= _waiting(document, after["nextAttemptDate"])
-    after[MACHINERY] = machinery
-    return after
-
-
-def interrupted(document: Document, error_stream: str, most_attempts: int, moment: datetime) -> Document:
-    """Return `document` as it stands after an attempt whose process did not live to write the outcome.
-
-    It is due again at once, in its old place: nobody knows whether the target got it. After three such
-    attempts in a row, or where it has no attempts left, it is dead.
+    >>> encoded({"id": "7", MACHINERY: {"attempts": 0, "size": 0}})
+    b'{"id":"7","datasync":{"attempts":0,"size":45}}'
     """
-    times = interruptions(document) + 1
-    reason = f"the process ended during delivery, {times} time(s) in a row"
-    after = _attempted(document, moment, FAILED, OTHER_FAILURES, None, reason)
-    after["failure_reason"] = reason
-    after["error_stream"] = error_stream
-    machinery = (
-        _counted(document) | _failed_members(document, OTHER_FAILURES, moment) | {"interrupted": times}
-    )
-    if times >= _MOST_INTERRUPTIONS or attempts(document) + 1 >= most_attempts:
-        after["dead"] = True
-    else:
-        place = document[MACHINERY].get("due", f"{timestamp(moment)} {document['id']}")
-        after["nextAttemptDate"] = place.split(" ")[0]
-        machinery |= _waiting(document, after["nextAttemptDate"])
-    after[MACHINERY] = machinery
-    return after
+    content = json_codec.dump(document)
+    if document[MACHINERY]["size"]:
+        return content
+    before, _, after = content.rpartition(_NO_SIZE)  # the last: machinery stands behind the caller's members
+    return b'%s"size":%d%s' % (before, len(content), after)
 
 
 def is_unfinished(document: Document) -> bool:
@@ -186,102 +166,84 @@ def due_since(document: Document) -> datetime:
     return datetime.fromisoformat(str(document[MACHINERY]["due"]).split(" ")[0])
 
 
-def filtered(document: Document, rule: str, moment: datetime) -> Document:
-    """Return `document` as it stands where a rule keeps it from being sent: finished, and not sent."""
-    gone = ("failure_reason", "error_stream", "nextAttemptDate", "dead", "status_code", MACHINERY)
-    after = {name: value for name, value in document.items() if name not in gone}
-    after |= {"status": FILTERED, "filteredBy": rule, "lastAttemptDate": timestamp(moment)}
-    after[MACHINERY] = _counted(document) | {"attempts": attempts(document)}
-    return after
-
-
-def expired(document: Document, error_stream: str, moment: datetime) -> Document:
-    """Return `document` as it stands where it was not delivered for too long: dead."""
-    reason = "expired: it was not delivered within EXPIRE_AFTER"
-    after = _attempted(document, moment, FAILED, OTHER_FAILURES, None, reason)
-    after |= {"failure_reason": reason, "error_stream": error_stream, "dead": True}
-    machinery = _counted(document) | _failed_members(document, OTHER_FAILURES, moment)
-    after[MACHINERY] = machinery | {"attempts": attempts(document)}  # none was made now
-    after["retry_attempts"] = max(0, attempts(document) - 1)
-    return after
-
-
 def interruptions(document: Document) -> int:
-    """Return how often in a row a process ended during this record's delivery."""
+    """Return how many times in a row a process ended during this record's delivery."""
     return int(document[MACHINERY].get("interrupted", 0))
 
 
 def attempts(document: Document) -> int:
-    """Return how often delivery of this record was tried."""
+    """Return how many times delivery of this record was attempted."""
     return int(document[MACHINERY]["attempts"])
 
 
-def lane(document: Document) -> str:
-    """Return the lane in which a record waits its turn: a digest of its key, or NO_KEY without one."""
+def tries(document: Document) -> int:
+    """Return the number of attempts and of those failures before them of which nothing was sent."""
+    return attempts(document) + int(document[MACHINERY].get("unsent", 0))
+
+
+def key_digest(document: Document) -> str:
+    """Return the digest of a caller's key, by which records wait for earlier ones; NO_KEY without a key.
+
+    >>> key_digest({"streamKey": "key1"}), key_digest({"streamKey": "key1", "caller": "mobile"})
+    ('8174099687a26621', '692670ee5d9daacc')
+    """
     key = document.get("streamKey")
-    return hashlib.sha256(key.encode()).hexdigest()[:16] if key else NO_KEY
+    return _digest(caller(document), key)[:16] if key else NO_KEY
 
 
 def partition(document: Document) -> int:
-    """Return the partition of a record: all records of one key share one."""
-    spread = document.get("streamKey") or document["id"]
-    return int.from_bytes(hashlib.sha256(spread.encode()).digest()[:4], "big") % PARTITIONS
+    """Return the partition of a record: all records of a caller's key share one."""
+    key = document.get("streamKey")
+    digest = _digest(caller(document), key) if key else _digest("", document["id"])
+    return int(digest[:8], 16) % PARTITIONS
+
+
+def caller(document: Document) -> str:
+    """Return the name of who stored a record; empty if it was anonymous."""
+    return str(document.get("caller", ""))
+
+
+def proof(document: Document) -> Proof | None:
+    """Return what a record's token was proven with; None if it has none, or was stored before proofs were."""
+    kept = document[MACHINERY].get("proof")
+    return Proof(str(kept["secret"]), int(kept["version"])) if kept else None
 
 
 def target(document: Document) -> str:
-    """Return the target's `host:port`, under which its deliveries are bounded."""
+    """Return the target's `host:port`, by which its deliveries are limited."""
     known = document.get(MACHINERY, {}).get("target")
     return str(known) if known else parse_url(document["targetRestApi"]).origin
 
 
-def shown(document: Document) -> Document:
-    """Return what a caller may read of a record: its state, without token, payload and headers."""
+def public_view(document: Document) -> Document:
+    """Return what callers may see of a record: its state, without token, payload and headers."""
     return {name: value for name, value in document.items() if name not in _HIDDEN_MEMBERS}
 
 
-def _queued(document: Document, date: str) -> dict[str, Any]:
-    where = {"partition": partition(document), "lane": lane(document), "target": target(document)}
-    if where["lane"] != NO_KEY:
-        where["keyed"] = where["lane"]
+def _digest(caller: str, name: str) -> str:
+    """Return the SHA-256 of a key or id that is the caller's own: another caller's has another digest.
+
+    An anonymous caller's has the digest that it had before callers had names. Neither part can have a NUL:
+    JSON is read without, and no header has one.
+    """
+    return hashlib.sha256((f"{caller}\0{name}" if caller else name).encode()).hexdigest()
+
+
+def queued_members(document: Document, date: str) -> dict[str, Any]:
+    """Return the machinery of a record that is due at a time."""
+    members = {
+        "partition": partition(document),
+        "lane": key_digest(document),
+        "target": target(document),
+    }
+    if members["lane"] != NO_KEY:
+        members["keyed"] = members["lane"]
     if document.get("vaultSecretName"):
-        where["secret"] = document["vaultSecretName"]
-    return {"due": f"{date} {document['id']}", **where}
+        members["secret"] = document["vaultSecretName"]
+    return {"due": f"{date} {document['id']}", **members}
 
 
-def _waiting(document: Document, date: str) -> dict[str, Any]:
-    """Return the machinery of a failed record that will be tried again."""
-    machinery = _queued(document, date) | {"replay": document["id"]}
-    return machinery | {"blocks": machinery["lane"]} if "keyed" in machinery else machinery
-
-
-def _failed_members(document: Document, code: int | str, moment: datetime) -> dict[str, str]:
-    """Return what files a failed record, dead or not."""
+def failed_members(document: Document, code: int | str, moment: datetime) -> dict[str, str]:
+    """Return the machinery that puts a failed record, dead or not, into the indexes of failures."""
     known = {"failed": document["id"], "code": str(code), "lately": timestamp(moment)}
     return known | ({"at": target(document)} if "targetRestApi" in document else {})
-
-
-def _counted(document: Document) -> dict[str, Any]:
-    kept = {name: document[MACHINERY][name] for name in _KEPT if name in document[MACHINERY]}
-    return {"attempts": attempts(document) + 1, **kept}
-
-
-def _attempted(
-    document: Document,
-    moment: datetime,
-    status: str,
-    code: int | str,
-    seconds: float | None,
-    reason: str = "",
-) -> Document:
-    """Return `document` after an attempt; its duration is not known (None) where its process ended."""
-    gone = ("failure_reason", "error_stream", "nextAttemptDate", "dead", MACHINERY)
-    after = {name: value for name, value in document.items() if name not in gone}
-    after |= {"status": status, "status_code": code, "lastAttemptDate": timestamp(moment)}
-    after["retry_attempts"] = attempts(document)
-    attempt: dict[str, Any] = {"time": after["lastAttemptDate"], "code": code}
-    if seconds is not None:
-        attempt["durationMs"] = round(seconds * 1000)
-    if reason:
-        attempt["reason"] = reason[:_LONGEST_NOTE]
-    after[ATTEMPTS] = [*document.get(ATTEMPTS, ()), attempt][-_MOST_ATTEMPTS:]
-    return after

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 
-from shared.model.parsing import OTHER_FAILURES
+from shared.model.codes import UNEXPECTED_ERROR
 
 RECOVERABLE = "recoverable"
 UNRECOVERABLE = "unrecoverable"
@@ -24,19 +24,25 @@ class RetryPolicy:
     def error_stream(self, code: int | str) -> str:
         """Return the stream under which a failure with this code is filed."""
         default = RECOVERABLE if str(code) in self.codes else UNRECOVERABLE
-        return self.streams.get(str(code), self.streams.get(OTHER_FAILURES, default))
+        return self.streams.get(str(code), self.streams.get(UNEXPECTED_ERROR, default))
 
     def next_attempt(
-        self, code: int | str, attempts: int, moment: datetime, retry_after: float | None = None
+        self,
+        code: int | str,
+        attempts: int,
+        tries: int,
+        moment: datetime,
+        retry_after: float | None = None,
     ) -> datetime | None:
-        """Return when to try again after `attempts` attempts, the last failing with `code`; None: never.
+        """Return when to try again after so many attempts, the last failing with `code`; None: never.
 
+        `tries` counts what was not sent too: the limit is on attempts, the backoff grows with tries.
         `retry_after` is the delay in seconds that the target asked for.
         """
         if str(code) not in self.codes or attempts >= self.limit:
             return None
         low, high = self.backoff
-        delay = backoff(attempts, low, high)
+        delay = backoff(tries, low, high)
         if retry_after is not None:
             delay = max(delay, min(retry_after, high))
         return moment + timedelta(seconds=delay)

@@ -1,4 +1,4 @@
-"""Which targets a record may be sent to: hosts the operator lists, on addresses that are public or listed."""
+"""Which targets a record may be sent to: hosts that the operator lists, at public or listed addresses."""
 
 import functools
 import re
@@ -33,54 +33,71 @@ _REFUSED = tuple(
         "fec0::/10",  # site-local, deprecated (RFC 3879)
     )
 )
+_METADATA = (ip_network("169.254.169.254"), ip_network("fd00:c1::a9fe:a9fe"))  # of OCI's instances
 _NAT64 = ip_network("64:ff9b::/96")  # RFC 6052
 _COMPATIBLE = ip_network("::/96")  # RFC 4291, section 2.5.5.1
 
 
 @dataclass(frozen=True)
 class TargetUrl:
-    """A target's URL, taken apart once: what was checked is what is sent."""
+    """A target's URL, parsed once: what was checked is what is sent."""
 
     text: str
+    """With scheme and host in lower case, and without the scheme's own port (RFC 3986, section 6.2)."""
     scheme: str
     host: str
     port: int
+    path: str
+    """With the query: what a request asks for."""
+
+    @property
+    def authority(self) -> str:
+        """Host and port as a request names them: without the scheme's own port."""
+        return self.host if self.port == _DEFAULT_PORTS[self.scheme] else self.origin
 
     @property
     def origin(self) -> str:
-        """`host:port`, under which deliveries to one target are counted and bounded."""
+        """`host:port`, by which deliveries to one target are counted and limited."""
         return f"{self.host}:{self.port}"
 
 
 @dataclass(frozen=True)
 class AllowedTarget:
-    """One entry of ALLOWED_TARGETS: a host, or a suffix that begins with a dot, at one port and scheme."""
+    """One entry of ALLOWED_TARGETS: a host, or a suffix that begins with a dot, with one port and scheme."""
 
     scheme: str
     host: str
     port: int
 
     def covers(self, url: TargetUrl) -> bool:
-        """Tell whether this entry allows `url`."""
+        """Tell whether this entry allows `url`.
+
+        >>> parse_allowed("*.example.com")[0].covers(parse_url("https://erp.example.com/orders"))
+        True
+        """
         if (self.scheme, self.port) != (url.scheme, url.port):
             return False
         return url.host.endswith(self.host) if self.host.startswith(".") else url.host == self.host
 
 
 def parse_url(text: object) -> TargetUrl:
-    """Take a target's URL apart, by RFC 3986 and nothing looser; ValueError says which rule it breaks."""
+    """Parse a target's URL, strictly by RFC 3986; ValueError says which rule it breaks.
+
+    >>> parse_url("HTTPS://ERP.example.com:443/Orders").text
+    'https://erp.example.com/Orders'
+    """
     if not isinstance(text, str) or not text:
         raise ValueError("must be a string: the absolute https URL to send to")
     return _parsed(text)
 
 
-@functools.lru_cache(maxsize=1024)  # records of one source share few URLs, and each is checked twice
+@functools.lru_cache(maxsize=1024)  # the records of a source share few URLs, and each is checked twice
 def _parsed(text: str) -> TargetUrl:
     if len(text) > _LONGEST_URL:
         raise ValueError(f"must be at most {_LONGEST_URL} characters")
     if not _URL_CHARACTERS.fullmatch(text, re.IGNORECASE):
         raise ValueError(
-            "holds a character that a URL can't hold; percent-encode it, write a host in Punycode"
+            "has a character that a URL can't have; percent-encode it, and write a host in Punycode"
         )
     scheme, separator, rest = text.partition("://")
     scheme = scheme.lower()
@@ -92,7 +109,24 @@ def _parsed(text: str) -> TargetUrl:
     if "@" in authority:
         raise ValueError("must not name a user or password; pass the token in the Authorization header")
     host, port = _host_and_port(authority, _DEFAULT_PORTS[scheme])
-    return TargetUrl(text, scheme, host, port)
+    normalised = host if port == _DEFAULT_PORTS[scheme] else f"{host}:{port}"
+    path = rest[len(authority) :]
+    sent_path = path if path.startswith("/") else f"/{path}"
+    return TargetUrl(f"{scheme}://{normalised}{path}", scheme, host, port, sent_path)
+
+
+def normalised_prefix(text: str) -> str:
+    """Return the beginning of a URL as the beginning of normalised ones, to compare them with.
+
+    >>> normalised_prefix("HTTP://LOCALHOST:80/pay")
+    'http://localhost/pay'
+    """
+    scheme, separator, rest = text.partition("://")
+    if not separator:
+        return text.lower()
+    authority = re.split("[/?]", rest, maxsplit=1)[0]
+    host = authority.lower().removesuffix(f":{_DEFAULT_PORTS.get(scheme.lower())}")
+    return f"{scheme.lower()}://{host}{rest[len(authority) :]}"
 
 
 def _host_and_port(authority: str, default: int) -> tuple[str, int]:
@@ -104,13 +138,13 @@ def _host_and_port(authority: str, default: int) -> tuple[str, int]:
     except ValueError:
         raise ValueError("has a host or port that can't be read") from None
     if authority.endswith(":") or port == 0:
-        raise ValueError("has an empty port; leave the colon away or give a number from 1 to 65535")
+        raise ValueError("has an empty port; omit the colon, or give a number from 1 to 65535")
     return _host(parts.hostname or ""), port or default
 
 
 def _host(host: str) -> str:
     if not host:
-        raise ValueError("names no host")
+        raise ValueError("has no host")
     if ":" in host:
         return f"[{_literal(host)}]"
     labels = host.split(".")
@@ -118,7 +152,7 @@ def _host(host: str) -> str:
         return str(_literal(host))
     if len(host) > 253 or not all(_LABEL.fullmatch(label) for label in labels):
         raise ValueError(
-            "has a host that is no DNS name (no trailing dot, no percent sign; IDNs in Punycode)"
+            "has a host that is not a DNS name (no trailing dot, no percent sign; IDNs in Punycode)"
         )
     return host
 
@@ -129,7 +163,9 @@ def _literal(host: str) -> Address:
     try:
         return ip_address(host)
     except ValueError:
-        raise ValueError("has a host that is no address in its usual form (four decimal numbers)") from None
+        raise ValueError(
+            "has a host that is not an address in its usual form (four decimal numbers)"
+        ) from None
 
 
 def parse_allowed(text: str) -> tuple[AllowedTarget, ...]:
@@ -142,8 +178,8 @@ def _allowed(entry: str) -> AllowedTarget:
     scheme = scheme if separator else "https"
     wildcard = authority.startswith("*.")
     if scheme not in _DEFAULT_PORTS or re.search("[/?#@]", authority):
-        shown = "an entry" if "@" in entry else repr(entry)  # there may be a password in front of an @
-        raise ValueError(f"{shown} is no host, host:port, *.domain or http://host entry")
+        shown = "an entry" if "@" in entry else repr(entry)  # what precedes an @ may be a password
+        raise ValueError(f"{shown} is not a host, host:port, *.domain or http://host entry")
     try:
         host, port = _host_and_port(authority[2:] if wildcard else authority, _DEFAULT_PORTS[scheme])
         if wildcard and (host.startswith("[") or _NUMERIC_LABEL.fullmatch(host.rpartition(".")[2])):
@@ -159,7 +195,7 @@ def parse_networks(text: str) -> tuple[Network, ...]:
 
 
 def refusal(url: TargetUrl, allowed: Sequence[AllowedTarget], networks: Sequence[Network]) -> str | None:
-    """Say why `url` may not be a target, or None; the addresses of a name are vetted when sending."""
+    """Return why `url` may not be a target, or None; the addresses of a name are checked when sending."""
     if not any(entry.covers(url) for entry in allowed):
         return f"{url.scheme}://{url.origin} is not among the allowed targets; the operator lists them"
     try:
@@ -172,11 +208,14 @@ def refusal(url: TargetUrl, allowed: Sequence[AllowedTarget], networks: Sequence
 def is_allowed_address(address: Address, networks: Sequence[Network]) -> bool:
     """Tell whether a connection may go to `address`: it is public, or in a network the operator listed.
 
-    An IPv6 address that carries an IPv4 address is judged by the one that it carries.
+    An IPv6 address that carries an IPv4 address is judged by the one that it carries. The instance metadata
+    addresses are for nobody, whatever is listed.
     """
     carried = _carried(address)
     if carried is not None:
         return is_allowed_address(carried, networks)
+    if any(address in network for network in _METADATA):
+        return False
     if any(address in network for network in networks):
         return True
     refused = any(address in network for network in _REFUSED)

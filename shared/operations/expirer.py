@@ -5,9 +5,9 @@ import logging
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 
-from shared.model import ids, record
+from shared.model import ids, record, transitions
+from shared.model.codes import UNEXPECTED_ERROR
 from shared.model.errors import DependencyDown
-from shared.model.parsing import OTHER_FAILURES
 from shared.model.record import Document
 from shared.monitoring.call_stats import Backlog, CallStats
 from shared.monitoring.publisher import Publisher
@@ -27,7 +27,7 @@ class Expirer:
 
     def __init__(self, settings: Settings, records: Records, leases: LeaseTable, publisher: Publisher):
         self._after = timedelta(seconds=settings.expire_after)
-        self._stream = settings.retry_policy().error_stream(OTHER_FAILURES)
+        self._stream = settings.retry_policy().error_stream(UNEXPECTED_ERROR)
         self._records = records
         self._leases = leases
         self._publisher = publisher
@@ -43,7 +43,7 @@ class Expirer:
             for page in run.pages(self._records, self._overdue(run)):
                 waiting, ended = self._end(page, moments)
                 for before, after in ended:
-                    stats.died(before, after)
+                    stats.record_expiry(before, after)
                 yield Done(expired=len(ended), endOfWork=len(ended) == waiting)
             yield Done(endOfWork=run.goes_on())
         finally:
@@ -60,7 +60,7 @@ class Expirer:
             fresh = self._records.with_ids([one.document["id"] for one in page])
             waiting = [one for one in fresh if record.is_unfinished(one.document)]
             changes = [
-                (one, record.expired(one.document, self._stream, next(moments)))
+                (one, transitions.expired(one.document, self._stream, next(moments)))
                 for one in waiting
                 if is_leased(one.document, lease)
             ]

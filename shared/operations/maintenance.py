@@ -135,9 +135,9 @@ def leased_partitions(leases: LeaseTable) -> Iterator[Lease | None]:
     """Lease, for one batch, whatever partitions are free, after a short wait; None where none are."""
     lease, end = None, time.monotonic() + _PARTITIONS_SECONDS
     while lease is None:
-        snapshot = leases.look()
+        snapshot = leases.snapshot_and_fence()
         # What dead workers left in flight is for a delivery to settle first.
-        if snapshot.free and not snapshot.left_in_flight:
+        if snapshot.free and not snapshot.orphaned:
             lease = leases.take(snapshot, PARTITIONS)
         if lease is None:
             if time.monotonic() > end:

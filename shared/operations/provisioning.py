@@ -68,7 +68,7 @@ class Provisioning:
 
     def _make_collections(self) -> None:
         self.records.get("")
-        self.leases.look()
+        self.leases.snapshot_and_fence()
         self.documents.all()
 
 

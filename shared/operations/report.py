@@ -103,7 +103,7 @@ class Report:
         return {"leases": leases, "openCircuits": circuits}
 
     def _shown(self, document: Document) -> Document:
-        shown = record.shown(document)
+        shown = record.public_view(document)
         if self._with_payloads:
             shown |= {name: document[name] for name in _HIDDEN if name in document}
         return shown

@@ -8,10 +8,10 @@ from collections.abc import Callable
 from urllib.parse import urlencode
 
 from shared.model import json_codec
-from shared.model.answer import Answer
+from shared.model.answer import Answer, Cause
+from shared.model.codes import UNEXPECTED_ERROR
 from shared.model.credentials import ClientCredentials, parse
 from shared.model.errors import CallerError
-from shared.model.parsing import OTHER_FAILURES
 from shared.model.record import Document
 from shared.outbound.sender import Sender
 
@@ -19,6 +19,7 @@ _TOKEN = re.compile(r"[!-~]{1,16384}")  # visible characters [RFC 6749, appendix
 _UNSTATED_SECONDS = 300.0  # where the server leaves the lifetime away, as RFC 6749, section 5.1, lets it
 _LONGEST_SECONDS = 24 * 3600.0
 _EARLY_SECONDS = 60.0  # before its end a token is used no more; of a short life, a fifth
+_KINDS = ("bearer", "bearertoken")  # the second is Apigee's word
 _ERRORS = frozenset(  # [RFC 6749, section 5.2]; a server's other words are not repeated
     (
         *("invalid_request", "invalid_client", "invalid_grant"),
@@ -30,9 +31,9 @@ _ERRORS = frozenset(  # [RFC 6749, section 5.2]; a server's other words are not 
 class NoAccessToken(Exception):
     """No access token could be got; the answer says why."""
 
-    def __init__(self, reason: str, *, connected: bool = True):
+    def __init__(self, reason: str, cause: Cause = "request", retry_after: float | None = None):
         super().__init__(reason)
-        self.answer = Answer(OTHER_FAILURES, f"no access token: {reason}", connected=connected)
+        self.answer = Answer(UNEXPECTED_ERROR, f"no access token: {reason}", retry_after, cause)
 
 
 class AccessTokens:
@@ -118,7 +119,8 @@ class AuthorizedSender:
         )
         if not answer.accepted:
             reason = f"at the token URL: {answer.reason}{_named_error(body)}"
-            raise NoAccessToken(reason, connected=answer.code in (400, 401, 403))
+            refused = answer.code in (400, 401, 403)  # these credentials; others may be taken
+            raise NoAccessToken(reason, "request" if refused else "connection", answer.retry_after)
         authorization, lifetime = read_answer(body)
         self._tokens.keep(credentials, authorization, lifetime)
         del self._fetches[credentials]
@@ -131,7 +133,7 @@ def read_answer(body: bytes) -> tuple[str, float]:
     token, kind = members.get("access_token"), members.get("token_type")
     if not (isinstance(token, str) and _TOKEN.fullmatch(token)):
         raise NoAccessToken("the token URL's answer holds none")
-    if not (isinstance(kind, str) and kind.lower() == "bearer"):
+    if not (isinstance(kind, str) and kind.lower() in _KINDS):
         raise NoAccessToken("the token URL's answer has another token_type than Bearer")
     return f"Bearer {token}", _lifetime(members.get("expires_in"))
 

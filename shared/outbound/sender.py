@@ -4,11 +4,13 @@ from collections.abc import Sequence
 
 from shared import VERSION
 from shared.drivers import logs
-from shared.model import json_codec, targets
+from shared.model import targets
 from shared.model.answer import Answer, HttpRequest
 from shared.model.headers import header_fault, header_pairs
-from shared.model.parsing import OTHER_FAILURES
+from shared.model.payload import encoded_payload
 from shared.model.record import OPERATIONS, Document
+from shared.outbound.client import Client
+from shared.outbound.faults import BAD_REQUEST, NoAnswer
 from shared.outbound.signing import HEADERS, signed
 from shared.settings import Settings
 
@@ -19,29 +21,26 @@ class Sender:
     """Sends records; used as an asynchronous context manager, for one call."""
 
     def __init__(self, settings: Settings, signing_keys: Sequence[bytes] = ()):
-        # Loaded where something is sent: aiohttp is half of the start of a call that finds nothing due.
-        from shared.outbound.aiohttp_client import Connections
-
         self._settings = settings
         self._signing_keys = signing_keys
-        self._connections: Connections = Connections(settings, PRODUCT)
+        self._client = Client(settings)
         self._refusals: dict[tuple[str, str], str | None] = {}
 
     async def __aenter__(self) -> "Sender":
-        await self._connections.__aenter__()
+        await self._client.__aenter__()
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        await self._connections.__aexit__()
+        await self._client.__aexit__()
 
     async def send(self, document: Document, token: str | None, seconds: float) -> Answer:
         """Send one record within `seconds`; every outcome is an Answer, none an exception."""
         try:
             request = self._signed(document["id"], _request(document, token))
         except ValueError as error:
-            return Answer(OTHER_FAILURES, f"not sent: {error}")
-        refusal = self._why_not(request.url, seconds)
-        return refusal or await self._connections.deliver(request, seconds)
+            return NoAnswer(BAD_REQUEST, str(error)).answer
+        refusal = self._why_not(request.url)
+        return refusal or await self._client.deliver(request, seconds)
 
     async def ask(self, url: str, form: bytes, authorization: str, seconds: float) -> tuple[Answer, bytes]:
         """POST a form, under the same rules; with the beginning of the answer's content."""
@@ -49,11 +48,12 @@ class Sender:
             ("Content-Type", "application/x-www-form-urlencoded"),
             ("Accept", "application/json"),
             ("Authorization", authorization),
+            ("User-Agent", PRODUCT),
         ]
-        refusal = self._why_not(url, seconds)
+        refusal = self._why_not(url)
         if refusal:
             return refusal, b""
-        return await self._connections.ask(HttpRequest("POST", url, sent, form), seconds)
+        return await self._client.ask(HttpRequest("POST", url, sent, form, authorization), seconds)
 
     def _signed(self, identity: str, request: HttpRequest) -> HttpRequest:
         if not self._signing_keys:
@@ -61,7 +61,7 @@ class Sender:
         own = [pair for pair in request.headers if pair[0].lower() not in HEADERS]
         return request._replace(headers=own + signed(self._signing_keys, identity, request.body or b""))
 
-    def _why_not(self, url: str, seconds: float) -> Answer | None:
+    def _why_not(self, url: str) -> Answer | None:
         """Say why a request is not made; None where it may be.
 
         The URL is checked again: what the operator allows may have changed, and nothing is trusted because
@@ -71,9 +71,7 @@ class Sender:
             refusal = self._refusal(targets.parse_url(url))
         except ValueError as error:
             refusal = f"the URL {error}"
-        if seconds <= 0:  # which aiohttp takes for no bound at all
-            refusal = refusal or "no time is left for it"
-        return Answer(OTHER_FAILURES, f"not sent: {refusal}") if refusal else None
+        return NoAnswer(BAD_REQUEST, refusal).answer if refusal else None
 
     def _refusal(self, url: targets.TargetUrl) -> str | None:
         """Say why a target may not be sent to; looked at once for each origin, on which alone it depends."""
@@ -92,7 +90,8 @@ def _request(document: Document, token: str | None) -> HttpRequest:
     method = document["targetRestApiOperation"]
     if method not in OPERATIONS:
         raise ValueError(f"the record's operation is none of {', '.join(OPERATIONS)}")
-    return HttpRequest(method, document["targetRestApi"], headers(document, token), body(document))
+    content = encoded_payload(document)
+    return HttpRequest(method, document["targetRestApi"], headers(document, token), content, token or "")
 
 
 def headers(document: Document, token: str | None) -> list[tuple[str, str]]:
@@ -118,21 +117,3 @@ def headers(document: Document, token: str | None) -> list[tuple[str, str]]:
     if trace and "traceparent" not in own:  # the source's own trace goes on
         pairs.append(("traceparent", trace))
     return pairs
-
-
-def body(document: Document) -> bytes | None:
-    """Return the payload as it goes out: JSON, or a string's text where Content-Type isn't JSON's."""
-    if "targetRestApiPayload" not in document:
-        return None
-    payload = document["targetRestApiPayload"]
-    if isinstance(payload, str) and not _is_json(document):
-        return payload.encode()
-    return json_codec.dump(payload)
-
-
-def _is_json(document: Document) -> bool:
-    for _, name, value in header_pairs(document.get("targetRestApiHeaders", [])):
-        if name.lower() == "content-type":
-            essence = value.partition(";")[0].strip().lower()
-            return essence == "application/json" or essence.endswith("+json")
-    return True

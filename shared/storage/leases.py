@@ -10,7 +10,6 @@ worker's beat, and whoever has seen the same beat for the whole length of a leas
 clock, takes over. Only where nobody could watch (all processes were new) does wall time decide, long after.
 """
 
-import threading
 import time
 import uuid
 from collections.abc import Callable, Collection, Iterable, Mapping
@@ -32,7 +31,7 @@ _TRIES = 50  # at replacing the table while others replace it too
 _MOST_CIRCUITS = 200
 
 Attempts = Mapping[str, int]
-"""Ids of records, and how many attempts each had when it was about to be sent."""
+"""Ids of records, and how many tries each had when it was about to be sent."""
 
 
 @dataclass
@@ -43,19 +42,18 @@ class Lease:
     partitions: frozenset[int]
     valid_until: float
     circuits: frozenset[str] = frozenset()
-    beat: int = 0
+    heartbeat: int = 0
     in_flight: Attempts = field(default_factory=dict)
     key: str = ""
     version: str = ""
-    lock: threading.Lock = field(default_factory=threading.Lock)
 
 
 @dataclass(frozen=True)
 class LeaseSnapshot:
-    """What a look at the table gave: who holds what, and with which beats."""
+    """What a look at the table gave: who holds what, and with which heartbeats."""
 
     owners: Mapping[str, Collection[int]]
-    beats: Mapping[str, int]
+    heartbeats: Mapping[str, int]
     silent: Mapping[str, Attempts]
     """Workers that are dead and can't come back, and what they were about to send."""
 
@@ -66,8 +64,8 @@ class LeaseSnapshot:
         return frozenset(range(PARTITIONS)).difference(*held)
 
     @property
-    def left_in_flight(self) -> Attempts:
-        """What dead workers were about to send."""
+    def orphaned(self) -> Attempts:
+        """What dead workers may have been sending."""
         return {identity: count for records in self.silent.values() for identity, count in records.items()}
 
 
@@ -77,24 +75,26 @@ class LeaseTable:
     def __init__(
         self,
         database: Database,
+        renewals: Database,
         collection: str,
         seconds: float,
         monotonic: Callable[[], float] = time.monotonic,
         wall: Callable[[], datetime] = lambda: datetime.now(UTC),
     ):
-        """`seconds` is how long a lease lasts."""
+        """`renewals` has a connection of its own, which nothing slow delays; a lease lasts `seconds`."""
         name = f"{collection}_leases"
         unique = {"path": "name", "datatype": "varchar2", "maxLength": 40, "order": "asc"}
         index = {"name": f"{name}_name", "unique": True, "fields": [unique]}
         self._spec = CollectionSpec(name, (index,))
         self._database = database
+        self._renewals = renewals
         self._seconds = seconds
         self._monotonic = monotonic
         self._wall = wall
-        self._seen: dict[str, tuple[int, float]] = {}
+        self._watched: dict[str, tuple[int, float]] = {}
 
-    def look(self) -> LeaseSnapshot:
-        """Say who holds what. Workers found dead are fenced: none of them can renew its lease any more."""
+    def snapshot_and_fence(self) -> LeaseSnapshot:
+        """Return who holds what, and fence workers found dead: none of them can renew its lease any more."""
         table, workers, silent = _empty(), {}, {}
         with self._database.collection(self._spec) as collection:
             for found in collection.find().getDocuments():
@@ -106,13 +106,13 @@ class LeaseTable:
                 workers[name] = int(entry["beat"])
                 if self._is_silent(name, entry) and self._is_fenced(collection, found, entry):
                     silent[name] = {identity: int(count) for identity, count in entry["inFlight"]}
-        self._seen = {name: seen for name, seen in self._seen.items() if name in workers}
+        self._watched = {name: seen for name, seen in self._watched.items() if name in workers}
         silent |= {name: {} for name in table["owners"] if name not in workers}
-        beats = {name: workers[name] for name in table["owners"] if name not in silent}
-        return LeaseSnapshot(table["owners"], beats, silent)
+        heartbeats = {name: workers[name] for name in table["owners"] if name not in silent}
+        return LeaseSnapshot(table["owners"], heartbeats, silent)
 
     def overview(self, now: datetime) -> tuple[list[dict[str, Any]], list[str]]:
-        """Return what an operator sees: the workers with what they hold, and the targets found down."""
+        """Return the workers with what they hold, and the targets whose circuits are open."""
         table, workers = _empty(), {}
         with self._database.collection(self._spec) as collection:
             for found in collection.find().getDocuments():
@@ -133,8 +133,8 @@ class LeaseTable:
         ]
         return leases, list(table["circuits"])
 
-    def take(self, standing: LeaseSnapshot, most: int) -> Lease | None:
-        """Take at most `most` partitions that were free in `standing`; None where somebody was faster.
+    def take(self, snapshot: LeaseSnapshot, most: int) -> Lease | None:
+        """Take at most `most` partitions that were free in `snapshot`; None where somebody was faster.
 
         Whatever dead workers left in flight must be settled before: from now on their partitions are ours.
         """
@@ -145,37 +145,39 @@ class LeaseTable:
 
         def take_over(table: dict[str, Any]) -> bool:
             owners = table["owners"]
-            for name in standing.silent:
+            for name in snapshot.silent:
                 owners.pop(name, None)
             held = {int(number) for numbers in owners.values() for number in numbers}
-            lease.partitions = frozenset(sorted(standing.free - held)[:most])
+            lease.partitions = frozenset(sorted(snapshot.free - held)[:most])
             lease.circuits = frozenset(table["circuits"])
             if lease.partitions:
                 owners[lease.worker] = sorted(lease.partitions)
             return bool(lease.partitions)
 
         self._change(take_over)
-        self._remove(standing.silent if lease.partitions else [lease.worker])
+        self._remove(snapshot.silent if lease.partitions else [lease.worker])
         return lease if lease.partitions else None
 
     def renew(self, lease: Lease, in_flight: Attempts | None = None) -> bool:
-        """Extend a lease, and note what is about to be sent; False where somebody else has taken over."""
-        with lease.lock:
-            started = self._monotonic()
-            lease.beat += 1
-            if in_flight is not None:
-                lease.in_flight = in_flight
-            with self._database.collection(self._spec) as collection:
-                operation = collection.find().key(lease.key).version(lease.version)
-                written = operation.replaceOneAndGet(json_codec.dump(self._entry(lease)))
-            # Where nothing matched the driver returns a document that is none: without key and version.
-            version = None if written is None else written.version
-            if version is None:
-                lease.valid_until = 0.0
-                return False
-            lease.version = version
-            lease.valid_until = started + self._seconds
-            return True
+        """Extend a lease, and write down what is about to be sent; False if somebody else has taken over.
+
+        Of one lease one call at a time: the renewals' thread is one.
+        """
+        started = self._monotonic()
+        lease.heartbeat += 1
+        if in_flight is not None:
+            lease.in_flight = in_flight
+        with self._renewals.collection(self._spec) as collection:
+            operation = collection.find().key(lease.key).version(lease.version)
+            written = operation.replaceOneAndGet(json_codec.dump(self._entry(lease)))
+        # If nothing matched the driver returns a document that is none: without key and version.
+        version = None if written is None else written.version
+        if version is None:
+            lease.valid_until = 0.0
+            return False
+        lease.version = version
+        lease.valid_until = started + self._seconds
+        return True
 
     def release(self, lease: Lease, opened: Iterable[str] = (), closed: Iterable[str] = ()) -> None:
         """Give up a lease; note the targets whose circuits opened, and those that answer again."""
@@ -191,7 +193,7 @@ class LeaseTable:
     def _entry(self, lease: Lease) -> dict[str, Any]:
         until = timestamp(self._wall() + timedelta(seconds=self._seconds))
         in_flight = sorted(lease.in_flight.items())
-        return {"name": lease.worker, "beat": lease.beat, "until": until, "inFlight": in_flight}
+        return {"name": lease.worker, "beat": lease.heartbeat, "until": until, "inFlight": in_flight}
 
     def _is_fenced(self, collection: Any, found: Any, entry: dict[str, Any]) -> bool:
         """Change a dead worker's document, so that its renewal can't match; False where it lives."""
@@ -202,9 +204,9 @@ class LeaseTable:
 
     def _is_silent(self, name: str, entry: Mapping[str, Any]) -> bool:
         beat, now = int(entry["beat"]), self._monotonic()
-        seen, since = self._seen.get(name, (None, now))
+        seen, since = self._watched.get(name, (None, now))
         if seen != beat:
-            self._seen[name] = (beat, since) = (beat, now)
+            self._watched[name] = (beat, since) = (beat, now)
         unwatched = timestamp(self._wall() - _CLOCK_DIFFERENCE) > entry["until"]
         return now - since >= self._seconds or unwatched or bool(entry.get("fenced"))
 
@@ -223,7 +225,7 @@ class LeaseTable:
                 if not change(table) or _written(collection, found, table):
                     return
             time.sleep(min(0.001 * 2**attempt, 0.05))
-        raise DependencyDown("The lease table is contended beyond reason. Repeat the request later.")
+        raise DependencyDown("Too many processes change the lease table at once. Repeat the request later.")
 
 
 def _written(collection: Any, found: Any, table: Mapping[str, Any]) -> bool:

@@ -10,6 +10,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from shared.model.ids import id_at, timestamp
+from shared.model.members import MemberReader, moment_text
+from shared.model.members import text as text_value
 from shared.model.record import MACHINERY, Document
 
 DUE = "due"
@@ -90,8 +92,8 @@ _FIRST, _LAST = (datetime(year, 1, 1, tzinfo=UTC) for year in (1971, 9000))
 class Query:
     """Which records a call may handle, in the order of one indexed member of the machinery.
 
-    `after` and `before` bound that member, exclusively; `partitions` are the ones to look in, where not all.
-    KeyOrder and targets to pass over are skipped in the index, whatever number of records stands in them.
+    `after` and `before` bound that member, exclusively; `partitions` are the ones to look in, if not all.
+    Keys (their digests) and targets to pass over are skipped in the index, however many records they have.
     `conditions` are QBE on other members.
     """
 
@@ -101,15 +103,15 @@ class Query:
     conditions: Mapping[str, Any] = field(default_factory=dict)
     partitions: frozenset[int] | None = None
     target: str | None = None
-    without_lanes: Sequence[str] = ()
+    without_keys: Sequence[str] = ()
     without_targets: Sequence[str] = ()
 
     def behind(self, document: Document) -> "Query":
-        """Return what is left of this selection behind `document`."""
+        """Return what is left of this query behind `document`."""
         return replace(self, after=str(document[MACHINERY][self.order]))
 
     def covers(self, document: Document) -> bool:
-        """Tell whether a failed record that holds back others is due in this selection."""
+        """Tell whether a failed record that holds back others is due in this query."""
         place = document[MACHINERY].get(self.order)
         return self.order == DUE and place is not None and self.before is not None and place < self.before
 
@@ -121,8 +123,8 @@ class Query:
         found = {**self.conditions, member(self.order): bounds}
         if self.partitions is not None:
             found[member("partition")] = {"$in": sorted(self.partitions)}
-        if self.without_lanes:
-            found[member("lane")] = {"$nin": list(self.without_lanes)}
+        if self.without_keys:
+            found[member("lane")] = {"$nin": list(self.without_keys)}
         if self.target is not None:
             found[member("target")] = self.target
         elif self.without_targets:
@@ -158,3 +160,21 @@ def _within(moment: datetime) -> datetime:
 def due(moment: datetime) -> Query:
     """Select what is due at `moment`, what has waited longest first."""
     return Query(DUE, before=timestamp(moment))
+
+
+def failure_conditions(reader: MemberReader) -> list[dict[str, Any]]:
+    """Return the conditions that a request names, whatever became of the records."""
+    conditions: list[dict[str, Any]] = []
+    for name, path, operator in (
+        ("streamOCIDToRetry", "error_stream", "$eq"),
+        ("streamKey", "streamKey", "$eq"),
+        ("targetRestApi", "targetRestApi", "$startsWith"),
+    ):
+        text = reader.read(name, text_value)
+        if text is not None:
+            conditions.append({path: {operator: text}})
+    for name, operator in (("from", "$gte"), ("to", "$lt")):
+        moment = reader.read(name, moment_text)
+        if moment is not None:
+            conditions.append({"createdDate": {operator: moment}})
+    return conditions

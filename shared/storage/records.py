@@ -18,7 +18,7 @@ from shared.storage.queries import LOWEST, FailureQuery, Query, ascending, due, 
 _FETCH = 64  # documents per round trip of a cursor: bounds what is in memory beyond the page
 _PAGE_BYTES = 16 * 1024 * 1024
 _MOST_VALUES = 50  # of codes, streams or targets in a report
-_SAMPLE = 256  # of records read at once in some lanes or at some places
+_SAMPLE = 256  # records that one query names or reads
 SEARCHED = 10_000  # failures that a filter of the report looks at
 
 
@@ -45,7 +45,7 @@ class Records:
 
     def insert(self, documents: Sequence[Document]) -> None:
         """Store new records: all, or none where it raises; Taken where a key of theirs has been used."""
-        contents = [json_codec.dump(document) for document in documents]
+        contents = [record.encoded(document) for document in documents]
         with self._database.collection(self._spec) as collection:
             if len(contents) == 1:
                 collection.insertOne(contents[0])
@@ -90,38 +90,52 @@ class Records:
         with self._database.collection(self._spec) as collection:
             return bool(collection.find().filter(query).skip(number).limit(1).getDocuments())
 
-    def holding_back(self, lanes: Collection[str]) -> list[Stored]:
-        """Return the failed records that hold back later ones in these lanes."""
-        if not lanes:
-            return []
+    def holding_back(self, keys: Collection[str]) -> tuple[list[Stored], set[str]]:
+        """Return the failed records that hold back later ones of these keys, and keys that were not read.
+
+        Keys are named by their digests. What is read is bounded in bytes.
+        """
+        if not keys:
+            return [], set()
+        query = {
+            "$query": {member("blocks"): {"$in": sorted(keys)}},
+            "$orderby": [ascending("blocks")],
+        }
         with self._database.collection(self._spec) as collection:
-            found = collection.find().filter({member("blocks"): {"$in": sorted(lanes)}}).getDocuments()
-            return [_stored(document) for document in found]
+            found, all_read = _read(collection.find().filter(query).fetchArraySize(_FETCH))
+        if all_read:
+            return found, set()
+        last = str(found[-1].document[MACHINERY]["blocks"])
+        unread = {key for key in keys if key >= last}
+        return [one for one in found if one.document[MACHINERY]["blocks"] not in unread], unread
 
     def first_waiting(
-        self, lanes: Collection[str], targets: Mapping[str, Any], before: str
-    ) -> list[Document]:
-        """Return unfinished records of these lanes that are older than the id `before`, oldest first.
+        self, keys: Collection[str], targets: Mapping[str, Any], before: str
+    ) -> tuple[dict[str, str], set[str]]:
+        """Return the id of the oldest unfinished record of each key, if one is older than the id `before`.
 
-        The oldest of each lane is among them. `targets` is a condition on their targets.
+        `targets` is a condition on their targets. What is read is bounded in bytes; the keys of which nothing
+        is known are returned too.
         """
-        firsts: list[Document] = []
-        open_lanes = set(lanes)
-        order = [text("id", 36)]
+        oldest: dict[str, str] = {}
+        open_keys = set(keys)
         with self._database.collection(self._spec) as collection:
-            while open_lanes:
+            while open_keys:
                 conditions = {
-                    member("keyed"): {"$in": sorted(open_lanes)},
+                    member("keyed"): {"$in": sorted(open_keys)},
                     "id": {"$lt": before},
                     member("target"): targets,
                 }
-                query = {"$query": conditions, "$orderby": order}
-                found = collection.find().filter(query).limit(_SAMPLE).getDocuments()
-                documents = [_stored(document).document for document in found]
-                firsts += documents
-                met = {document[MACHINERY]["keyed"] for document in documents}
-                open_lanes = open_lanes - met if len(documents) == _SAMPLE else set()
-        return firsts
+                query = {"$query": conditions, "$orderby": [text("id", 36)]}
+                found, all_read = _read(collection.find().filter(query).limit(_SAMPLE).fetchArraySize(_FETCH))
+                for stored in found:
+                    oldest.setdefault(str(stored.document[MACHINERY]["keyed"]), stored.document["id"])
+                open_keys -= oldest.keys()
+                if not all_read:
+                    return oldest, open_keys
+                if len(found) < _SAMPLE:
+                    break
+        return oldest, set()
 
     def with_ids(self, identities: Collection[str]) -> list[Stored]:
         """Return the records with these ids, in their order."""
@@ -276,6 +290,21 @@ def _at(content: Document, path: str) -> Any:
     for name in path.split("."):
         content = content[name]
     return content
+
+
+def _read(operation: Any) -> tuple[list[Stored], bool]:
+    """Read up to a bounded number of bytes; tell whether that was all."""
+    cursor = operation.getCursor()
+    found, total = [], 0
+    try:
+        for document in cursor:
+            found.append(_stored(document))
+            total += int(found[-1].document[MACHINERY]["size"])
+            if total > _PAGE_BYTES:
+                return found, False
+    finally:
+        cursor.close()
+    return found, True
 
 
 def _up_to_bytes(cursor: Any) -> Iterator[Stored]:

@@ -8,17 +8,10 @@ from typing import Any
 
 from shared.drivers.oci import OciClients, Refused, secret_text
 from shared.model.errors import DependencyDown
+from shared.model.record import Proof
 from shared.settings import Settings
 
 _LEAVING = ("SCHEDULING_DELETION", "PENDING_DELETION", "DELETING")  # they still hold their names
-
-
-@dataclass(frozen=True)
-class Proof:
-    """Which version of which secret: its OCID and the version's number; nothing of what it holds."""
-
-    secret: str
-    version: int
 
 
 @dataclass(frozen=True)

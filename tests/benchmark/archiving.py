@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from shared.drivers.database import Database
-from shared.model import ids, record
+from shared.model import ids, record, transitions
 from shared.operations.maintenance import BATCH
 from shared.storage.records import Records
 from tests.benchmark.finding import MEMBERS
@@ -56,7 +56,7 @@ def _finished(bundle: Bundle, number: int) -> list[str]:
     database = Database(f"sqlite:{bundle.database}", "", str)
     records, moment = Records(database, COLLECTION), datetime.now(UTC) - timedelta(hours=2)
     made = [f"{ids.id_at(moment)[:24]}{place:012x}" for place in range(number)]
-    documents = (record.succeeded(record.stored(MEMBERS, 100) | {"id": one}, 200, moment) for one in made)
+    documents = (transitions.succeeded(record.new(MEMBERS) | {"id": one}, 200, moment) for one in made)
     for _ in range(0, number, INSERTED):
         records.insert(list(itertools.islice(documents, INSERTED)))
     database.close()

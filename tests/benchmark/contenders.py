@@ -1,6 +1,7 @@
 """What is compared with the bundle. Run as `python -m tests.benchmark.contenders NAME JSON`; prints JSON.
 
 floor       aiohttp alone: the same requests, as many in flight, nothing stored
+client      the library's own client alone, in the same way
 sequential  the pattern of the known samples: for each record its token from Vault, one POST without a
             session, one replace
 """
@@ -34,6 +35,35 @@ async def floor(job: dict[str, Any]) -> float:
                 session.post(job["targets"][place] + job["path"], data=PAYLOAD, headers=headers) as response,
             ):
                 await response.read()
+
+        started = time.perf_counter()
+        await asyncio.gather(*(send(number) for number in range(job["records"])))
+        return time.perf_counter() - started
+
+
+async def client(job: dict[str, Any]) -> float:
+    """Send so many requests with the library's client; seconds that it took."""
+    from shared.model.answer import HttpRequest
+    from shared.outbound.client import Client
+    from shared.settings import Settings
+
+    in_all = asyncio.Semaphore(job["concurrency"])
+    per_target = [asyncio.Semaphore(job["per_target"]) for _ in job["targets"]]
+    headers = [
+        ("Content-Type", "application/json"),
+        ("Idempotency-Key", "01a20bc0-3b2c-7f96-aeff-224c51bc516a"),
+    ]
+    required = dict.fromkeys(("VAULT_OCID", "VAULT_KEY_OCID", "VAULT_COMPARTMENT_OCID"), "x")
+    config = required | {"DATABASE_DSN": "sqlite:x", "ALLOWED_NETWORKS": "127.0.0.0/8"}
+
+    async with Client(Settings.from_config(config)) as made:
+
+        async def send(number: int) -> None:
+            place = number % len(per_target)
+            url = job["targets"][place] + job["path"]
+            async with per_target[place], in_all:
+                answer = await made.deliver(HttpRequest("POST", url, headers, PAYLOAD), 35.0)
+                assert answer.accepted, answer
 
         started = time.perf_counter()
         await asyncio.gather(*(send(number) for number in range(job["records"])))
@@ -79,8 +109,14 @@ def sequential(job: dict[str, Any]) -> float:
 def main() -> None:
     """Run one contender."""
     name, job = sys.argv[1], json.loads(sys.argv[2])
-    before = time.process_time()
-    seconds = asyncio.run(floor(job)) if name == "floor" else sequential(job)
+    if name == "sequential":
+        before = time.process_time()
+        seconds = sequential(job)
+    else:
+        run = {"floor": floor, "client": client}[name]
+        asyncio.run(run(job | {"records": 1}))  # imports and the like
+        before = time.process_time()
+        seconds = asyncio.run(run(job))
     print(json.dumps({"seconds": seconds, "cpu": time.process_time() - before}))
 
 

@@ -13,6 +13,7 @@ import oracledb
 from local import stack
 from local.emulators import identity
 from shared.delivery.fan_out import FanOut
+from shared.delivery.leasing import Leasing
 from shared.delivery.requests import process_request
 from shared.delivery.service import DeliveryService
 from shared.drivers.database import Database
@@ -21,6 +22,7 @@ from shared.drivers.oci import OciClients
 from shared.monitoring.metrics import Metrics
 from shared.monitoring.notifications import Notifications
 from shared.monitoring.publisher import Publisher
+from shared.outbound.session import Outbound
 from shared.outbound.signing import SigningKeys
 from shared.settings import Settings
 from shared.storage.leases import LeaseTable
@@ -82,10 +84,14 @@ def _counted(configuration: dict[str, str], home: Path, limit: int) -> tuple[int
             settings,
             records,
             TokenVault(Vault(clients, settings)),
-            LeaseTable(database, settings.collection, settings.lease),
-            FanOut(clients, ""),
+            Leasing(
+                settings,
+                records,
+                LeaseTable(database, database, settings.collection, settings.lease),
+                FanOut(clients, ""),
+            ),
+            Outbound(settings, SigningKeys(clients, settings)),
             Publisher(Metrics(clients, settings), Notifications(clients, notes, settings)),
-            SigningKeys(clients, settings),
         )
         body = b'{"noOfMessagesToProcess": %d}' % limit
         trips: Counter[str] = Counter()

@@ -10,8 +10,9 @@ from typing import Any
 
 from shared.drivers.database import Database
 from shared.drivers.documents import SmallDocuments
-from shared.model import record
-from shared.model.record import PARTITIONS, Document, Failure
+from shared.model import record, transitions
+from shared.model.record import PARTITIONS, Document
+from shared.model.transitions import Failure
 from shared.operations.report import Report
 from shared.storage.leases import LeaseTable
 from shared.storage.queries import FailureQuery, due
@@ -33,21 +34,21 @@ Kind = Callable[[], Document]
 
 
 def _waiting() -> Document:
-    return record.stored(MEMBERS, 100)
+    return record.new(MEMBERS)
 
 
 def _finished() -> Document:
-    return record.succeeded(_waiting(), 200, NOW)
+    return transitions.succeeded(_waiting(), 200, NOW)
 
 
 def _dead() -> Document:
     dead = Failure(404, "the target answered 404", "unrecoverable", None)
-    return record.failed(_waiting(), dead, datetime.now(UTC))
+    return transitions.failed(_waiting(), dead, datetime.now(UTC))
 
 
 def _later() -> Document:
     after = Failure(503, "the target answered 503", "recoverable", NOW + timedelta(hours=6))
-    return record.failed(_waiting(), after, datetime.now(UTC))
+    return transitions.failed(_waiting(), after, datetime.now(UTC))
 
 
 # What the collection holds beside 1,000 records that are due.
@@ -66,7 +67,7 @@ def measure(most: int = 1_000_000) -> list[dict[str, Any]]:
         with tempfile.TemporaryDirectory() as folder:
             database = Database(f"sqlite:{Path(folder) / 'records.db'}", "", str)
             records = Records(database, "datasync_records")
-            leases = LeaseTable(database, "datasync_records", 60)
+            leases = LeaseTable(database, database, "datasync_records", 60)
             report = Report(records, leases, SmallDocuments(database, "datasync_records"))
             _fill(records, _waiting, 1_000)
             there = 0
@@ -96,7 +97,7 @@ def _looked(records: Records, leases: LeaseTable) -> float:
     times = []
     for _ in range(LOOKS):
         started = time.perf_counter()
-        lease = leases.take(leases.look(), PARTITIONS)
+        lease = leases.take(leases.snapshot_and_fence(), PARTITIONS)
         page = records.page(due(datetime.now(UTC)), PAGE)
         times.append(time.perf_counter() - started)
         assert lease is not None, "nobody else leases"

@@ -65,7 +65,7 @@ def test_the_version_is_said_in_one_place() -> None:
 
 
 def test_the_sdk_keeps_what_is_called() -> None:
-    text = "\n".join(path.read_text() for path in (ROOT / "shared").glob("*.py"))
+    text = "\n".join(path.read_text() for path in (ROOT / "shared").rglob("*.py"))
     called = re.findall(r'"([a-z_]+)",\s*"(\w+Client)"', text)
     assert {client: service for service, client in called} == module("slim").CLIENTS
 

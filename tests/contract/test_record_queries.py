@@ -13,8 +13,8 @@ import pytest
 import local.emulators.soda
 from shared.drivers.database import Database
 from shared.drivers.documents import SmallDocuments
-from shared.model import record
-from shared.model.record import Failure
+from shared.model import record, transitions
+from shared.model.transitions import Failure
 from shared.operations.report import Report
 from shared.storage import records as records_module
 from shared.storage.leases import LeaseTable
@@ -40,12 +40,12 @@ def records(database: Database) -> Records:
     """Waiting, finished, failed and dead records."""
     records = Records(database, "datasync_records")
     for _ in range(20):
-        waiting = [record.stored(MEMBERS, 100) for _ in range(4)]
+        waiting = [record.new(MEMBERS) for _ in range(4)]
         records.insert(waiting)
         _, one, another, last = records.with_ids([document["id"] for document in waiting])
-        finished = record.succeeded(one.document, 200, NOW)
-        failed = record.failed(another.document, Failure(503, "why", "recoverable", NOW), NOW)
-        dead = record.failed(last.document, Failure(404, "why", "unrecoverable", None), NOW)
+        finished = transitions.succeeded(one.document, 200, NOW)
+        failed = transitions.failed(another.document, Failure(503, "why", "recoverable", NOW), NOW)
+        dead = transitions.failed(last.document, Failure(404, "why", "unrecoverable", None), NOW)
         records.write([(one, finished), (another, failed), (last, dead)])
     return records
 
@@ -72,18 +72,18 @@ def questions(records: Records) -> Iterator[tuple[str, Callable[[], Any]]]:
     moment = datetime.now(UTC)
     yield "due", lambda: records.page(due(moment), 10)
     yield "due", lambda: records.page(replace(due(moment), partitions=frozenset([1, 2, 3])), 10)
-    passing = replace(due(moment), without_lanes=["a"], without_targets=["b"])
+    passing = replace(due(moment), without_keys=["a"], without_targets=["b"])
     yield "due", lambda: records.page(passing, 10)
     yield "due", lambda: records.page(replace(due(moment), target="erp.example.com:443"), 10)
     yield "due", lambda: records.reaches(due(moment), 10)
-    yield "keyed", lambda: records.first_waiting([record.lane(MEMBERS)], {"$in": ["a:443"]}, "02")
+    yield "keyed", lambda: records.first_waiting([record.key_digest(MEMBERS)], {"$in": ["a:443"]}, "02")
     yield "ingest", lambda: records.received("0" * 64)
     yield "due", lambda: records.count(due(moment))
     yield "replay", lambda: records.page(Query(REPLAY), 10)
     yield "replay", lambda: records.count(Query(REPLAY))
     yield "failed", lambda: records.page(Query(FAILED), 10)
     yield "failed", lambda: records.count(Query(FAILED))
-    yield "blocks", lambda: records.holding_back([record.lane(MEMBERS)])
+    yield "blocks", lambda: records.holding_back([record.key_digest(MEMBERS)])
     yield "id", lambda: records.get("nobody")
     some = {"$and": [{"streamKey": {"$eq": "k"}}]}
     yield "lately", lambda: records.latest_failures(FailureQuery(some), 10)
@@ -104,7 +104,7 @@ def test_a_query_reads_its_index(records: Records, plans: list[str], number: int
 
 
 def test_the_report_scans_nothing(database: Database, records: Records, plans: list[str]) -> None:
-    leases = LeaseTable(database, "datasync_records", 60)
+    leases = LeaseTable(database, database, "datasync_records", 60)
     report = Report(records, leases, SmallDocuments(database, "datasync_records")).read()
     counts = {"not_processed": 20, "success": 20, "filtered": 0, "failed": 40, "dead": 20}
     assert report["counts"] == counts
@@ -124,15 +124,13 @@ def test_the_report_asks_a_bounded_number_of_queries(
     database: Database, records: Records, plans: list[str]
 ) -> None:
     """Whatever number of codes, streams and targets there is."""
-    documents = [
-        record.stored(MEMBERS | {"targetRestApi": f"https://t{n}.example.com/"}, 1) for n in range(90)
-    ]
+    documents = [record.new(MEMBERS | {"targetRestApi": f"https://t{n}.example.com/"}) for n in range(90)]
     records.insert(documents)
     found = records.with_ids([document["id"] for document in documents])
     failures = [Failure(400 + n, "why", f"team {n}", NOW) for n in range(90)]
-    records.write([(s, record.failed(s.document, f, NOW)) for s, f in zip(found, failures, strict=True)])
+    records.write([(s, transitions.failed(s.document, f, NOW)) for s, f in zip(found, failures, strict=True)])
     plans.clear()
-    leases = LeaseTable(database, "datasync_records", 60)
+    leases = LeaseTable(database, database, "datasync_records", 60)
     report = Report(records, leases, SmallDocuments(database, "datasync_records")).read()
     assert [len(counts) for counts in report["failed"].values()] == [50, 50, 50]
     assert len(plans) <= 3 * (8 + 2 * 50 * 1.5)  # getDocuments is seen twice: it uses a cursor
@@ -144,14 +142,14 @@ def test_a_filter_looks_at_a_bounded_number_of_failures(
     monkeypatch.setattr(records_module, "SEARCHED", 10)
     time.sleep(0.005)  # ids tell milliseconds: these are of others than those above
     documents = [
-        record.stored(MEMBERS | {"streamKey": "early"}, 1),
-        *(record.stored(MEMBERS, 1) for _ in "ab"),
+        record.new(MEMBERS | {"streamKey": "early"}),
+        *(record.new(MEMBERS) for _ in "ab"),
     ]
     records.insert(documents)
     early = documents[0]["id"]
     for one in records.with_ids([document["id"] for document in documents]):
         moment = NOW + timedelta(seconds=1 + (one.document["id"] != early))
-        after = record.failed(one.document, Failure(404, "why", "unrecoverable", None), moment)
+        after = transitions.failed(one.document, Failure(404, "why", "unrecoverable", None), moment)
         records.write([(one, after)])
     of_key = {"$and": [{"streamKey": {"$eq": "early"}}]}
 
@@ -179,8 +177,8 @@ def test_a_filter_looks_at_a_bounded_number_of_failures(
 
 
 def test_a_lease_is_found_by_its_index(database: Database, records: Records, plans: list[str]) -> None:
-    leases = LeaseTable(database, "datasync_records", 60)
-    lease = leases.take(leases.look(), 64)
+    leases = LeaseTable(database, database, "datasync_records", 60)
+    lease = leases.take(leases.snapshot_and_fence(), 64)
     assert lease is not None
     assert leases.renew(lease, {"an-id": 0})
     by_name = [plan for plan in plans if "leases_name" in plan]

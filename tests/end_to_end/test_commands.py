@@ -1,42 +1,67 @@
-"""What people type: `make demo`'s program, `status` and `replay` against a running bundle."""
+"""What people type: `make demo`'s program, and the operator's `datasync` against a running bundle."""
 
 import json
+import os
+import re
+import signal
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+import requests
 
 from local import demo
-from tests.end_to_end.bundle import ROOT, Bundle
+from tests.end_to_end.bundle import ROOT, Bundle, eventually, running
 
 
-def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+def started(url: str, *arguments: str, key: str = "") -> subprocess.Popen[str]:
+    """Start `datasync` with the deployment in its environment."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "datasync", *arguments],
+        cwd=ROOT,
+        env=os.environ | {"DATASYNC_URL": url, "DATASYNC_API_KEY": key, "PYTHONUNBUFFERED": "1"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def datasync(url: str, *arguments: str, key: str = "") -> subprocess.CompletedProcess[str]:
+    """Run `datasync` to its end."""
+    with started(url, *arguments, key=key) as process:
+        out, err = process.communicate(timeout=120)
+    return subprocess.CompletedProcess(arguments, process.returncode, out, err)
+
+
+def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "local", *arguments]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
+    environment = {**os.environ, **environment}
+    return subprocess.run(
+        command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=300, check=False
+    )
 
 
-def processes() -> set[str]:
-    """The command lines of function processes on this machine."""
+def processes(mark: str) -> set[str]:
+    """The command lines of those processes whose environment has a mark."""
     found = set()
     for folder in Path("/proc").glob("[0-9]*"):
         try:
-            command = (folder / "cmdline").read_text()
-        except OSError:
+            if mark.encode() in (folder / "environ").read_bytes():
+                found.add((folder / "cmdline").read_text())
+        except OSError:  # it ended, or is somebody else's
             continue
-        if "functions/" in command and "func.py" in command:
-            found.add(folder.name)
     return found
 
 
-def test_the_demo_ends_well_and_leaves_no_process() -> None:
-    before = processes()
-    result = run("demo")
+def test_the_demo_ends_well_and_leaves_no_process_and_no_file(tmp_path: Path) -> None:
+    result = run("demo", TMPDIR=str(tmp_path))  # which its functions have in their environment, too
     assert result.returncode == 0, result.stderr
     assert "Every record ended as it should" in result.stdout
     assert "the target answered 404 Not Found" in result.stdout
-    assert processes() <= before
+    assert processes(str(tmp_path)) == set()
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize(
@@ -59,34 +84,82 @@ def test_the_demo_complains_of_a_record_that_did_not_end_as_it_should(
     assert complaint in "\n".join(demo.problems(sample, state, requests))
 
 
-def test_status_and_replay_work_against_a_deployment(bundle: Bundle) -> None:
+def test_an_operator_looks_replays_and_looks_again(bundle: Bundle) -> None:
     flaky = [bundle.stored(f"/flaky/1/{number}") for number in range(5)]
-    bundle.stored("/status/404")
+    gone = bundle.stored("/status/404")
     bundle.process()
-    shown = run("status", "--url", bundle.url)
+    shown = datasync(bundle.url, "status")
     assert shown.returncode == 0, shown.stderr
     assert "failed with 503" in shown.stdout
-    counts = json.loads(run("status", "--url", bundle.url, "--json").stdout)["counts"]
+    assert "of these dead" in shown.stdout
+    counts = json.loads(datasync(bundle.url, "status", "--json").stdout)["counts"]
     assert counts == {"not_processed": 0, "success": 0, "filtered": 0, "failed": 6, "dead": 1}
-    replay = ("replay", "--url", bundle.url, "--codes", "503", "--batch", "2")
-    assert "5 failed records match" in run(*replay, "--dry-run").stdout
+    replay = ("replay", "--codes", "503", "--batch", "2")
+    assert datasync(bundle.url, *replay, "--dry-run").stdout == "5 match\n"
     assert len(bundle.received()) == 6
-    done = run(*replay)
+    done = datasync(bundle.url, *replay)
     assert done.returncode == 0, done.stderr
-    assert "5 succeeded" in done.stdout
+    assert "5 delivered" in done.stdout
     assert all(bundle.state(one)["status"] == "success" for one in flaky)
+    assert datasync(bundle.url, "replay").stdout == "0 match, 1 is dead: use --force\n"
+    assert "404 Not Found" in datasync(bundle.url, "show", gone).stdout
+    assert json.loads(datasync(bundle.url, "show", gone, "--json").stdout) == bundle.state(gone)
+    unknown = datasync(bundle.url, "show", "nothing")
+    assert (unknown.returncode, "There is no record 'nothing'" in unknown.stderr) == (1, True)
 
 
-def test_a_port_that_is_taken_is_told(bundle: Bundle, tmp_path: Path) -> None:
-    port = bundle.url.rpartition(":")[2]
-    result = subprocess.run(
-        [sys.executable, "-m", "local", "run"],
-        cwd=ROOT,
-        env={"PORT": port, "DATASYNC_HOME": str(tmp_path), "PATH": "/usr/bin:/bin"},
-        capture_output=True,
-        text=True,
-        timeout=30,
-        check=False,
-    )
-    assert result.returncode == 1
-    assert "must be free" in result.stderr
+def test_what_waits_for_its_backoff_is_said_and_replayed_by_force(tmp_path: Path) -> None:
+    with running(tmp_path / "home", RETRY_BACKOFF="1h..1h") as bundle:
+        for number in range(3):
+            bundle.stored(f"/flaky/1/{number}")
+        bundle.process()
+        due = [bundle.state(one["id"])["nextAttemptDate"] for one in report(bundle)["latestFailures"]]
+        assert datasync(bundle.url, "replay").stdout == "0 match, 3 wait for their backoff: use --force\n", (
+            due
+        )
+        assert "3 delivered" in datasync(bundle.url, "replay", "--force").stdout
+
+
+def report(bundle: Bundle) -> dict[str, Any]:
+    found: dict[str, Any] = bundle.call("GET", "/process").json()
+    return found
+
+
+def test_the_operators_key_is_needed_and_ctrl_c_says_how_to_go_on(tmp_path: Path) -> None:
+    source, operator = "s0urce-4f2a9c71d8aa", "0perator-b83e5d06ff"
+    with running(tmp_path / "home", API_KEYS=f"source/app:{source},operator/ops:{operator}") as bundle:
+        for key, words in (
+            ("", "Set DATASYNC_API_KEY"),
+            ("another-key-than-these", "not accepted"),
+            (source, "needs an operator's"),
+        ):
+            refused = datasync(bundle.url, "status", key=key)
+            assert (refused.returncode, words in refused.stderr) == (1, True), refused.stderr
+        for number in range(20):  # each fails after the target's time-out, one second, and is worth a retry
+            record = bundle.record(f"/slow/60000/{number}")
+            assert bundle.call("POST", "/store", record, X_API_Key=source).status_code == 202
+        assert bundle.call("POST", "/process", {}, X_API_Key=operator).json()["failedMessages"] == 20
+        with started(bundle.url, "replay", "--batch", "1", key=operator) as process:
+            eventually(lambda: len(bundle.received()) > 21, 60)  # the first call is over
+            process.send_signal(signal.SIGINT)
+            out, err = process.communicate(timeout=60)
+        assert process.returncode == 130
+        assert re.fullmatch(r"20 matched: 0 delivered, \d+ failed again, 0 skipped\n", out)
+        assert "Traceback" not in err
+        offset = re.search(r"--after (\S+)", err)
+        assert offset, err
+        handled = int(re.findall(r"(\d+) failed", out)[0])
+        left = datasync(bundle.url, "replay", "--dry-run", "--after", offset[1], key=operator)
+        assert left.stdout == f"{20 - handled} match\n"
+
+
+def test_the_page_is_viewed_until_ctrl_c(bundle: Bundle) -> None:
+    with started(bundle.url, "view", "--no-browser") as process:
+        assert process.stdout is not None
+        address = process.stdout.readline().split()[0]
+        assert requests.get(address, headers={"Accept": "text/html"}, timeout=30).text.startswith("<!doctype")
+        guessed = re.sub(r"(:\d+)/.*", r"\1/process", address)
+        assert requests.get(guessed, timeout=30).status_code == 403
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=30)
+    assert (process.returncode, err) == (0, "")

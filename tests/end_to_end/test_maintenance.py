@@ -1,7 +1,6 @@
 """The daily call: finished records go into the archive, idle tokens out of Vault; nothing is lost."""
 
 import threading
-import time
 from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -135,7 +134,7 @@ def test_a_record_on_its_way_does_not_expire(tmp_path: Path) -> None:
         one = bundle.stored("/slow/8000")
         delivering = threading.Thread(target=bundle.process)
         delivering.start()
-        eventually(lambda: bundle.call("GET", "/process").json()["leases"])
+        eventually(bundle.received)
         eventually(lambda: bundle.maintain(dryRun=True)["expired"] == 1)
         assert bundle.maintain()["expired"] == 0
         delivering.join()
@@ -224,7 +223,7 @@ def test_deliveries_have_their_turn_while_the_dead_are_archived(aged: Bundle) ->
         aged.store([aged.record(f"/status/404/{n}") for n in range(500)])
     while not aged.process(noOfMessagesToProcess=5000)["endOfStream"]:
         pass
-    aged.fault("object_storage.put_object", delay=0.5)
+    aged.fault("object_storage.put_object", delay=2)
     answers: list[Any] = []
     maintaining = threading.Thread(target=lambda: answers.append(aged.maintain()))
     maintaining.start()
@@ -298,14 +297,12 @@ def test_stores_and_deliveries_go_on_meanwhile(aged: Bundle) -> None:
         ids += [one["id"] for one in aged.store(records)["records"]]
     while not aged.process(noOfMessagesToProcess=5000)["endOfStream"]:
         pass
-    stop, slowest = threading.Event(), [0.0]
+    stop = threading.Event()
 
     def go_on() -> None:
         while not stop.is_set():
             ids.extend(aged.stored("/ok/meanwhile", streamKey="key 1") for _ in range(5))
-            started = time.monotonic()
             aged.process()
-            slowest[0] = max(slowest[0], time.monotonic() - started)
 
     worker = threading.Thread(target=go_on)
     worker.start()

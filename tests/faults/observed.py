@@ -19,7 +19,8 @@ KEYS = 10
 def running(home: Path, url: str, faults: dict[str, str], **settings: str) -> Iterator[Bundle]:
     """Run a bundle with faults in its process-data functions, delivering to `url`."""
     program = ("-m", "tests.faults.serve")
-    environment = {"FAULTS": json.dumps(faults), "ALLOWED_TARGETS": url, "RETRY_LIMIT": "8", **settings}
+    environment = {"FAULTS": json.dumps(faults), "ALLOWED_TARGETS": url, "RETRY_LIMIT": "20"}
+    environment |= bundles.SHORT_LEASE | settings
     with bundles.running(home, program=program, **environment) as bundle:
         yield bundle
 
@@ -35,7 +36,9 @@ def stored(bundle: Bundle, url: str, number: int, path: str = "/slow/20") -> lis
 
 def received(url: str) -> list[dict[str, Any]]:
     """What the target received, in the order in which it began."""
-    requests_: list[dict[str, Any]] = requests.get(f"{url}/_received", timeout=30).json()["requests"]
+    requests_: list[dict[str, Any]] = requests.get(f"{url}/_received", timeout=bundles.PATIENCE).json()[
+        "requests"
+    ]
     return sorted(requests_, key=lambda one: one["started"])
 
 
@@ -64,11 +67,12 @@ def _steps(order: list[int]) -> Iterator[tuple[int, int]]:
         reached = max(reached, place)
 
 
-def deliver_all(bundle: Bundle, calls: int = 40) -> None:
+def deliver_all(bundle: Bundle) -> None:
     """Call /process until nothing is left; calls whose process dies are repeated."""
-    for _ in range(calls):
+
+    def nothing_is_left() -> bool:
         response = bundle.call("POST", "/process")
         assert response.status_code in (200, 502), response.text
-        if response.status_code == 200 and response.json()["endOfStream"]:
-            return
-    raise AssertionError("it did not end")
+        return response.status_code == 200 and bool(response.json()["endOfStream"])
+
+    bundles.eventually(nothing_is_left, pause=0.5)

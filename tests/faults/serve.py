@@ -10,14 +10,15 @@ import os
 from pathlib import Path
 
 from local import stack
+from local.run import settings_of
 
 SITE = Path(__file__).parent / "site"
 
 
 async def main() -> None:
-    faults = json.loads(os.environ["FAULTS"])
+    faults = json.loads(os.environ.get("FAULTS", "{}"))
     path = os.pathsep.join([str(SITE), str(stack.CHECKOUT)])
-    settings = stack.settings_of(os.environ) | faults | {"PYTHONPATH": path}
+    settings = settings_of(os.environ) | faults | {"PYTHONPATH": path}
     async with stack.running(Path(os.environ["DATASYNC_HOME"]), settings) as running:
         print(running.url, running.target_url, running.oci_url, sep="\n", flush=True)
         await asyncio.Event().wait()

@@ -8,7 +8,7 @@ from pathlib import Path
 import oci
 import pytest
 
-from tests.end_to_end.bundle import TOKEN, Bundle, eventually, running
+from tests.end_to_end.bundle import SHORT_LEASE, TOKEN, Bundle, eventually, running
 
 STEPS = (
     "as the lease of maintenance was taken",
@@ -30,7 +30,7 @@ PROGRAM = ("-m", "tests.faults.serve")
 
 @pytest.mark.parametrize("step", STEPS)
 def test_maintenance_dies_at_a_step(tmp_path: Path, step: str) -> None:
-    home, settings = tmp_path / "home", {"RETRY_LIMIT": "1", "EXPIRE_AFTER": "1s", "LEASE": "3s"}
+    home, settings = tmp_path / "home", {"RETRY_LIMIT": "1", "EXPIRE_AFTER": "1s", **SHORT_LEASE}
     with running(home, **settings) as bundle:
         bundle.maintain()  # from now on it is known which tokens are used
         ids = [
@@ -46,7 +46,7 @@ def test_maintenance_dies_at_a_step(tmp_path: Path, step: str) -> None:
         with pytest.raises(oci.exceptions.ServiceError):
             bundle.maintain()
         assert killed.exists()
-        eventually(lambda: completed(bundle), 60)
+        eventually(lambda: completed(bundle), pause=0.5)
         kept = Counter(record["id"] for records in bundle.archived().values() for record in records)
         assert kept == Counter(ids)
         assert set(bundle.call("GET", "/process").json()["counts"].values()) == {0}

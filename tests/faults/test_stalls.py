@@ -16,22 +16,18 @@ from tests.end_to_end import bundle as bundles
 from tests.end_to_end.bundle import Bundle, eventually
 from tests.faults.observed import assert_all_delivered, deliver_all, received, running, stored
 
-
-def delivering(bundle: Bundle) -> int:
-    """The process that holds the lease: of several, the one that uses the processor."""
-
-    def used(pid: int) -> int:
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-        return int(fields[11]) + int(fields[12])
-
-    before = {pid: used(pid) for pid in bundle.pids("process-data")}
-    time.sleep(0.3)
-    return max(before, key=lambda pid: used(pid) - before[pid])
+FLAPPING = {
+    "TARGET_CONNECT_TIMEOUT": "500ms",
+    "TARGET_READ_TIMEOUT": "1s",
+    "LEASE": "20s",
+    "RETRY_LIMIT": "1000",
+    "RETRY_BACKOFF": "100ms..500ms",
+}
 
 
 def suspend(bundle: Bundle, pid: int) -> None:
     """Suspend a process outside its transactions: on SQLite one of them would lock the whole database."""
-    for _ in range(100):
+    for _ in range(1000):
         os.kill(pid, signal.SIGSTOP)
         try:
             with closing(sqlite3.connect(bundle.database, isolation_level=None, timeout=0.2)) as connection:
@@ -47,15 +43,15 @@ def suspend(bundle: Bundle, pid: int) -> None:
 
 def test_a_worker_suspended_past_its_lease_sends_nothing_more_when_it_wakes(tmp_path: Path) -> None:
     with bundles.target() as url, running(tmp_path / "home", url, {}) as bundle:
-        ids = stored(bundle, url, 500, "/slow/150")
+        ids = stored(bundle, url, 500, "/slow/400")
         with ThreadPoolExecutor(2) as pool:
             first = pool.submit(bundle.call, "POST", "/process")
-            eventually(lambda: len(received(url)) > 50)
-            sleeper = delivering(bundle)
+            eventually(lambda: bundles.count(url) > 50)
+            [sleeper] = bundle.pids("process-data")
             suspend(bundle, sleeper)
-            asleep = len(received(url))
+            asleep = bundles.count(url)
             second = pool.submit(deliver_all, bundle)
-            eventually(lambda: len(received(url)) > asleep + 50, 20)  # the lease is 3 s
+            eventually(lambda: bundles.count(url) > asleep + 50)  # once its lease is over
             os.kill(sleeper, signal.SIGCONT)
             assert first.result().status_code in (200, 503), (first.result().text, bundle.logs())
             second.result()
@@ -73,8 +69,8 @@ def test_workers_whose_clocks_are_minutes_apart_share_without_doubling(tmp_path:
     home = tmp_path / "home"
     with (
         bundles.target() as url,
-        running(home, url, {}) as right,
-        running(home, url, {"CLOCK": str(seconds)}) as wrong,
+        running(home, url, {}, LEASE="60s") as right,
+        running(home, url, {"CLOCK": str(seconds)}, LEASE="60s") as wrong,
     ):
         ids = stored(right, url, 800)
         stop = threading.Event()
@@ -85,11 +81,12 @@ def test_workers_whose_clocks_are_minutes_apart_share_without_doubling(tmp_path:
 
         with ThreadPoolExecutor(4) as pool:
             calls = [pool.submit(call_on_and_on, one) for one in (wrong, right, wrong, right)]
-            time.sleep(3)
-            stop.set()
+            try:
+                eventually(lambda: finished(right), pause=0.5)
+            finally:
+                stop.set()
             for call in calls:
                 call.result()
-        deliver_all(right)
         assert assert_all_delivered(right, url, ids) == 0
 
 
@@ -97,7 +94,7 @@ def test_a_target_that_flaps_gets_everything_in_order(tmp_path: Path) -> None:
     """It stands still for longer than the time-outs, and goes on, again and again."""
     with (
         bundles.target() as url,
-        running(tmp_path / "home", url, {}, RETRY_LIMIT="1000", RETRY_BACKOFF="100ms..500ms") as bundle,
+        running(tmp_path / "home", url, {}, **FLAPPING) as bundle,
     ):
         target = target_pid(url)
         ids = stored(bundle, url, 300, "/slow/30")
@@ -115,7 +112,7 @@ def test_a_target_that_flaps_gets_everything_in_order(tmp_path: Path) -> None:
                 bundle.process()
             stop.set()
             flapping.result()
-        eventually(lambda: bundle.process()["endOfStream"] and finished(bundle), 60)
+        eventually(lambda: bundle.process()["endOfStream"] and finished(bundle), pause=0.5)
         assert_all_delivered(bundle, url, ids)
 
 
@@ -163,7 +160,7 @@ def locked_now_and_then(database: Path, seconds: float) -> Iterator[None]:
 
 
 def test_a_database_locked_for_seconds_loses_and_doubles_nothing(tmp_path: Path) -> None:
-    with bundles.target() as url, running(tmp_path / "home", url, {}, LEASE="20s") as bundle:
+    with bundles.target() as url, running(tmp_path / "home", url, {}, LEASE="60s") as bundle:
         ids = stored(bundle, url, 400)
         with locked_now_and_then(bundle.database, 3), ThreadPoolExecutor(2) as pool:
             calls = [pool.submit(bundle.call, "POST", "/process") for _ in range(4)]

@@ -13,12 +13,14 @@ from yarl import URL
 
 from shared.delivery.requests import RETRY_MEMBERS, process_request, retry_request
 from shared.ingest import connector_hub, validation
+from shared.ingest.validation import Conditions
 from shared.model import credentials, json_codec, record, targets
 from shared.model.errors import CallerError, Invalid, Misconfigured, NotJson
+from shared.model.payload import encoded_payload
 from shared.model.retry import retry_after_seconds
 from shared.outbound import oauth, sender
 from shared.settings import Settings
-from tests.fuzz.made_up import BODIES, HOSTS, JSON, RECORDS, TEXT, URLS
+from tests.fuzz.made_up import BODIES, HOSTS, JSON, MESSAGES_OF_A_STREAM, RECORDS, TEXT, URLS
 
 ALLOWED = targets.parse_allowed("erp.example.com,*.wild.example.com:8443,http://8.8.8.8,127.0.0.1")
 NAMES = sorted(Settings.__dataclass_fields__)
@@ -93,7 +95,7 @@ def test_values_are_written_and_read_exactly(value: Any) -> None:
 def test_a_body_is_records_that_can_be_sent_or_faults_that_are_there(body: Any, has_token: bool) -> None:
     body = as_it_comes(body)
     try:
-        batch = validation.read(body, has_token=has_token, target_refusal=target_refusal)
+        batch = validation.read(body, Conditions(target_refusal, has_token=has_token))
     except Invalid as error:
         assert error.faults
         for fault in error.faults:
@@ -101,13 +103,16 @@ def test_a_body_is_records_that_can_be_sent_or_faults_that_are_there(body: Any, 
         return
     for members in batch.records:
         assert not members.keys() & record.SYSTEM_MEMBERS
-        document = record.stored(members, 100, None)
+        assert targets.parse_url(members["targetRestApi"]).text == members["targetRestApi"]
+        document = record.new(members)
         pairs = sender.headers(document, "token")
         names = [name.lower() for name, _ in pairs]
         assert len(set(names)) == len(names)
         assert not [one for pair in pairs for one in pair if set(one) & set("\r\n\0")]
-        assert isinstance(sender.body(document), bytes | None)
-        assert record.shown(document).keys().isdisjoint({"targetRestApiPayload", "targetRestApiHeaders"})
+        assert isinstance(encoded_payload(document), bytes | None)
+        assert (
+            record.public_view(document).keys().isdisjoint({"targetRestApiPayload", "targetRestApiHeaders"})
+        )
         assert json_codec.parse(json_codec.dump(document)) is not None
 
 
@@ -193,14 +198,16 @@ def test_an_order_is_read_or_refused(body: bytes) -> None:
         assert process_request(body, SETTINGS, 0.0, direct=True).limit == SETTINGS.messages_per_call
 
 
-@given(
-    st.fixed_dictionaries({}, optional=dict.fromkeys(("stream", "partition", "key", "value", "offset"), JSON))
-)
-def test_a_streamed_message_is_read_or_set_aside(item: dict[str, Any]) -> None:
-    if connector_hub.is_batch([item]):
-        message = connector_hub.read(item, (), target_refusal)
-        assert message.name
-        assert message.fault or message.members
+@given(st.lists(MESSAGES_OF_A_STREAM | JSON, max_size=5))
+def test_each_element_of_a_batch_is_a_record_or_set_aside(items: list[Any]) -> None:
+    messages = list(connector_hub.read(items, Conditions(target_refusal), 10_000))
+    assert len(messages) == len(items)
+    for message in messages:
+        assert bool(message.fault) != bool(message.members)
+        if message.members:
+            record.encoded(record.new(message.members, idempotency=message.key.members(0)))
+    again = list(connector_hub.read(items, Conditions(target_refusal), 10_000))
+    assert [message.key for message in again] == [message.key for message in messages]
 
 
 @given(RECORDS.map(lambda value: json_codec.dump(value).decode()) | TEXT.map("{".__add__))
@@ -253,6 +260,6 @@ def test_a_refusal_quotes_no_payload(body: Any) -> None:
         "targetRestApiHeaders": [{"key": "pay-l0ad"}],
     }
     try:
-        validation.read(marked, has_token=False, target_refusal=target_refusal)
+        validation.read(marked, Conditions(target_refusal))
     except CallerError as error:
         assert "pay-l0ad" not in error.detail + "".join(fault.detail for fault in error.faults)

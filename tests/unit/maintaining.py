@@ -9,8 +9,9 @@ from typing import Any
 
 from shared.drivers.database import Database
 from shared.drivers.documents import SmallDocuments
-from shared.model import record
-from shared.model.record import Document, Failure
+from shared.model import record, transitions
+from shared.model.record import Document
+from shared.model.transitions import Failure
 from shared.monitoring.call_stats import Backlog, CallStats
 from shared.operations.archiver import Archiver
 from shared.operations.expirer import Expirer
@@ -75,7 +76,10 @@ class Work:
         self.path = path
         self.database = Database(f"sqlite:{path}", "", str)
         self.settings = Settings.from_config(CONFIG | config)
-        self.records, self.leases = Records(self.database, "c"), LeaseTable(self.database, "c", 60)
+        self.records, self.leases = (
+            Records(self.database, "c"),
+            LeaseTable(self.database, self.database, "c", 60),
+        )
         self.documents = SmallDocuments(self.database, "c")
         self.archive, self.published = archive or Archive(), Published()
         self.now = datetime.now(UTC) + timedelta(hours=1)
@@ -104,13 +108,13 @@ class Work:
 
     def stored(self, number: int, **members: str) -> list[Stored]:
         target = {"targetRestApi": "https://a.example.com/", "targetRestApiOperation": "DELETE"}
-        documents = [record.stored(target | members, 10) for _ in range(number)]
+        documents = [record.new(target | members) for _ in range(number)]
         self.records.insert(documents)
         return self.records.with_ids([document["id"] for document in documents])
 
     def finished(self, number: int, **members: str) -> list[str]:
         found = self.stored(number, **members)
-        ended = [(one, record.succeeded(one.document, 200, datetime.now(UTC))) for one in found]
+        ended = [(one, transitions.succeeded(one.document, 200, datetime.now(UTC))) for one in found]
         self.records.write(ended)
         return [one.document["id"] for one in found]
 
@@ -123,7 +127,7 @@ class Work:
         """Fail records once more, for good or until another attempt."""
         failure = Failure(404, "why", "unrecoverable", again)
         found = self.records.with_ids(ids)
-        after = [(one, record.failed(one.document, failure, datetime.now(UTC))) for one in found]
+        after = [(one, transitions.failed(one.document, failure, datetime.now(UTC))) for one in found]
         assert all(self.records.write(after))
 
     def left(self, ids: Sequence[str]) -> set[str]:

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from shared.delivery import service
-from shared.model import ids, record
+from shared.delivery import leasing
+from shared.model import ids, record, transitions
 from shared.model.errors import DependencyDown
 from shared.operations import archiver, maintenance
 from shared.operations.archiver import Batch
@@ -68,7 +68,7 @@ def test_a_name_is_that_of_its_records_states(work: Work) -> None:
 
 def test_what_others_work_on_is_archived_once_they_have_ended(work: Work) -> None:
     gone = work.dead(40)
-    other = work.leases.take(work.leases.look(), 32)
+    other = work.leases.take(work.leases.snapshot_and_fence(), 32)
     assert other is not None
     busy = {one for one in gone if record.partition({"id": one}) in other.partitions}
     assert work.run()["endOfWork"] is False
@@ -107,7 +107,7 @@ def test_an_interrupted_batch_waits_for_its_partitions_and_nothing_goes_before_i
     with pytest.raises(DependencyDown):
         work.run()
     delivered = work.finished(3)
-    other = work.leases.take(work.leases.look(), 32)
+    other = work.leases.take(work.leases.snapshot_and_fence(), 32)
     assert other is not None
     assert work.run() == dict.fromkeys(("archived", "archivedDead", "expired", "secretsDeleted"), 0) | {
         "endOfWork": False,
@@ -140,7 +140,7 @@ def test_an_interrupted_batch_of_which_nothing_is_left_is_forgotten(work: Work) 
     with pytest.raises(DependencyDown):
         work.run()
     (found,) = work.records.with_ids([one])
-    work.records.write([(found, record.succeeded(found.document, 200, datetime.now(UTC)))])
+    work.records.write([(found, transitions.succeeded(found.document, 200, datetime.now(UTC)))])
     assert work.run()["archived"] == 1
     assert work.archive.ids() == [[one]]  # among those that were delivered
     assert work.left([one]) == set()
@@ -151,13 +151,13 @@ def test_an_interrupted_batch_of_which_nothing_is_left_is_forgotten(work: Work) 
 
 def stands_still(work: Work) -> None:
     """Let a run's leases be over as soon as it has them."""
-    work.lease_seconds, work.leases = 0.0, LeaseTable(work.database, "c", 0.0)
+    work.lease_seconds, work.leases = 0.0, LeaseTable(work.database, work.database, "c", 0.0)
 
 
 def takes_partitions_over(work: Work) -> None:
     """Let a process have watched for long enough that others' partitions are its own."""
-    work.leases = LeaseTable(work.database, "c", 0.0)
-    work.leases.look()
+    work.leases = LeaseTable(work.database, work.database, "c", 0.0)
+    work.leases.snapshot_and_fence()
 
 
 @BOTH
@@ -227,15 +227,15 @@ def test_a_run_that_wakes_up_before_it_has_put_anything_notes_nothing(work: Work
 def test_a_dead_record_that_was_replayed_meanwhile_is_not_deleted(work: Work, is_delivered: bool) -> None:
     """A put took so long that the lease on the partitions was over, and a forced replay has handled it."""
     (one,) = work.dead(1)
-    work.leases = LeaseTable(work.database, "c", 0.0)
+    work.leases = LeaseTable(work.database, work.database, "c", 0.0)
 
     def replayed() -> None:
         other = work.another()
         takes_partitions_over(other)
-        assert other.leases.take(other.leases.look(), record.PARTITIONS)
+        assert other.leases.take(other.leases.snapshot_and_fence(), record.PARTITIONS)
         if is_delivered:
             (found,) = work.records.with_ids([one])
-            work.records.write([(found, record.succeeded(found.document, 200, datetime.now(UTC)))])
+            work.records.write([(found, transitions.succeeded(found.document, 200, datetime.now(UTC)))])
         else:
             work.fail([one])
 
@@ -282,7 +282,7 @@ def test_between_two_batches_under_a_lease_deliveries_have_time_to_look(
     work.sleep = pauses.append
     assert work.run()["archivedDead"] == 25
     assert len(pauses) == 2  # of three batches
-    assert min(pauses) > service._LOOK_AGAIN_SECONDS[1]
+    assert min(pauses) > leasing._LOOK_AGAIN_SECONDS[1]
 
 
 def test_many_batches_go_one_after_the_other(work: Work, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -306,7 +306,7 @@ def test_what_is_young_stays(work: Work) -> None:
 def test_uses_of_tokens_are_remembered_as_their_records_leave(work: Work) -> None:
     work.finished(2, vaultSecretName="erp")
     (last,) = work.stored(1, vaultSecretName="erp")
-    work.records.write([(last, record.succeeded(last.document, 200, datetime.now(UTC)))])
+    work.records.write([(last, transitions.succeeded(last.document, 200, datetime.now(UTC)))])
     work.finished(1)
     work.run()
     assert memory(work)["lastUses"] == {"erp": last.document["createdDate"]}

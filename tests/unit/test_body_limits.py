@@ -6,8 +6,9 @@ from collections.abc import Callable
 
 import pytest
 
-from shared.drivers import fdk
+from shared.drivers import responses
 from shared.ingest import validation
+from shared.ingest.validation import Conditions
 from shared.model import json_codec
 from shared.model.errors import MOST_NAMED, DataSyncError
 
@@ -63,12 +64,12 @@ HOSTILE: dict[str, tuple[Body, int]] = {
 }
 
 
-def answer(body: bytes) -> fdk.Response:
+def answer(body: bytes) -> responses.Response:
     try:
-        validation.read(json_codec.parse(body), has_token=False, target_refusal=lambda _: None)
+        validation.read(json_codec.parse(body), Conditions())
     except DataSyncError as error:
-        return fdk.problem(error)
-    return fdk.ok(None, 202)
+        return responses.problem(error)
+    return responses.ok(None, 202)
 
 
 @pytest.mark.parametrize("name", HOSTILE)
@@ -109,11 +110,11 @@ def seconds(body: bytes) -> float:
 def test_of_many_faults_the_first_thousand_are_named() -> None:
     bad = '{"id":1,"targetRestApi":"https://a/","targetRestApiOperation":"DELETE","dead":1}'
     with pytest.raises(DataSyncError) as caught:
-        validation.read(
-            json_codec.parse(times(bad)(len(bad) * 900)), has_token=False, target_refusal=lambda _: None
-        )
+        validation.read(json_codec.parse(times(bad)(len(bad) * 900)), Conditions())
     assert len(caught.value.faults) == MOST_NAMED
-    assert caught.value.detail.startswith("1001 rule(s) broken or more; the first 1000 are named;")
+    assert caught.value.detail.startswith(
+        "The request has more than 1000 errors, of which the first are listed;"
+    )
 
 
 def test_values_are_counted_and_commas_in_strings_are_not() -> None:

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 import pytest
 
 from shared.delivery import completer as module
-from shared.delivery.completer import GROUP_RECORDS, Completer, Outcome
+from shared.delivery.completer import GROUP_RECORDS, Change, Completer
 from shared.model.errors import DependencyDown
 from shared.storage.records import Stored
 
@@ -30,7 +30,7 @@ class Collection:
         self.reachable = asyncio.Event()
         self.reachable.set()
 
-    async def write(self, outcomes: Sequence[Outcome]) -> list[bool]:
+    async def write(self, outcomes: Sequence[Change]) -> list[bool]:
         self.tries += 1
         self.begun.set()
         await self.reachable.wait()
@@ -85,9 +85,9 @@ async def test_a_group_has_a_greatest_size_and_no_outcome_is_lost(collection: Co
 
 
 async def test_what_is_written_is_what_was_put(collection: Collection) -> None:
-    written: list[Outcome] = []
+    written: list[Change] = []
 
-    async def write(outcomes: Sequence[Outcome]) -> list[bool]:
+    async def write(outcomes: Sequence[Change]) -> list[bool]:
         written.extend(outcomes)
         return [True] * len(outcomes)
 
@@ -173,13 +173,26 @@ async def test_after_a_group_that_failed_the_next_one_is_written(
     assert collection.groups == [["b"]]
 
 
-async def test_a_defect_is_not_tried_again_and_reaches_every_outcome_of_its_group(
-    collection: Collection,
-) -> None:
-    defect = ZeroDivisionError()
-    collection.errors = [defect]
+async def test_a_document_that_is_refused_harms_no_other_of_its_group(collection: Collection) -> None:
+    written: list[str] = []
+
+    async def write(changes: Sequence[Change]) -> list[bool]:
+        if any(before.key == "b" for before, _ in changes):
+            raise ZeroDivisionError
+        written.extend(before.key for before, _ in changes)
+        return [True] * len(changes)
+
+    collection.write = write  # type: ignore[method-assign]
     async with writing(collection) as writer:
-        assert await put(writer, "a", "b") == [defect, defect]
+        results = await put(writer, "a", "b", "c")
+    assert [type(result) for result in results] == [bool, ZeroDivisionError, bool]
+    assert written == ["a", "c"]
+
+
+async def test_an_outage_is_no_refusal_and_writes_nothing_alone(collection: Collection) -> None:
+    collection.errors = [DependencyDown("down")]
+    async with writing(collection, give_up_at=lambda: 0.0) as writer:
+        await put(writer, "a", "b")
     assert collection.tries == 1
 
 

@@ -12,8 +12,8 @@ from shared.model.answer import Answer
 from shared.settings import Settings
 
 ERP, CRM = "erp.example.com:443", "crm.example.com:443"
-REFUSED = Answer("unexpectedError", "the target refused the connection", connected=False)
-LOST = Answer("unexpectedError", "the connection was lost")
+REFUSED = Answer("unexpectedError", "the target refused the connection", cause="connection")
+LOST = Answer("unexpectedError", "the connection was lost", cause="answer")
 ANSWERED = Answer(503, "the target answered 503")
 
 
@@ -94,10 +94,10 @@ async def test_a_place_is_free_again_whatever_happened_in_it() -> None:
 async def test_five_failures_to_connect_in_a_row_open_a_targets_circuit() -> None:
     bound = bounds()
     for _ in range(4):
-        bound.note(ERP, REFUSED)
+        bound.record(ERP, REFUSED)
     assert not await is_put_off(bound, ERP)
     assert bound.open_circuits() == []
-    bound.note(ERP, REFUSED)
+    bound.record(ERP, REFUSED)
     assert await is_put_off(bound, ERP)
     assert bound.open_circuits() == [ERP]
 
@@ -105,7 +105,7 @@ async def test_five_failures_to_connect_in_a_row_open_a_targets_circuit() -> Non
 async def test_an_open_circuit_is_one_targets_alone() -> None:
     bound = bounds()
     for _ in range(5):
-        bound.note(ERP, REFUSED)
+        bound.record(ERP, REFUSED)
     assert not await is_put_off(bound, CRM)
     assert not await is_put_off(bound, "erp.example.com:8443")
 
@@ -115,8 +115,8 @@ async def test_whatever_a_connected_target_answers_the_count_begins_again(answer
     bound = bounds()
     for _ in range(3):
         for _ in range(4):
-            bound.note(ERP, REFUSED)
-        bound.note(ERP, answer)
+            bound.record(ERP, REFUSED)
+        bound.record(ERP, answer)
     assert not await is_put_off(bound, ERP)
     assert bound.open_circuits() == []
 
@@ -124,15 +124,15 @@ async def test_whatever_a_connected_target_answers_the_count_begins_again(answer
 async def test_a_success_closes_a_circuit() -> None:
     bound = bounds()
     for _ in range(7):
-        bound.note(ERP, REFUSED)
-    bound.note(ERP, Answer(200))  # of a request that was on its way
+        bound.record(ERP, REFUSED)
+    bound.record(ERP, Answer(200))  # of a request that was on its way
     assert not await is_put_off(bound, ERP)
 
 
 async def test_failures_that_are_http_answers_open_no_circuit() -> None:
     bound = bounds()
     for _ in range(100):
-        bound.note(ERP, ANSWERED)
+        bound.record(ERP, ANSWERED)
     assert not await is_put_off(bound, ERP)
 
 
@@ -141,7 +141,7 @@ async def test_who_waited_for_a_place_while_the_circuit_opened_is_put_off() -> N
     sending = Sending(bound)
     await sending.start(ERP, ERP, ERP)
     for _ in range(5):
-        bound.note(ERP, REFUSED)
+        bound.record(ERP, REFUSED)
     first, *others = await sending.end()
     assert first is None
     assert [type(other) for other in others] == [Skipped, Skipped]
@@ -150,7 +150,7 @@ async def test_who_waited_for_a_place_while_the_circuit_opened_is_put_off() -> N
 async def test_who_is_put_off_leaves_its_place() -> None:
     bound = bounds(in_all=1, per_target=1)
     for _ in range(5):
-        bound.note(ERP, REFUSED)
+        bound.record(ERP, REFUSED)
     for _ in range(3):
         assert await is_put_off(bound, ERP)
     assert not await is_put_off(bound, CRM)
@@ -170,7 +170,7 @@ async def test_a_probe_that_connects_lets_the_others_through(answer: Answer) -> 
         others = [asyncio.create_task(is_put_off(bound, ERP)) for _ in range(3)]
         await settled()
         assert not any(other.done() for other in others)
-        bound.note(ERP, answer)
+        bound.record(ERP, answer)
     assert await asyncio.gather(*others) == [False] * 3
     assert not await is_put_off(bound, ERP)
     assert bound.open_circuits() == []
@@ -181,7 +181,7 @@ async def test_a_probe_that_does_not_connect_opens_the_circuit_at_once() -> None
     async with bound.place(ERP):
         others = [asyncio.create_task(is_put_off(bound, ERP)) for _ in range(3)]
         await settled()
-        bound.note(ERP, REFUSED)
+        bound.record(ERP, REFUSED)
     assert await asyncio.gather(*others) == [True] * 3
     assert await is_put_off(bound, ERP)
     assert bound.open_circuits() == [ERP]
@@ -204,14 +204,14 @@ async def test_who_waits_for_a_probe_may_be_given_up_without_harm_to_the_others(
         await settled()
         given_up.cancel()
         await settled()
-        bound.note(ERP, Answer(200))
+        bound.record(ERP, Answer(200))
     assert not await other
 
 
 async def test_the_targets_that_connected_are_known() -> None:
     bound = bounds()
     for target, answer in ((ERP, REFUSED), (CRM, REFUSED), (CRM, ANSWERED)):
-        bound.note(target, answer)
+        bound.record(target, answer)
     assert bound.connected == {CRM}
 
 

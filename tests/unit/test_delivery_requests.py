@@ -7,16 +7,19 @@ from typing import Any
 
 import pytest
 
-from shared.delivery.requests import DeliveryRequest, Task, process_request, retry_request, task
+from shared.delivery.requests import DeliveryRequest, process_request, retry_request
 from shared.drivers.database import Database
-from shared.model import record
+from shared.model import record, transitions
 from shared.model.errors import Invalid, NotJson
-from shared.model.record import Document, Failure
+from shared.model.record import Document
+from shared.model.transitions import Failure
 from shared.settings import Settings
 from shared.storage.records import Records
 
 NOW = datetime.now(UTC)
-SETTINGS = Settings("sqlite:", "ocid1.vault", "ocid1.key", "ocid1.compartment", messages_per_call=50)
+SETTINGS = Settings(
+    "sqlite:", "ocid1.vault", "ocid1.key", "ocid1.compartment", messages_per_call=50, retry_limit=8
+)
 NAMES = (
     "ancient",
     "waiting",
@@ -37,7 +40,7 @@ Reader = Callable[..., DeliveryRequest]
 
 
 def stored(**members: str) -> Document:
-    return record.stored({"targetRestApi": "https://erp.example.com/orders", **members}, 100)
+    return record.new({"targetRestApi": "https://erp.example.com/orders", **members})
 
 
 def failed(
@@ -52,7 +55,7 @@ def failed(
     """A record after so many attempts: due again so many minutes from now, or dead."""
     due = None if dead else NOW + timedelta(minutes=minutes)
     for _ in range(attempts):
-        document = record.failed(document, Failure(code, "why", stream, due), NOW)
+        document = transitions.failed(document, Failure(code, "why", stream, due), NOW)
     return document
 
 
@@ -64,7 +67,7 @@ def kept() -> dict[str, Document]:
     return {
         "ancient": failed(new["ancient"] | {"createdDate": "2020-02-29T12:00:00.000000Z"}, 503),
         "waiting": new["waiting"],
-        "done": record.succeeded(new["done"], 200, NOW),
+        "done": transitions.succeeded(new["done"], 200, NOW),
         "ripe": failed(new["ripe"], 503),
         "resting": failed(new["resting"], 503, minutes=600),
         "team": failed(new["team"], 500, stream="team-a"),
@@ -90,7 +93,7 @@ def selected(records: Records, kept: dict[str, Document]) -> Callable[[DeliveryR
     names = {document["id"]: name for name, document in kept.items()}
 
     def select(order: DeliveryRequest) -> list[str]:
-        return [names[stored.document["id"]] for stored in records.page(order.selection, 100)]
+        return [names[stored.document["id"]] for stored in records.page(order.query, 100)]
 
     return select
 
@@ -272,7 +275,7 @@ def test_without_a_mapping_the_operators_holds() -> None:
         ("readAfterOffset", [0, -2, True, -1.5, [], {}, "é", "x" * 65]),
         (
             "retryCodes",
-            [503, True, {}, [None], [True], ["5xx"], [[503]], [503.5], "503;504", "503,", "600", ""],
+            [503, True, {}, [None], [True], ["5xx"], [[503]], [503.5], "503;504", "503,", "1600", ""],
         ),
         ("retryLimit", [0, -1, 1.5, True, "", "many", [], {}, "9" * 200]),
         ("errormapping", ["503", {}, [[]], [7], [{}], [{"responsecode": "503"}], [{"stream": "a"}]]),
@@ -320,36 +323,3 @@ def test_everything_that_is_wrong_with_a_replay_is_named_at_once() -> None:
         "unknown": None,
     }
     assert sorted(pointers(retry, broken)) == sorted(f"/{member}" for member in broken)
-
-
-@pytest.mark.parametrize(
-    ("body", "asked"),
-    [
-        ({"task": "maintenance"}, Task("maintenance", dry_run=False, admin_password_secret="")),
-        (
-            {"task": "maintenance", "dryRun": True},
-            Task("maintenance", dry_run=True, admin_password_secret=""),
-        ),
-        (
-            {"task": "prepare", "adminPasswordSecret": "ocid1.s"},
-            Task("prepare", dry_run=False, admin_password_secret="ocid1.s"),
-        ),
-        ({}, None),
-        ({"title": "every minute", "type": "REPEAT"}, None),
-        ([1], None),
-    ],
-)
-def test_a_direct_invocation_may_ask_for_a_task(body: Any, asked: Task | None) -> None:
-    assert task(json.dumps(body).encode()) == asked
-
-
-def test_what_prepare_needs_is_named() -> None:
-    with pytest.raises(Invalid) as caught:
-        task(b'{"task": "prepare", "dryRun": true}')
-    assert [fault.pointer for fault in caught.value.faults] == ["/adminPasswordSecret", "/dryRun"]
-
-
-def test_a_task_that_there_is_not_is_refused_and_nothing_is_delivered_instead() -> None:
-    with pytest.raises(Invalid) as caught:
-        task(b'{"task": "maintainance", "dryRun": "yes"}')
-    assert [fault.pointer for fault in caught.value.faults] == ["/task", "/dryRun"]

@@ -6,9 +6,13 @@ from typing import Any
 import pytest
 
 from shared.delivery.fetcher import PAGE, Fetcher
+from shared.settings import Settings
 from shared.storage.queries import DUE, REPLAY, Query
 from shared.storage.records import Stored
 
+SETTINGS = Settings(
+    "sqlite:", "ocid1.vault", "ocid1.key", "ocid1.compartment", concurrency=128, concurrency_per_target=32
+)
 SLOW, QUICK = "slow.example.com:443", "quick.example.com:443"
 
 
@@ -25,14 +29,14 @@ class Collection:
         ]
         self.limits: list[int] = []
 
-    async def read(self, selection: Query, limit: int) -> list[Stored]:
+    async def read(self, query: Query, limit: int) -> list[Stored]:
         self.limits.append(limit)
         found = [
             document
             for document in self.documents
-            if document["datasync"][selection.order] > selection.after  # type: ignore[index]
-            and document["datasync"]["target"] not in selection.without_targets  # type: ignore[index]
-            and selection.target in (None, document["datasync"]["target"])  # type: ignore[index]
+            if document["datasync"][query.order] > query.after  # type: ignore[index]
+            and document["datasync"]["target"] not in query.without_targets  # type: ignore[index]
+            and query.target in (None, document["datasync"]["target"])  # type: ignore[index]
         ]
         return [Stored("", "", document) for document in found[:limit]]
 
@@ -41,74 +45,74 @@ def targets_of(page: Sequence[Stored]) -> list[Any]:
     return [stored.document["datasync"]["target"] for stored in page]
 
 
-async def read_all(intake: Fetcher, wanted: int = 10_000) -> list[Stored]:
+async def read_all(fetcher: Fetcher, wanted: int = 10_000) -> list[Stored]:
     """Read to the end, as if every record were delivered at once."""
     read: list[Stored] = []
-    while not intake.ended:
-        read += (await intake.next(wanted, [], []))[0]
+    while not fetcher.ended:
+        read += (await fetcher.next(wanted, [], []))[0]
     return read
 
 
 @pytest.mark.parametrize("order", [DUE, REPLAY])
 async def test_everything_is_read_once(order: str) -> None:
     collection = Collection(*([SLOW] * 700 + [QUICK] * 30 + [SLOW] * 70))
-    read = await read_all(Fetcher(Query(order), collection.read, 128, 32))
+    read = await read_all(Fetcher(Query(order), collection.read, SETTINGS))
     assert sorted(stored.document["id"] for stored in read) == [one["id"] for one in collection.documents]
 
 
 async def test_a_target_with_more_waiting_than_it_takes_is_passed_over_by_the_others() -> None:
     collection = Collection(*([SLOW] * 1000 + [QUICK] * 10))
-    intake = Fetcher(Query(DUE), collection.read, 128, 32)
-    first, _ = await intake.next(10_000, [], [])
+    fetcher = Fetcher(Query(DUE), collection.read, SETTINGS)
+    first, _ = await fetcher.next(10_000, [], [])
     for _ in first:
-        intake.begun(SLOW)  # and none of them is done
-    second, stream = await intake.next(10_000, [], [])
-    assert (targets_of(second), stream) == ([QUICK] * 10, None)
-    assert intake.passed_over == [SLOW]
+        fetcher.begun(SLOW)  # and none of them is done
+    second, queue = await fetcher.next(10_000, [], [])
+    assert (targets_of(second), queue) == ([QUICK] * 10, None)
+    assert fetcher.passed_over == [SLOW]
 
 
-async def test_its_own_stream_goes_on_when_it_has_taken_most_of_what_waits() -> None:
+async def test_its_own_queue_goes_on_when_it_has_taken_most_of_what_waits() -> None:
     collection = Collection(*([SLOW] * 1000))
-    intake = Fetcher(Query(DUE), collection.read, 128, 32)
-    first, _ = await intake.next(10_000, [], [])
+    fetcher = Fetcher(Query(DUE), collection.read, SETTINGS)
+    first, _ = await fetcher.next(10_000, [], [])
     for _ in first:
-        intake.begun(SLOW)
-    assert await intake.next(10_000, [], []) == ([], None)
-    assert not intake.ended
+        fetcher.begun(SLOW)
+    assert await fetcher.next(10_000, [], []) == ([], None)
+    assert not fetcher.ended
     for _ in range(len(first) - 32):
-        intake.done(SLOW)
-    again, stream = await intake.next(10_000, [], [])
-    assert stream == SLOW
+        fetcher.done(SLOW)
+    again, queue = await fetcher.next(10_000, [], [])
+    assert queue == SLOW
     assert again[0].document["id"] == f"{len(first):05}"
 
 
 async def test_no_more_is_read_while_more_waits_than_may_be_in_flight() -> None:
     collection = Collection(*(f"{number}.example.com:443" for number in range(600)))
-    intake = Fetcher(Query(DUE), collection.read, 128, 32)
-    page, _ = await intake.next(10_000, [], [])
+    fetcher = Fetcher(Query(DUE), collection.read, SETTINGS)
+    page, _ = await fetcher.next(10_000, [], [])
     assert len(page) == PAGE
     for target in targets_of(page):
-        intake.begun(target)
-    assert await intake.next(10_000, [], []) == ([], None)
+        fetcher.begun(target)
+    assert await fetcher.next(10_000, [], []) == ([], None)
 
 
 async def test_a_target_that_is_down_is_read_no_further() -> None:
     collection = Collection(*([SLOW] * 1000 + [QUICK] * 10))
-    intake = Fetcher(Query(DUE), collection.read, 128, 32)
-    await intake.next(10_000, [], [])
-    page, _ = await intake.next(10_000, [], [SLOW])
+    fetcher = Fetcher(Query(DUE), collection.read, SETTINGS)
+    await fetcher.next(10_000, [], [])
+    page, _ = await fetcher.next(10_000, [], [SLOW])
     assert targets_of(page) == [QUICK] * 10
 
 
 @pytest.mark.parametrize(("wanted", "limit"), [(10_000, PAGE), (100, 50), (40, 32), (5, 5), (1, 1)])
 async def test_a_small_call_is_not_given_to_the_oldest_records_target_alone(wanted: int, limit: int) -> None:
     collection = Collection(*([SLOW] * 1000))
-    await Fetcher(Query(DUE), collection.read, 128, 32).next(wanted, [], [])
+    await Fetcher(Query(DUE), collection.read, SETTINGS).next(wanted, [], [])
     assert collection.limits == [limit]
 
 
 async def test_a_walk_keeps_one_order() -> None:
-    """Offsets must not go back, so a replay has no streams of its own."""
+    """Offsets must not go back, so a replay has no queues of its own."""
     collection = Collection(*([SLOW] * 700 + [QUICK] * 10))
-    read = await read_all(Fetcher(Query(REPLAY), collection.read, 128, 32))
+    read = await read_all(Fetcher(Query(REPLAY), collection.read, SETTINGS))
     assert [stored.document["id"] for stored in read] == [one["id"] for one in collection.documents]

@@ -31,14 +31,16 @@ class Machine:
 
     def __post_init__(self) -> None:
         self.database = Database(f"sqlite:{self.path}", "", str)
-        self.table = LeaseTable(self.database, "records", SECONDS, lambda: self.now, lambda: self.today)
+        self.table = LeaseTable(
+            self.database, self.database, "records", SECONDS, lambda: self.now, lambda: self.today
+        )
 
     def wait(self, seconds: float) -> None:
         self.now += seconds
         self.today += timedelta(seconds=seconds)
 
     def lease(self, most: int = PARTITIONS) -> Lease | None:
-        return self.table.take(self.table.look(), most)
+        return self.table.take(self.table.snapshot_and_fence(), most)
 
     def owner(self, most: int = PARTITIONS) -> Lease:
         lease = self.lease(most)
@@ -68,14 +70,14 @@ def other(machine: Callable[..., Machine]) -> Machine:
 
 
 def test_in_a_new_table_everything_is_free(mine: Machine) -> None:
-    standing = mine.table.look()
-    assert standing.free == ALL
-    assert (standing.owners, standing.beats, standing.left_in_flight) == ({}, {}, {})
+    snapshot = mine.table.snapshot_and_fence()
+    assert snapshot.free == ALL
+    assert (snapshot.owners, snapshot.heartbeats, snapshot.orphaned) == ({}, {}, {})
 
 
 def test_what_one_owns_no_other_gets(mine: Machine, other: Machine) -> None:
     assert mine.owner().partitions == ALL
-    assert other.table.look().free == frozenset()
+    assert other.table.snapshot_and_fence().free == frozenset()
     assert other.lease() is None
 
 
@@ -83,7 +85,7 @@ def test_what_one_owns_no_other_gets(mine: Machine, other: Machine) -> None:
 def test_of_two_who_saw_the_same_partitions_free_one_wins_each(
     mine: Machine, other: Machine, most: int
 ) -> None:
-    seen, too = mine.table.look(), other.table.look()
+    seen, too = mine.table.snapshot_and_fence(), other.table.snapshot_and_fence()
     first, second = mine.table.take(seen, most), other.table.take(too, most)
     assert first is not None
     assert first.partitions | (second.partitions if second else frozenset()) == ALL
@@ -104,7 +106,7 @@ def test_four_workers_share_evenly_and_a_fifth_gets_nothing(machine: Callable[..
 def test_what_is_released_is_free_at_once(mine: Machine, other: Machine) -> None:
     lease = mine.owner()
     mine.table.release(lease)
-    assert other.table.look().free == ALL
+    assert other.table.snapshot_and_fence().free == ALL
     assert other.owner().partitions == ALL
     assert not mine.table.renew(lease)
 
@@ -112,7 +114,7 @@ def test_what_is_released_is_free_at_once(mine: Machine, other: Machine) -> None
 def test_a_released_share_leaves_the_others_owners_alone(mine: Machine, other: Machine) -> None:
     gone, stays = mine.owner(16), other.owner(16)
     mine.table.release(gone)
-    assert mine.table.look().owners == {stays.worker: sorted(stays.partitions)}
+    assert mine.table.snapshot_and_fence().owners == {stays.worker: sorted(stays.partitions)}
     assert other.table.renew(stays)
 
 
@@ -134,7 +136,7 @@ def test_every_renewal_changes_the_beat_that_others_see(mine: Machine, other: Ma
     lease = mine.owner()
     beats = []
     for _ in range(3):
-        beats.append(other.table.look().beats[lease.worker])
+        beats.append(other.table.snapshot_and_fence().heartbeats[lease.worker])
         assert mine.table.renew(lease)
     assert len(set(beats)) == 3
 
@@ -170,10 +172,10 @@ def test_a_renewed_lease_is_never_taken_over(mine: Machine, other: Machine) -> N
 
 def test_time_is_counted_anew_after_each_beat(mine: Machine, other: Machine) -> None:
     lease = mine.owner()
-    other.table.look()
+    other.table.snapshot_and_fence()
     other.wait(SECONDS - 1)
     assert mine.table.renew(lease)
-    other.table.look()
+    other.table.snapshot_and_fence()
     other.wait(SECONDS - 1)
     assert other.lease() is None
     other.wait(1)
@@ -195,7 +197,7 @@ def test_wall_clocks_minutes_apart_neither_kill_nor_keep_a_worker(
 
 def test_a_wall_clock_that_jumps_back_keeps_nobody_alive(mine: Machine, other: Machine) -> None:
     mine.owner()
-    other.table.look()
+    other.table.snapshot_and_fence()
     other.wait(SECONDS)
     other.today -= timedelta(days=365)
     assert other.lease() is not None
@@ -232,4 +234,4 @@ def test_eight_who_lease_at_once_never_share_a_partition(machine: Callable[..., 
     with ThreadPoolExecutor(8) as threads:
         list(threads.map(work, [machine() for _ in range(8)]))
     assert taken
-    assert machine().table.look().free == ALL
+    assert machine().table.snapshot_and_fence().free == ALL

@@ -7,10 +7,10 @@ import pytest
 from fdk.context import TracingContext
 
 from shared.drivers import logs
-from shared.model.record import stored
+from shared.model import record
 from shared.outbound import sender
 
-DOCUMENT = stored({"targetRestApi": "https://a.example.com/", "targetRestApiOperation": "DELETE"}, 1)
+DOCUMENT = record.new({"targetRestApi": "https://a.example.com/", "targetRestApiOperation": "DELETE"})
 
 
 def begin(trace_id: str, *, enabled: bool = True, sampled: int = 1) -> None:

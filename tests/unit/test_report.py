@@ -6,9 +6,10 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from shared.drivers.documents import Content
-from shared.model import record
+from shared.model import record, transitions
 from shared.model.ids import timestamp
-from shared.model.record import Document, Failure
+from shared.model.record import Document
+from shared.model.transitions import Failure
 from shared.operations.report import LATEST, Report
 from shared.storage.queries import DUE, FAILED, REPLAY, FailureQuery, Query
 from shared.storage.records import SEARCHED, Stored
@@ -25,7 +26,7 @@ MEMBERS = {
 def failed(*, dead: bool = False) -> Document:
     again = None if dead else datetime.now(UTC)
     failure = Failure(503, "no", "recoverable", again)
-    return record.failed(record.stored(MEMBERS, 10), failure, datetime.now(UTC))
+    return transitions.failed(record.new(MEMBERS), failure, datetime.now(UTC))
 
 
 @dataclass
@@ -97,7 +98,7 @@ def test_counts_that_were_read_while_records_came_are_never_below_zero() -> None
 
 
 def test_the_oldest_record_that_is_due_is_shown_by_its_time() -> None:
-    old = record.stored(MEMBERS, 10)
+    old = record.new(MEMBERS)
     since = datetime.now(UTC) - timedelta(minutes=5)
     old["datasync"]["due"] = f"{timestamp(since)} {old['id']}"
     shown = report(Records(due=3, oldest=[old])).read()

@@ -31,27 +31,34 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[tuple[float, float]]:
 
 def delay(retry_after: float | None = None, attempts: int = 1) -> float:
     """Seconds until the next attempt."""
-    following = POLICY.next_attempt(503, attempts, MOMENT, retry_after)
+    following = POLICY.next_attempt(503, attempts, attempts, MOMENT, retry_after)
     assert following is not None
     return (following - MOMENT).total_seconds()
 
 
 @pytest.mark.parametrize("code", [503, "503", "unexpectedError"])
 def test_a_code_worth_retrying_is_tried_again_later(code: int | str) -> None:
-    following = POLICY.next_attempt(code, 1, MOMENT)
+    following = POLICY.next_attempt(code, 1, 1, MOMENT)
     assert following is not None
     assert following >= MOMENT + timedelta(seconds=LOW)
 
 
 @pytest.mark.parametrize("code", [404, "404", 500, 50, "", "UnexpectedError"])
 def test_another_code_is_not_tried_again(code: int | str) -> None:
-    assert POLICY.next_attempt(code, 1, MOMENT) is None
-    assert POLICY.next_attempt(code, 1, MOMENT, retry_after=5) is None
+    assert POLICY.next_attempt(code, 1, 1, MOMENT) is None
+    assert POLICY.next_attempt(code, 1, 1, MOMENT, retry_after=5) is None
 
 
 @pytest.mark.parametrize(("attempts", "dead"), [(1, False), (7, False), (8, True), (9, True)])
 def test_a_record_is_dead_after_its_last_attempt(attempts: int, dead: bool) -> None:
-    assert (POLICY.next_attempt(503, attempts, MOMENT) is None) == dead
+    assert (POLICY.next_attempt(503, attempts, attempts, MOMENT) is None) == dead
+
+
+def test_what_was_not_sent_counts_for_the_backoff_and_not_for_the_limit() -> None:
+    drawn = [POLICY.next_attempt("unexpectedError", 0, tries, MOMENT) for tries in [1] * 200 + [99] * 200]
+    delays = [(one - MOMENT).total_seconds() for one in drawn if one is not None]
+    assert len(delays) == 400
+    assert max(delays[:200]) <= 2 * LOW < max(delays[200:]) <= HIGH
 
 
 def test_delays_are_drawn_from_the_whole_range_below_a_bound_that_doubles(
@@ -185,7 +192,7 @@ def test_a_mapping_of_some_codes_leaves_the_others_as_they_are() -> None:
 
 def test_the_policy_is_the_operators_and_a_call_may_bring_its_own_mapping() -> None:
     policy = SETTINGS.retry_policy()
-    assert (policy.codes, policy.limit, policy.backoff) == (SETTINGS.retry_codes, 8, (LOW, HIGH))
+    assert (policy.codes, policy.limit, policy.backoff) == (SETTINGS.retry_codes, 20, (LOW, HIGH))
     assert policy.error_stream(404) == "team-a"
     assert SETTINGS.retry_policy({"404": "team-b"}).error_stream(404) == "team-b"
     assert SETTINGS.retry_policy({}).error_stream(404) == "unrecoverable"

@@ -206,7 +206,7 @@ async def test_proxies_and_passwords_in_the_environment_are_ignored(
         ),
         (
             {"targetRestApiHeaders": {"X-A\r\nX-B": "a"}},
-            "the record's header X-A\r\nX-B has a name that is no header name",
+            "the record's header X-A\r\nX-B is not a valid header name",
         ),
         ({"targetRestApiHeaders": {"Host": "evil"}}, "the record's header Host is a header that a record"),
         ({"targetRestApiHeaders": {"Authorization": "a"}}, "the record's header Authorization is a header"),

@@ -43,7 +43,7 @@ def faults(**config: str) -> list[str]:
         ("allowed_targets", ()),
         ("allowed_networks", ()),
         ("retry_codes", {"408", "425", "429", "500", "502", "503", "504", "unexpectedError"}),
-        ("retry_limit", 8),
+        ("retry_limit", 20),
         ("retry_backoff", (30.0, 6 * 3600.0)),
         ("error_mapping", {}),
         ("messages_per_call", 500),
@@ -155,7 +155,7 @@ def test_codes_are_status_codes_and_the_word_for_everything_else() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["50", "5030", "600", "099", "5xx", "503;504", "503,", ",", "UnexpectedError", "-503"]
+    "text", ["50", "5030", "1600", "99", "5xx", "503;504", "503,", ",", "UnexpectedError", "-503"]
 )
 def test_what_is_no_code_is_refused(text: str) -> None:
     assert faults(RETRY_CODES=text) == ["RETRY_CODES"]
@@ -192,7 +192,7 @@ def test_an_error_mapping_files_codes_under_streams() -> None:
         "[null]",
         '[{"responsecode": "503"}]',
         '[{"stream": "a"}]',
-        '[{"responsecode": "600", "stream": "a"}]',
+        '[{"responsecode": "1600", "stream": "a"}]',
         '[{"responsecode": true, "stream": "a"}]',
         '[{"responsecode": "503", "stream": ""}]',
         '[{"responsecode": "503", "stream": 7}]',

@@ -1,0 +1,155 @@
+"""The command `replay`: failed records are delivered again."""
+
+import argparse
+import json
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from datasync.deployment import Deployment, DeploymentError
+from datasync.output import complain, printable
+from datasync.walk import FROM_THE_OLDEST, Handled, LeftOut, NoProgressError, left_out, matching, walk
+
+if TYPE_CHECKING:
+    from argparse import _SubParsersAction
+
+_ALL, _NOT_ALL, _INTERRUPTED = 0, 1, 130
+_FILTERS = (
+    "retryCodes",
+    "streamOCIDToRetry",
+    "from",
+    "to",
+    "targetRestApi",
+    "streamKey",
+    "retryLimit",
+    "force",
+    "noOfMessagesToProcess",
+)
+
+
+def add_to(commands: "_SubParsersAction[argparse.ArgumentParser]") -> argparse.ArgumentParser:
+    """Add the command, and return its parser. A filter's destination is its member of `/process/retry`."""
+    parser = commands.add_parser(
+        "replay",
+        help="deliver failed records again",
+        description="Count the failed records that match, then deliver them again, oldest first.",
+        epilog="Exit codes: 0 every matching record was delivered; 1 some failed again or were skipped, "
+        "or the deployment could not be reached; 130 stopped with Ctrl-C.",
+        allow_abbrev=False,
+    )
+    add = parser.add_argument
+    add("--codes", dest="retryCodes", metavar="CODES", help="comma-separated, such as 503,unexpectedError")
+    add(
+        "--stream",
+        dest="streamOCIDToRetry",
+        metavar="NAME",
+        help="only records filed under this error stream",
+    )
+    add("--from", dest="from", metavar="TIME", help="only records created since (RFC 3339)")
+    add("--to", dest="to", metavar="TIME", help="only records created before (RFC 3339)")
+    add("--target", dest="targetRestApi", metavar="URL", help="only records whose target begins with this")
+    add("--key", dest="streamKey", metavar="KEY", help="only records with this streamKey")
+    add("--limit", dest="retryLimit", type=int, help="leave records with this many attempts alone")
+    add("--force", action="store_true", default=None, help="also what waits for its backoff, or is dead")
+    add("--batch", dest="noOfMessagesToProcess", type=int, metavar="N", help="records per call")
+    add(
+        "--after", default=FROM_THE_OLDEST, metavar="ID", help="only records after this one: resumes a replay"
+    )
+    add("--dry-run", action="store_true", help="only count; change nothing")
+    add("--json", dest="as_json", action="store_true", help="print the result as JSON, and no progress")
+    return parser
+
+
+def run(deployment: Deployment, arguments: argparse.Namespace) -> int:
+    """Count what matches, then walk through it; returns the exit code."""
+    given = vars(arguments)
+    filters = {name: given[name] for name in _FILTERS if given[name] is not None}
+    total = matching(deployment, filters, arguments.after)
+    if arguments.as_json and (arguments.dry_run or not total):
+        print(json.dumps(_content(Handled(arguments.after, ended=True), total, counted=arguments.dry_run)))
+    elif not total:
+        others = None if arguments.force else left_out(deployment, filters, arguments.after)
+        print(_nothing(others))
+    elif arguments.dry_run:
+        print(f"{total} match")
+    else:
+        return _replay(deployment, filters, arguments, total)
+    return _ALL
+
+
+def _replay(
+    deployment: Deployment, filters: dict[str, Any], arguments: argparse.Namespace, total: int
+) -> int:
+    """Walk; what was done is printed even if the walk stops early, with how to go on."""
+    handled = Handled(arguments.after)
+    problem: BaseException | None = None
+    with _progress(quiet=arguments.as_json) as progress:
+        task = progress.add_task("replaying", total=total)
+        try:
+            for handled in walk(deployment, filters, arguments.after):
+                progress.update(task, completed=handled.records, total=max(total, handled.records))
+        except (DeploymentError, NoProgressError, KeyboardInterrupt) as error:
+            problem = error
+    print(json.dumps(_content(handled, total)) if arguments.as_json else _summary(handled, total))
+    if problem is None:
+        return _NOT_ALL if handled.failed or handled.skipped else _ALL
+    interrupted = isinstance(problem, KeyboardInterrupt)
+    words = "Interrupted; the call that was running may still finish." if interrupted else str(problem)
+    complain(f"{words}\n{_resuming(handled)}")
+    return _INTERRUPTED if interrupted else _NOT_ALL
+
+
+def _progress(*, quiet: bool) -> Progress:
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        console=Console(stderr=True),
+        disable=quiet,
+    )
+
+
+def _content(handled: Handled, total: int, *, counted: bool = False) -> dict[str, Any]:
+    matched = {"matchingMessages": total}
+    return (
+        matched
+        if counted
+        else matched
+        | {
+            "succeeded": handled.succeeded,
+            "failed": handled.failed,
+            "skipped": handled.skipped,
+            "lastReadOffset": handled.offset,
+            "endOfStream": handled.ended,
+        }
+    )
+
+
+def _summary(handled: Handled, total: int) -> str:
+    return (
+        f"{total} matched: {handled.succeeded} delivered, {handled.failed} failed again, "
+        f"{handled.skipped} skipped"
+    )
+
+
+def _nothing(others: LeftOut | None) -> str:
+    """Why nothing matches, if `--force` would change that."""
+    if others is None or not (others.waiting or others.dead):
+        return "0 match"
+    kinds = []
+    if others.waiting:
+        kinds.append(
+            "1 waits for its backoff" if others.waiting == 1 else f"{others.waiting} wait for their backoff"
+        )
+    if others.dead:
+        kinds.append(f"{others.dead} {'is' if others.dead == 1 else 'are'} dead")
+    least = "at least " if others.at_least else ""
+    return f"0 match, {least}{' and '.join(kinds)}: use --force"
+
+
+def _resuming(handled: Handled) -> str:
+    if handled.offset == FROM_THE_OLDEST:
+        return "To go on, run the same command again."
+    return f"To go on from here, run the same command with --after {printable(handled.offset)}"

@@ -1,0 +1,64 @@
+"""The command `show`: one record's state, with its attempts."""
+
+import argparse
+import json
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+from rich.table import Table
+
+from datasync import output
+from datasync.deployment import Deployment
+
+if TYPE_CHECKING:
+    from argparse import _SubParsersAction
+
+_FIRST = ("status", "dead", "status_code", "failure_reason", "targetRestApiOperation", "targetRestApi")
+_TITLES = {"time": "time", "code": "code", "durationMs": "ms", "reason": "reason"}
+
+
+def add_to(commands: "_SubParsersAction[argparse.ArgumentParser]") -> argparse.ArgumentParser:
+    """Add the command, and return its parser."""
+    parser = commands.add_parser("show", help="show one record's state", allow_abbrev=False)
+    parser.add_argument("id", metavar="ID", help="the record's id, as /store answered it")
+    parser.add_argument("--json", dest="as_json", action="store_true", help="print the state as JSON")
+    return parser
+
+
+def run(deployment: Deployment, arguments: argparse.Namespace) -> int:
+    """Print what `GET /store/{id}` answers; returns the exit code."""
+    state = deployment.get(f"/store/{quote(arguments.id, safe='')}", having="id")
+    if arguments.as_json:
+        print(json.dumps(state))
+        return 0
+    output.show(_members(state))
+    attempts = [one for one in state.get("attempts") or [] if isinstance(one, dict)]
+    if attempts:
+        output.show(_attempts(attempts))
+    return 0
+
+
+def _members(state: dict[str, Any]) -> Table:
+    """Every member but the attempts; what matters first, the others as they come."""
+    table = Table(title=output.plain(f"Record {state['id']}"), show_header=False)
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")
+    rest = [name for name in state if name not in (*_FIRST, "id", "attempts")]
+    for name in (*_FIRST, *rest):
+        if name in state:
+            table.add_row(output.plain(name), output.plain(_text(state[name])))
+    return table
+
+
+def _attempts(attempts: list[dict[str, Any]]) -> Table:
+    table = Table(title="Attempts, oldest first")
+    names = list(dict.fromkeys((*_TITLES, *(name for one in attempts for name in one))))
+    for name in names:
+        table.add_column(output.plain(_TITLES.get(name, name)), overflow="fold")
+    for one in attempts:
+        table.add_row(*(output.plain(_text(one.get(name, "-"))) for name in names))
+    return table
+
+
+def _text(value: object) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)

@@ -1,0 +1,126 @@
+"""A call's lease: acquired if its partitions hold something to deliver, kept by heartbeats, released."""
+
+import asyncio
+import logging
+import random
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+
+from shared.delivery.call import WRAP_UP_SECONDS
+from shared.delivery.fan_out import FanOut
+from shared.delivery.fetcher import PAGE
+from shared.delivery.limits import Limits
+from shared.delivery.requests import DeliveryRequest
+from shared.delivery.rescue import Change, rescue
+from shared.drivers import threads
+from shared.model import record
+from shared.model.errors import DependencyDown
+from shared.settings import Settings
+from shared.storage.leases import Lease, LeaseSnapshot, LeaseTable
+from shared.storage.records import Records
+
+log = logging.getLogger(__name__)
+
+_LOOK_AGAIN_SECONDS = (0.2, 0.5)  # at the lease table, while others own what is due
+
+
+@dataclass(frozen=True)
+class Acquired:
+    """What an attempt at a lease gave.
+
+    Without a lease, `nothing_left` tells whether nothing is left to deliver, as far as can be seen.
+    """
+
+    lease: Lease | None
+    nothing_left: bool = False
+    is_share: bool = False
+    """Others are to be started for the rest of the partitions."""
+    rescued: tuple[Change, ...] = ()
+
+
+class Leasing:
+    """Acquires, keeps and releases leases; one instance serves a process's calls."""
+
+    def __init__(self, settings: Settings, records: Records, leases: LeaseTable, fan_out: FanOut):
+        self._settings = settings
+        self._records = records
+        self._leases = leases
+        self._fan_out = fan_out
+        self._starting: asyncio.Task[None] | None = None  # what is not referred to may be collected
+
+    @property
+    def table(self) -> LeaseTable:
+        """The table that the leases stand in."""
+        return self._leases
+
+    async def acquire(self, request: DeliveryRequest, *, again: bool) -> Acquired:
+        """Lease free partitions that hold something of the request: a share, or `again` whatever nobody took.
+
+        If others own all of it, watch until one leaves or dies, or all prove alive.
+        """
+        first_heartbeats: dict[str, int] = {}
+        while True:
+            if not await threads.DATABASE.run(self._records.page, request.query, 1):
+                return Acquired(None, nothing_left=True)
+            snapshot = await threads.DATABASE.run(self._leases.snapshot_and_fence)
+            acquired = await self._take(request, snapshot, again=again)
+            if acquired.lease is not None:
+                return acquired
+            now = snapshot.heartbeats
+            first_heartbeats = {name: first_heartbeats.get(name, count) for name, count in now.items()}
+            all_alive = all(first_heartbeats[name] != count for name, count in now.items())
+            pause = random.uniform(*_LOOK_AGAIN_SECONDS)
+            if (all_alive and now) or time.monotonic() + pause > request.deadline - WRAP_UP_SECONDS:
+                return Acquired(None)
+            await asyncio.sleep(pause)
+
+    async def _take(self, request: DeliveryRequest, snapshot: LeaseSnapshot, *, again: bool) -> Acquired:
+        if not snapshot.free:
+            return Acquired(None)
+        free = replace(request.query, partitions=snapshot.free)
+        is_part = len(snapshot.free) < record.PARTITIONS
+        if is_part and not await threads.DATABASE.run(self._records.page, free, 1):
+            return Acquired(None)
+        rescued = await rescue(self._records, self._settings, snapshot.orphaned)
+        is_share = not again and self._settings.fan_out > 1 and await self._is_backlog(request)
+        most = -(-record.PARTITIONS // self._settings.fan_out) if is_share else record.PARTITIONS
+        lease = await threads.DATABASE.run(self._leases.take, snapshot, most)
+        return Acquired(lease, is_share=is_share and not request.fanned_out, rescued=tuple(rescued))
+
+    async def _is_backlog(self, request: DeliveryRequest) -> bool:
+        return request.fanned_out or await threads.DATABASE.run(self._records.reaches, request.query, PAGE)
+
+    def start_others(self, request: DeliveryRequest) -> None:
+        """Have other invocations started for the partitions that a share left; nobody waits for that."""
+        starting = threads.FAN_OUT.run(self._fan_out.start, self._settings.fan_out - 1, request.limit)
+        self._starting = asyncio.create_task(starting)
+
+    @asynccontextmanager
+    async def heartbeat(self, lease: Lease) -> AsyncIterator[None]:
+        """Renew a lease now and then, as long as the block lasts."""
+        renewal = asyncio.create_task(self._keep_renewed(lease))
+        try:
+            yield
+        finally:
+            renewal.cancel()
+            await asyncio.gather(renewal, return_exceptions=True)
+
+    async def _keep_renewed(self, lease: Lease) -> None:
+        while True:
+            await asyncio.sleep(self._settings.renewal_interval)
+            try:
+                if not await threads.RENEWALS.run(self._leases.renew, lease):
+                    log.warning("another worker took over this worker's partitions")
+                    return
+            except DependencyDown:
+                log.warning("the lease could not be renewed; trying again")
+
+    async def release(self, lease: Lease, limits: Limits) -> None:
+        """Give up a lease, with the circuits as they are; one that can't be released expires by itself."""
+        circuits = limits.open_circuits(), list(limits.connected)
+        try:
+            await threads.DATABASE.run(self._leases.release, lease, *circuits)
+        except DependencyDown:
+            log.warning("the lease could not be released; it expires by itself")

@@ -1,0 +1,145 @@
+"""Transitions: the document that an attempt, or a decision not to attempt, makes of a record's document."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from shared.model.answer import Sent
+from shared.model.codes import UNEXPECTED_ERROR
+from shared.model.ids import timestamp
+from shared.model.record import (
+    ATTEMPTS,
+    FAILED,
+    FILTERED,
+    MACHINERY,
+    MOST_REASON_CHARACTERS,
+    SUCCESS,
+    Document,
+    attempts,
+    failed_members,
+    interruptions,
+    queued_members,
+    tries,
+)
+
+_KEPT_MACHINERY = ("attempts", "unsent", "size", "ingest", "digest", "proof")  # what no attempt changes
+_MOST_ATTEMPTS = 10  # that a record lists, beside their number
+_MOST_LISTED_CHARACTERS = 300  # of the reason of each
+_MOST_INTERRUPTIONS = 3  # in a row, after which a record is thought to kill its worker
+
+
+@dataclass(frozen=True)
+class Failure:
+    """What is written on a record after a failed attempt; `next_attempt` is None if it is dead."""
+
+    code: int | str
+    reason: str
+    error_stream: str
+    next_attempt: datetime | None
+    sent: Sent = "yes"
+
+
+def succeeded(document: Document, code: int, moment: datetime, seconds: float = 0.0) -> Document:
+    """Return `document` after a delivery that took `seconds` and that the target accepted."""
+    after = _attempted(document, SUCCESS, _entry(moment, code, "yes", seconds))
+    after[MACHINERY] = _counted(document, "yes")
+    return after
+
+
+def failed(document: Document, failure: Failure, moment: datetime, seconds: float = 0.0) -> Document:
+    """Return `document` after a failed attempt that took `seconds`: due again later, or dead.
+
+    What the target can't have seen counts as a try, by which the backoff grows, and not as an attempt.
+    """
+    entry = _entry(moment, failure.code, failure.sent, seconds, failure.reason)
+    after = _attempted(document, FAILED, entry)
+    after["failure_reason"] = failure.reason[:MOST_REASON_CHARACTERS]
+    after["error_stream"] = failure.error_stream
+    machinery = _counted(document, failure.sent) | failed_members(document, failure.code, moment)
+    if failure.next_attempt is None:
+        after["dead"] = True
+    else:
+        after["nextAttemptDate"] = timestamp(failure.next_attempt)
+        machinery |= _waiting(document, after["nextAttemptDate"])
+    after[MACHINERY] = machinery
+    return after
+
+
+def interrupted(document: Document, error_stream: str, most_attempts: int, moment: datetime) -> Document:
+    """Return `document` after an attempt whose process ended before it wrote the outcome.
+
+    It is due again at once, in its old place, since nobody knows whether the target received it. After three
+    such attempts in a row, or if it has no attempts left, it is dead.
+    """
+    times = interruptions(document) + 1
+    reason = f"the process ended during delivery, {times} time(s) in a row"
+    after = _attempted(document, FAILED, _entry(moment, UNEXPECTED_ERROR, "unknown", None, reason))
+    after["failure_reason"] = reason
+    after["error_stream"] = error_stream
+    machinery = _counted(document, "unknown") | failed_members(document, UNEXPECTED_ERROR, moment)
+    machinery["interrupted"] = times
+    if times >= _MOST_INTERRUPTIONS or attempts(document) + 1 >= most_attempts:
+        after["dead"] = True
+    else:
+        due = document[MACHINERY].get("due", f"{timestamp(moment)} {document['id']}")
+        after["nextAttemptDate"] = due.split(" ")[0]
+        machinery |= _waiting(document, after["nextAttemptDate"])
+    after[MACHINERY] = machinery
+    return after
+
+
+def filtered(document: Document, rule: str, moment: datetime) -> Document:
+    """Return `document` after a rule has kept it from being sent: finished, and not sent."""
+    gone = ("failure_reason", "error_stream", "nextAttemptDate", "dead", "status_code", MACHINERY)
+    after = {name: value for name, value in document.items() if name not in gone}
+    after |= {"status": FILTERED, "filteredBy": rule, "lastAttemptDate": timestamp(moment)}
+    after[MACHINERY] = _kept(document)
+    return after
+
+
+def expired(document: Document, error_stream: str, moment: datetime) -> Document:
+    """Return `document` after it was not delivered for too long: dead."""
+    reason = "expired: it was not delivered within EXPIRE_AFTER"
+    after = _attempted(document, FAILED, _entry(moment, UNEXPECTED_ERROR, "no", None, reason))
+    after |= {"failure_reason": reason, "error_stream": error_stream, "dead": True}
+    after[MACHINERY] = _kept(document) | failed_members(document, UNEXPECTED_ERROR, moment)
+    return after
+
+
+def _waiting(document: Document, date: str) -> dict[str, Any]:
+    """Return the machinery of a failed record that will be tried again."""
+    machinery = queued_members(document, date) | {"replay": document["id"]}
+    return machinery | {"blocks": machinery["lane"]} if "keyed" in machinery else machinery
+
+
+def _kept(document: Document) -> dict[str, Any]:
+    return {name: document[MACHINERY][name] for name in _KEPT_MACHINERY if name in document[MACHINERY]}
+
+
+def _counted(document: Document, sent: Sent) -> dict[str, Any]:
+    """Return the machinery that is kept, with one more attempt, or one more try that was not sent."""
+    if sent == "no":
+        return _kept(document) | {"unsent": tries(document) - attempts(document) + 1}
+    return _kept(document) | {"attempts": attempts(document) + 1}
+
+
+def _entry(
+    moment: datetime, code: int | str, sent: Sent, seconds: float | None, reason: str = ""
+) -> dict[str, Any]:
+    """Return an attempt as the record lists it; its duration is unknown (None) if its process ended."""
+    entry: dict[str, Any] = {"time": timestamp(moment), "code": code, "sent": sent}
+    if seconds is not None:
+        entry["durationMs"] = round(seconds * 1000)
+    if reason:
+        entry["reason"] = reason[:_MOST_LISTED_CHARACTERS]
+    return entry
+
+
+def _attempted(document: Document, status: str, entry: dict[str, Any]) -> Document:
+    """Return `document` after an attempt, as listed, without what the machinery has of it."""
+    gone = ("failure_reason", "error_stream", "nextAttemptDate", "dead", MACHINERY)
+    after = {name: value for name, value in document.items() if name not in gone}
+    after |= {"status": status, "status_code": entry["code"], "lastAttemptDate": entry["time"]}
+    after["retry_attempts"] = max(0, attempts(document) - (entry["sent"] == "no"))
+    after[ATTEMPTS] = [*document.get(ATTEMPTS, ()), entry][-_MOST_ATTEMPTS:]
+    return after

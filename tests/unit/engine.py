@@ -1,0 +1,128 @@
+"""Stand-ins for what the engine's core is made of: records, secrets, targets, the database's answers."""
+
+import time
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import replace
+from typing import Any
+
+from shared.delivery.call import Call
+from shared.delivery.completer import Change, Completer
+from shared.delivery.requests import process_request
+from shared.model import record
+from shared.model.answer import Answer
+from shared.model.record import Document
+from shared.monitoring.call_stats import CallStats
+from shared.settings import Settings
+from shared.storage.leases import Lease
+from shared.storage.queries import Query
+from shared.storage.records import Stored
+
+SETTINGS = Settings("sqlite:", "ocid1.vault", "ocid1.key", "ocid1.compartment")
+ALL = frozenset(range(record.PARTITIONS))
+
+
+def made(**members: Any) -> Stored:
+    """A record as it stands in the database, due at once."""
+    usual = {"targetRestApi": "https://erp.example.com/orders", "targetRestApiOperation": "DELETE"}
+    document = record.new({**usual, **members})
+    return Stored(f"key of {document['id']}", "1", document)
+
+
+def call(limit: int = 100, seconds: float = 300, settings: Settings = SETTINGS) -> Call:
+    """A call that was asked for so many records, and ends in so many seconds."""
+    body = b'{"noOfMessagesToProcess": %d}' % limit
+    request = process_request(body, settings, time.monotonic() + seconds)
+    return Call.begun(settings, request, Lease("me", ALL, time.monotonic() + 3600), CallStats())
+
+
+class Secrets:
+    """A vault: what a name holds, or what reading it raises."""
+
+    def __init__(self, **held: str | Exception | None):
+        self.held = held
+        self.reads: list[str] = []
+
+    def token(self, name: str) -> str | None:
+        self.reads.append(name)
+        found = self.held.get(name)
+        if isinstance(found, Exception):
+            raise found
+        return found
+
+
+class Target:
+    """Targets that note what they get, and answer as they are told."""
+
+    def __init__(self, answer: Callable[[Document], Answer] = lambda _: Answer(200)):
+        self.answer = answer
+        self.received: list[tuple[str, str | None]] = []
+
+    async def send(self, document: Document, secret: str | None, seconds: float) -> Answer:
+        self.received.append((document["id"], secret))
+        return self.answer(document)
+
+
+class Written:
+    """A database that keeps outcomes, and refuses those that it is told to."""
+
+    def __init__(self, refuse: Callable[[Document], Exception | None] = lambda _: None):
+        self.refuse = refuse
+        self.after: dict[str, Document] = {}
+
+    async def write(self, changes: Sequence[Change]) -> list[bool]:
+        for _, after in changes:
+            if error := self.refuse(after):
+                raise error
+        self.after |= {after["id"]: after for _, after in changes}
+        return [True] * len(changes)
+
+    def completer(self) -> Completer:
+        return Completer(self.write, lambda: 0.0)
+
+
+class Queue:
+    """The collection of records as the dispatcher reads it."""
+
+    def __init__(self, *records: Stored, holding: Sequence[Stored] = ()):
+        self.records = records
+        self.holding = holding
+        self.finished: set[str] = set()
+        self.unknown: set[str] = set()
+
+    def page(self, query: Query, limit: int) -> list[Stored]:
+        found = [
+            one
+            for one in self.records
+            if str(one.document["datasync"]["due"]) > query.after
+            and one.document["id"] not in self.finished
+            and record.key_digest(one.document) not in query.without_keys
+            and record.target(one.document) not in query.without_targets
+            and query.target in (None, record.target(one.document))
+        ]
+        return found[:limit]
+
+    def holding_back(self, keys: Collection[str]) -> tuple[list[Stored], set[str]]:
+        return [one for one in self.holding if record.key_digest(one.document) in keys], self.unknown
+
+    def first_waiting(self, *_: Any) -> tuple[dict[str, str], set[str]]:
+        return {}, set()
+
+
+class Noted:
+    """The worker's own lease document, as it is renewed."""
+
+    def __init__(self, answer: bool | Exception = True):
+        self.answer = answer
+        self.notes: list[list[str]] = []
+
+    def renew(self, _: Lease, in_flight: dict[str, int]) -> bool:
+        self.notes.append(sorted(in_flight))
+        if isinstance(self.answer, Exception):
+            raise self.answer
+        return self.answer
+
+
+def interrupted(stored: Stored, times: int) -> Stored:
+    """The record as it stands after so many processes ended during its delivery."""
+    document = {**stored.document, "datasync": {**stored.document["datasync"], "interrupted": times}}
+    return replace(stored, document=document)

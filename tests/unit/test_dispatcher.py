@@ -1,0 +1,256 @@
+"""A call's deliveries: in order of key, noted before they are sent, within what was asked for, summed up."""
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from shared.delivery.call import Call
+from shared.delivery.dispatcher import Dispatcher
+from shared.delivery.executor import Executor
+from shared.delivery.in_flight import InFlight
+from shared.delivery.limits import Limits
+from shared.delivery.summary import Summary
+from shared.model import record
+from shared.model.answer import Answer
+from shared.model.errors import DependencyDown
+from shared.storage.records import Stored
+from tests.unit.engine import Noted, Queue, Secrets, Target, Written, call, interrupted, made
+
+
+class Engine:
+    """A dispatcher with what is around it."""
+
+    def __init__(self, *records: Stored, target: Target | None = None, **parts: Any):
+        self.target = target or Target()
+        self.queue = Queue(*records, holding=parts.get("holding", ()))
+        self.written = parts.get("written") or Written()
+        self.noted = parts.get("noted") or Noted()
+        self.secrets = parts.get("secrets") or Secrets()
+
+    async def run(self, its: Call | None = None) -> Summary:
+        its = its or call()
+        completer, limits = self.written.completer(), Limits(its.settings)
+        executor = Executor(its, self.secrets, self.target, completer, limits)
+        in_flight = InFlight(self.noted, its.lease)
+        try:
+            async with asyncio.timeout(60):
+                summary = await Dispatcher(its, self.queue, in_flight, executor, limits).run()
+        finally:
+            await completer.close()
+        return summary
+
+    @property
+    def sent(self) -> list[str]:
+        return [identity for identity, _ in self.target.received]
+
+
+def ids(*records: Stored) -> list[str]:
+    return [one.document["id"] for one in records]
+
+
+async def test_everything_is_sent_once_and_counted() -> None:
+    records = [made() for _ in range(20)]
+    engine = Engine(*records)
+    summary = await engine.run()
+    assert sorted(engine.sent) == ids(*records)
+    assert (summary.succeeded, summary.failed, summary.skipped) == (20, 0, 0)
+    assert summary.last == max(ids(*records))
+
+
+async def test_what_is_sent_was_noted_before_in_few_notes() -> None:
+    records = [made() for _ in range(20)]
+    noted = Noted()
+
+    def answer(document: Any) -> Answer:
+        assert any(document["id"] in note for note in noted.notes)
+        return Answer(200)
+
+    await Engine(*records, target=Target(answer), noted=noted).run()
+    assert len(noted.notes) == 1
+
+
+@pytest.mark.parametrize("answer", [False, DependencyDown("down")], ids=["lease lost", "database away"])
+async def test_nothing_is_sent_that_could_not_be_noted(answer: Any) -> None:
+    engine = Engine(made(), made(), noted=Noted(answer))
+    if isinstance(answer, Exception):
+        with pytest.raises(DependencyDown):
+            await engine.run()
+    else:
+        summary = await engine.run()
+        assert (summary.handled, summary.end) == (0, False)
+    assert engine.sent == []
+
+
+async def test_records_whose_secret_hangs_are_not_noted_and_hold_up_no_others() -> None:
+    hanging, others = made(vaultSecretName="slow"), [made() for _ in range(3)]
+    started = asyncio.Event()
+
+    class Slow(Secrets):
+        def token(self, name: str) -> str | None:
+            started_thread.wait(60)
+            return "late"
+
+    import threading
+
+    started_thread = threading.Event()
+    engine = Engine(hanging, *others, secrets=Slow())
+
+    def answer(_: Any) -> Answer:
+        if len(engine.target.received) == 3:
+            assert all(hanging.document["id"] not in note for note in engine.noted.notes)
+            started.set()
+            started_thread.set()
+        return Answer(200)
+
+    engine.target.answer = answer
+    summary = await engine.run()
+    assert started.is_set()
+    assert summary.succeeded == 4
+    assert engine.sent[-1] == hanging.document["id"]
+
+
+async def test_records_of_one_key_are_sent_in_order_and_none_behind_a_failed_one() -> None:
+    records = [made(streamKey="k") for _ in range(4)]
+    failing = records[1].document["id"]
+    engine = Engine(*records, target=Target(lambda one: Answer(503 if one["id"] == failing else 200)))
+    summary = await engine.run()
+    assert engine.sent == ids(*records[:2])
+    assert (summary.succeeded, summary.failed, summary.skipped) == (1, 1, 2)
+
+
+async def test_a_dead_record_holds_back_nothing() -> None:
+    records = [made(streamKey="k") for _ in range(3)]
+    dead = records[0].document["id"]
+    engine = Engine(*records, target=Target(lambda one: Answer(404 if one["id"] == dead else 200)))
+    assert (await engine.run()).succeeded == 2
+    assert engine.sent == ids(*records)
+
+
+async def test_a_failed_record_that_is_not_due_holds_back_the_later_ones_of_its_key_only() -> None:
+    resting, later, other = made(streamKey="k"), made(streamKey="k"), made(streamKey="other")
+    resting.document["datasync"]["due"] = f"9999 {resting.document['id']}"
+    engine = Engine(later, other, holding=[resting])
+    engine.written.write = _forgetting(engine)
+    summary = await engine.run()
+    assert (summary.succeeded, summary.skipped, summary.end) == (1, 1, True)
+
+
+async def test_a_key_of_which_too_much_would_have_to_be_read_waits() -> None:
+    unknown, other = made(streamKey="k"), made()
+    engine = Engine(unknown, other)
+    engine.queue.unknown = {record.key_digest(unknown.document)}
+    summary = await engine.run()
+    assert engine.sent == ids(other)
+    assert summary.skipped == 1
+
+
+async def test_no_more_are_sent_than_were_asked_for() -> None:
+    records = [made() for _ in range(9)]
+    engine = Engine(*records)
+    summary = await engine.run(call(limit=4))
+    assert engine.sent == ids(*records[:4])
+    assert summary.succeeded == 4
+
+
+async def test_of_records_that_may_kill_a_worker_too_no_more_are_sent_than_were_asked_for() -> None:
+    records = [interrupted(made(), 2) for _ in range(41)]
+    engine = Engine(*records)
+    await engine.run(call(limit=1))
+    assert engine.sent == ids(*records[:1])
+
+
+async def test_a_record_that_may_kill_its_worker_is_sent_alone_at_the_end() -> None:
+    suspect, others = interrupted(made(), 2), [made() for _ in range(5)]
+    engine = Engine(suspect, *others)
+    await engine.run()
+    assert engine.sent[-1] == suspect.document["id"]
+    assert engine.noted.notes[-1] == ids(suspect)
+
+
+@pytest.mark.parametrize(
+    "error", [ValueError("odd"), KeyError("x"), UnicodeDecodeError("utf-8", b"", 0, 1, "")]
+)
+async def test_whatever_is_wrong_with_one_record_harms_itself_only(error: Exception) -> None:
+    odd, others = made(vaultSecretName="odd"), [made() for _ in range(3)]
+    engine = Engine(odd, *others, secrets=Secrets(odd=error))
+    summary = await engine.run()
+    assert (summary.succeeded, summary.failed) == (3, 1)
+    written = engine.written.after[odd.document["id"]]
+    assert written["failure_reason"] == f"it can't be attempted: {type(error).__name__}"
+
+
+async def test_an_outcome_that_can_not_be_written_is_written_as_a_failure_and_harms_no_other() -> None:
+    records = [made(streamKey="k"), made(streamKey="k"), made()]
+    refused = records[0].document["id"]
+
+    def refuse(after: Any) -> Exception | None:
+        return ZeroDivisionError() if after["id"] == refused and after["status"] == "success" else None
+
+    engine = Engine(*records, written=Written(refuse))
+    summary = await engine.run()
+    assert (summary.succeeded, summary.failed, summary.skipped) == (1, 1, 1)
+    assert engine.written.after[refused]["status"] == "failed"
+
+
+async def test_one_that_can_not_be_written_at_all_holds_back_its_key_and_harms_no_other() -> None:
+    records = [made(streamKey="k"), made(streamKey="k"), made()]
+    refused = records[0].document["id"]
+
+    def refuse(after: Any) -> Exception | None:
+        return ZeroDivisionError() if after["id"] == refused else None
+
+    engine = Engine(*records, written=Written(refuse))
+    summary = await engine.run()
+    assert (summary.succeeded, summary.end) == (1, False)
+    assert records[1].document["id"] not in engine.sent
+
+
+async def test_a_target_that_is_down_ends_the_stream_when_only_its_records_are_left() -> None:
+    records = [made() for _ in range(12)]
+    engine = Engine(
+        *records, target=Target(lambda _: Answer("unexpectedError", "refused", cause="connection"))
+    )
+    engine.written.write = _forgetting(engine)
+    summary = await engine.run()
+    assert summary.end is True
+    assert summary.failed + summary.skipped == 12
+
+
+def _forgetting(engine: Engine) -> Any:
+    original = engine.written.write
+
+    async def write(changes: Any) -> list[bool]:
+        engine.queue.finished |= {after["id"] for _, after in changes}  # due later, or finished
+        return await original(changes)
+
+    return write
+
+
+async def test_what_came_meanwhile_does_not_end_the_stream() -> None:
+    first, second = made(), made()
+    engine = Engine(first)
+
+    def answer(_: Any) -> Answer:
+        engine.queue.records = (second,)
+        return Answer(200)
+
+    engine.target.answer = answer
+    summary = await engine.run(call(limit=1))
+    assert summary.end is False
+
+
+async def test_a_database_that_was_away_from_the_beginning_is_an_outage() -> None:
+    engine = Engine(made(), written=Written(lambda _: DependencyDown("down")))
+    with pytest.raises(DependencyDown):
+        await engine.run()
+
+
+@pytest.mark.parametrize("cause", ["machine", "time"])
+async def test_what_this_call_lacked_is_no_attempt_and_opens_no_circuit(cause: Any) -> None:
+    lacking = Answer("unexpectedError", "no more files", cause=cause)
+    engine = Engine(*[made() for _ in range(12)], target=Target(lambda _: lacking))
+    summary = await engine.run()
+    assert (summary.failed, summary.skipped) == (0, 12)
+    assert len(engine.target.received) == 12
+    assert engine.written.after == {}

@@ -1,0 +1,153 @@
+"""One attempt: prepared, sent within the limits, its outcome written."""
+
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from shared.delivery.call import Call
+from shared.delivery.executor import Executor, Outcome
+from shared.delivery.limits import Limits, Skipped
+from shared.model import rules
+from shared.model.answer import Answer
+from shared.model.errors import DependencyDown
+from shared.storage.records import Stored
+from tests.unit.engine import SETTINGS, Secrets, Target, Written, call, made
+
+
+class Engine:
+    """An executor with what is around it."""
+
+    def __init__(self, target: Target | None = None, written: Written | None = None, **parts: Any):
+        self.secrets = parts.get("secrets") or Secrets()
+        self.target = target or Target()
+        self.written = written or Written()
+        self.call: Call = parts.get("call") or call()
+        self.limits = Limits(self.call.settings)
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[Executor]:
+        completer = self.written.completer()
+        try:
+            yield Executor(self.call, self.secrets, self.target, completer, self.limits)
+        finally:
+            await completer.close()
+
+    async def attempt(self, stored: Stored) -> Outcome:
+        async with self.running() as executor:
+            return await executor.execute(await executor.prepare(stored))
+
+
+def with_rules(*its: dict[str, str]) -> Call:
+    return call(settings=replace(SETTINGS, rules=rules.parse(json.dumps(its))))
+
+
+async def test_a_record_that_the_target_accepts_succeeds() -> None:
+    engine, stored = Engine(), made()
+    assert await engine.attempt(stored) is Outcome.SUCCEEDED
+    assert engine.target.received == [(stored.document["id"], None)]
+    after = engine.written.after[stored.document["id"]]
+    assert (after["status"], after["status_code"]) == ("success", 200)
+    assert engine.call.stats.delivered.total() == 1
+
+
+@pytest.mark.parametrize(
+    ("code", "outcome", "is_dead"),
+    [(503, Outcome.FAILED, False), ("unexpectedError", Outcome.FAILED, False), (404, Outcome.DEAD, True)],
+)
+async def test_one_that_it_does_not_fails_or_dies(code: int | str, outcome: Outcome, is_dead: bool) -> None:
+    engine, stored = Engine(Target(lambda _: Answer(code, "why"))), made()
+    assert await engine.attempt(stored) is outcome
+    after = engine.written.after[stored.document["id"]]
+    assert (after["status"], after["status_code"], after["failure_reason"]) == ("failed", code, "why")
+    assert bool(after.get("dead")) is is_dead
+
+
+async def test_the_secret_that_it_names_goes_with_it_looked_up_once_for_all() -> None:
+    engine = Engine(secrets=Secrets(erp="Bearer 1"))
+    one, another = made(vaultSecretName="erp"), made(vaultSecretName="erp")
+    async with engine.running() as executor:
+        prepared = [await executor.prepare(one), await executor.prepare(another)]
+        for each in prepared:
+            await executor.execute(each)
+    assert [secret for _, secret in engine.target.received] == ["Bearer 1", "Bearer 1"]
+    assert engine.secrets.reads == ["erp"]
+
+
+async def test_without_its_secret_it_fails_and_nothing_is_sent() -> None:
+    engine, stored = Engine(), made(vaultSecretName="gone")
+    assert await engine.attempt(stored) is Outcome.FAILED
+    assert engine.target.received == []
+    assert "'gone'" in engine.written.after[stored.document["id"]]["failure_reason"]
+
+
+async def test_while_vault_is_down_records_with_a_secret_are_skipped_and_asked_for_once() -> None:
+    engine = Engine(secrets=Secrets(erp=DependencyDown("down"), crm="Bearer 2"))
+    async with engine.running() as executor:
+        for name in ("erp", "erp", "crm"):
+            with pytest.raises(Skipped) as caught:
+                await executor.prepare(made(vaultSecretName=name))
+            assert isinstance(caught.value.cause, DependencyDown)
+        without = await executor.prepare(made())
+        assert await executor.execute(without) is Outcome.SUCCEEDED
+    assert engine.secrets.reads == ["erp"]
+
+
+async def test_a_record_that_a_rule_filters_is_finished_and_not_sent() -> None:
+    engine = Engine(call=with_rules({"name": "none", "filter": "`false`"}))
+    stored = made(targetRestApiPayload={"a": 1})
+    assert await engine.attempt(stored) is Outcome.FILTERED
+    assert engine.target.received == []
+    assert engine.written.after[stored.document["id"]]["filteredBy"] == "none"
+
+
+async def test_a_rule_that_fails_is_the_records_failure() -> None:
+    engine = Engine(call=with_rules({"name": "odd", "payload": "sum(payload)"}))
+    stored = made(targetRestApiPayload="no list")
+    assert await engine.attempt(stored) is Outcome.FAILED
+    assert engine.target.received == []
+    assert "'odd'" in engine.written.after[stored.document["id"]]["failure_reason"]
+
+
+async def test_what_a_rule_makes_of_it_is_sent_and_what_was_stored_stays() -> None:
+    sent: list[Any] = []
+
+    def answer(document: Any) -> Answer:
+        sent.append(document["targetRestApiPayload"])
+        return Answer(200)
+
+    engine = Engine(Target(answer), call=with_rules({"name": "map", "payload": "payload.inner"}))
+    stored = made(targetRestApiPayload={"inner": 7})
+    await engine.attempt(stored)
+    assert sent == [7]
+    assert engine.written.after[stored.document["id"]]["targetRestApiPayload"] == {"inner": 7}
+
+
+async def test_nothing_is_sent_where_no_time_is_left() -> None:
+    engine = Engine(call=call(seconds=0.0))
+    assert await engine.attempt(made()) is Outcome.LEFT
+    assert engine.target.received == []
+    assert engine.written.after == {}
+
+
+async def test_an_outcome_that_another_worker_overtook_is_dropped() -> None:
+    class Changed(Written):
+        async def write(self, changes: Any) -> list[bool]:
+            return [False] * len(changes)
+
+    engine = Engine(written=Changed())
+    assert await engine.attempt(made()) is Outcome.LEFT
+    assert engine.call.stats.delivered.total() == 0
+
+
+async def test_after_failures_to_connect_in_a_row_the_rest_is_skipped() -> None:
+    engine = Engine(Target(lambda _: Answer("unexpectedError", "refused", cause="connection")))
+    async with engine.running() as executor:
+        for _ in range(5):
+            assert await executor.execute(await executor.prepare(made())) is Outcome.FAILED
+        with pytest.raises(Skipped):
+            await executor.execute(await executor.prepare(made()))
+    assert len(engine.target.received) == 5
