@@ -122,7 +122,7 @@ class Settings:
     secrets_unused_after: float = _setting(
         parsing.duration,
         "time since its last use after which a token's deletion is scheduled; `0s`: never",
-        "30d",
+        "90d",
     )
     rules: tuple[Rule, ...] = _setting(
         parse_rules, "JSON list of rules that filter records or transform what is sent", ""
@@ -195,10 +195,6 @@ class Settings:
             )
         if self.messages_per_call > self.messages_per_call_max:
             faults.append(Fault("MESSAGES_PER_CALL", "must be at most MESSAGES_PER_CALL_MAX"))
-        if self.archive_bucket and self.secrets_unused_after > self.archive_after:
-            faults.append(
-                Fault("SECRETS_UNUSED_AFTER", "must be at most ARCHIVE_AFTER: what is archived is not seen")
-            )
         if self.notification_topic_ocid and self.notification_interval < LEAST_NOTIFICATION_INTERVAL:
             faults.append(
                 Fault("NOTIFICATION_INTERVAL", f"must be at least {LEAST_NOTIFICATION_INTERVAL:g}s")

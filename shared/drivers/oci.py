@@ -9,7 +9,7 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
-from shared.model.errors import DependencyDown
+from shared.model.errors import DependencyDown, Misconfigured
 
 log = logging.getLogger(__name__)
 
@@ -125,15 +125,19 @@ class OciClients:
 def read_secret(clients: OciClients, ocid: str) -> str:
     """Return the text of the operator's own secret with this OCID."""
     try:
-        bundle = clients.call("secrets", "SecretsClient", "get_secret_bundle", ocid)
+        return secret_text(clients.call("secrets", "SecretsClient", "get_secret_bundle", ocid))
     except Refused as error:
         raise DependencyDown(
             f"Vault refused ({error.status}) a system secret; the operator checks its OCID and the policies."
         ) from None
-    return secret_text(bundle)
+    except ValueError:
+        raise Misconfigured(f"The system secret {ocid} is not UTF-8 text; store it anew.") from None
 
 
-def secret_text(bundle: object) -> str:
-    """Return the text in a secret's bundle, which Vault gives as base64 [Vault API, SecretBundle]."""
-    content: str = bundle.secret_bundle_content.content  # type: ignore[attr-defined]  # the SDK is untyped
-    return base64.b64decode(content).decode()
+def secret_text(bundle: Any) -> str:
+    """Return the text in a secret's bundle, which Vault gives as base64 [Vault API, SecretBundle].
+
+    A line break at its end is none of it: editors and `echo` put one there. Raises ValueError where it is
+    not UTF-8.
+    """
+    return base64.b64decode(bundle.secret_bundle_content.content).decode().rstrip("\r\n")

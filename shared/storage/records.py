@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from shared.drivers.database import CollectionSpec, Database, Taken
-from shared.drivers.documents import find, replaced
+from shared.drivers.documents import Content, SmallDocument, replaced
 from shared.model import json_codec, record
 from shared.model.errors import DependencyDown
 from shared.model.ids import id_at, timestamp
@@ -15,7 +15,6 @@ from shared.model.record import FILTERED, MACHINERY, PARTITIONS, SUCCESS, Docume
 from shared.storage.counters import FINISHED, Counters
 from shared.storage.queries import (
     INDEXED_LENGTHS,
-    LATELY,
     LOWEST,
     FailureQuery,
     Query,
@@ -30,6 +29,7 @@ from shared.storage.queries import (
 
 _FETCH = 64  # documents per round trip of a cursor: bounds what is in memory beyond the page
 _PAGE_BYTES = 16 * 1024 * 1024
+_MOST_KEYS = 256  # that one operation names; SODA takes 1,000 at most
 _MOST_VALUES = 50  # of codes, streams or targets in a report
 SEARCHED = 10_000  # failures that a filter of the report looks at
 
@@ -182,30 +182,27 @@ class Records:
         with self._database.collection(self._spec) as collection:
             return int(collection.find().filter(_finished(before, LOWEST)).count())
 
-    def remove(self, documents: Sequence[Document], intent: str, object_name: str) -> bool:
-        """Delete archived records, and the note that says so, together, or nothing.
+    def remove(self, batch: Sequence[Stored], lease: SmallDocument, content: Content) -> SmallDocument | None:
+        """Delete records that have ended, and replace a lease's document, in one transaction.
 
-        Of the note stays what is left over to do. False where the note is another's, or where a record was
-        changed or deleted since it was read.
+        Returns the document as it is then; None, and nothing is changed, where it or a record is not as it
+        was read any more.
         """
-        statuses = Counter(str(document["status"]) for document in documents)
+        statuses = Counter(str(one.document["status"]) for one in batch)
         finished = Counter({status: statuses[status] for status in FINISHED if statuses[status]})
         try:
-            with self._database.transaction(self._spec, self._tallies.spec) as (collection, notes):
-                note = find(notes, intent)
-                if note is None or note.content.get("object") != object_name:
-                    return False
-                left = {"leftOver": note.content["leftOver"]} if note.content.get("leftOver") else {}
-                if replaced(notes, note, left) is None:
-                    return False
-                _remove_all(collection, documents)
-                self._tallies.take_off(notes, PARTITIONS, finished)
+            with self._database.transaction(self._spec, self._tallies.spec) as (collection, documents):
+                written = replaced(documents, lease, content)
+                if written is None:
+                    return None
+                _remove_all(collection, batch)
+                self._tallies.take_off(documents, PARTITIONS, finished)
         except Exception as error:
             self._tallies.forget(PARTITIONS)
             if isinstance(error, _Changed):
-                return False
+                return None
             raise
-        return True
+        return written
 
     def names_secret(self, name: str, since: datetime) -> bool:
         """Tell whether an unfinished record needs this secret, or one was stored with it since a time."""
@@ -274,18 +271,15 @@ def _finished(before: datetime, after: str) -> dict[str, Any]:
     return {"$and": [*between("id", after, id_at(before)), narrowed]}
 
 
-def _remove_all(collection: Any, documents: Sequence[Document]) -> None:
-    """Delete records that are all finished or all dead; _Changed where one is not as it was read."""
-    if documents and documents[0].get("dead"):  # a replay since then would have left a later time
-        newest = max(str(one[MACHINERY][LATELY]) for one in documents)
-        still: dict[str, Any] = {"dead": True, member(LATELY): {"$lte": newest}}
-    else:
-        still = {"status": {"$in": list(FINISHED)}}
-    removed = 0
-    for some in any_of("id", [one["id"] for one in documents]):
-        removed += int(collection.find().filter({"$and": [some, still]}).remove())
-    if removed != len(documents):
-        raise _Changed
+def _remove_all(collection: Any, batch: Sequence[Stored]) -> None:
+    """Delete records, within a transaction; _Changed where one is not as it was read."""
+    as_read = {one.key: one.version for one in batch}
+    for start in range(0, len(batch), _MOST_KEYS):
+        keys = [one.key for one in batch[start : start + _MOST_KEYS]]
+        locked = collection.find().keys(keys).lock().getDocuments()
+        if sum(as_read[found.key] == found.version for found in locked) != len(keys):
+            raise _Changed
+        collection.find().keys(keys).remove()
 
 
 def _at(content: Document, path: str) -> Any:
