@@ -143,7 +143,7 @@ def test_a_token_url_that_does_not_answer_leaves_most_records_alone(
         ({"token_url": ""}, "the secret describes no client: it has no token_url"),
         (
             {"password": "x"},
-            "the secret describes no client: it may hold token_url, client_id, client_secret",
+            "the secret describes no client: it may have token_url, client_id, client_secret",
         ),
     ],
 )
