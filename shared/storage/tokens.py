@@ -161,9 +161,7 @@ class TokenVault:
             value = secret_text(bundle)
         except Refused as error:
             if error.status != 404:
-                raise DependencyDown(
-                    "Vault refused to read a token; the operator checks its policies."
-                ) from None
+                raise Unreadable("Vault refused to read a token; the operator checks its policies.") from None
         self._remember(name, value)
         return value
 
