@@ -13,9 +13,11 @@ from shared.delivery.limits import Limits, Skipped
 from shared.delivery.secrets import ReadsTokens, Secrets
 from shared.drivers import logs, threads
 from shared.model import record, rules, transitions
-from shared.model.answer import Answer
+from shared.model.answer import Answer, Sent
 from shared.model.codes import UNEXPECTED_ERROR
+from shared.model.errors import DependencyDown
 from shared.model.record import Document
+from shared.model.retry import UNRECOVERABLE
 from shared.model.rules import RuleFailed
 from shared.model.transitions import Failure
 from shared.storage.records import Stored
@@ -121,22 +123,51 @@ class Executor:
             started, seconds = time.monotonic(), self._call.seconds_for_delivery()
             if not self._call.may_begin() or seconds <= 0:
                 return None
-            sending = self._session.send(prepared.document, prepared.secret, seconds)
-            answer = await self._completer.expect(sending)
+            answer = await self._completer.expect(self._answer(prepared, seconds))
             if answer.cause in _OURS:
                 raise Skipped
             self._limits.record(target, answer)
             return replace(answer, seconds=time.monotonic() - started)
 
+    async def _answer(self, prepared: Prepared, seconds: float) -> Answer:
+        try:
+            return await self._session.send(prepared.document, prepared.secret, seconds)
+        except Exception as error:  # noqa: BLE001 - a defect, after which nobody knows what the target has got
+            reason = f"the attempt broke off: {type(error).__name__}"
+            return Answer(UNEXPECTED_ERROR, reason, cause="answer", sent="unknown")
+
     async def _complete_answered(self, stored: Stored, answer: Answer) -> Outcome:
         document, moment = stored.document, datetime.now(UTC)
         if answer.accepted:
             after = transitions.succeeded(document, int(answer.code), moment, answer.seconds)
-            return await self._complete(stored, after, answer, Outcome.SUCCEEDED)
-        after = transitions.failed(document, self._failure(document, answer, moment), moment, answer.seconds)
-        return await self._complete(
-            stored, after, answer, Outcome.DEAD if after.get("dead") else Outcome.FAILED
-        )
+            outcome = Outcome.SUCCEEDED
+        else:
+            failure = self._failure(document, answer, moment)
+            after = transitions.failed(document, failure, moment, answer.seconds)
+            outcome = Outcome.DEAD if after.get("dead") else Outcome.FAILED
+        try:
+            return await self._complete(stored, after, answer, outcome)
+        except DependencyDown:
+            raise
+        except Exception as error:  # noqa: BLE001 - the database refuses what stands in it
+            return await self._complete_refused(stored, answer, type(error).__name__)
+
+    async def _complete_refused(self, stored: Stored, answer: Answer, error: str) -> Outcome:
+        """Write that an outcome was refused, in words that are ours; what was accepted is not sent again."""
+        document, moment = stored.document, datetime.now(UTC)
+        reason = f"its outcome, {answer.code}, can't be written: {error}"
+        following = None if answer.accepted else self._failure(document, answer, moment).next_attempt
+        sent: Sent = "no" if answer.sent == "no" else "unknown"
+        failure = Failure(UNEXPECTED_ERROR, reason, UNRECOVERABLE, following, sent)
+        after = transitions.failed(document, failure, moment, answer.seconds)
+        outcome = Outcome.FAILED if following else Outcome.DEAD
+        try:
+            return await self._complete(stored, after, answer, outcome)
+        except DependencyDown:
+            raise
+        except Exception:  # noqa: BLE001 - as above
+            log.warning("record %s can't be written at all: %s", document["id"], error)
+            return Outcome.LEFT
 
     async def _complete(self, stored: Stored, after: Document, answer: Answer, outcome: Outcome) -> Outcome:
         if not await self._completer.put(stored, after):

@@ -16,7 +16,7 @@ RETRY_CODES = frozenset(("408", "425", "429", "500", "502", "503", "504", "unexp
 _FINISHED = ("success", "filtered", "cancelled")
 _LISTED = 10  # attempts that a record lists, of more
 _INTERRUPTED = "the process ended during delivery"
-_LATE = "no answer from the target within"
+_UNHEARD = ("no answer from the target within", "its outcome, ")
 _MOST_INTERRUPTIONS = 3
 
 
@@ -116,6 +116,7 @@ def _state(record: Document, retry_limit: int) -> Iterator[str]:
         int(machinery["attempts"]) >= retry_limit
         or str(record["status_code"]) not in RETRY_CODES
         or int(machinery.get("interrupted", 0)) >= _MOST_INTERRUPTIONS
+        or entries[-1].get("reason", "").startswith("its outcome, 2")
     ):
         yield "is dead for no reason"
 
@@ -147,7 +148,7 @@ def _sending(record: Document, received: Sequence[Received]) -> Iterator[str]:
     answered = [one.status for one in received if one.status is not None]
     if not _is_subsequence(heard, answered):
         yield f"lists the answers {heard}, and its target gave {answered}"
-    unheard = _interruptions(record) + sum(entry.get("reason", "").startswith(_LATE) for entry in entries)
+    unheard = sum(entry.get("reason", "").startswith((_INTERRUPTED, *_UNHEARD)) for entry in entries)
     if len(entries) < _LISTED and len(answered) > len(heard) + unheard:
         yield f"lists the answers {heard} alone, and its target gave {answered}"
     for earlier, later in pairwise(received):

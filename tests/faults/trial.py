@@ -49,6 +49,10 @@ class SampleTarget:
         answer = requests.get(f"{self.url}/_received", {"count": ""}, timeout=60).json()
         return int(answer["count"])
 
+    def reset(self) -> None:
+        """Let it forget everything."""
+        requests.delete(f"{self.url}/_received", timeout=10)
+
 
 @dataclass
 class Trial:
