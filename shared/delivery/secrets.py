@@ -8,14 +8,14 @@ from typing import Protocol
 from shared.delivery.limits import Skipped
 from shared.drivers import threads
 from shared.model.errors import DependencyDown
-from shared.storage.vault import Unreadable
+from shared.storage.vault import Secret, Unreadable
 
 
 class ReadsTokens(Protocol):
     """Where secrets are read: `storage/tokens.py`."""
 
-    def token(self, name: str) -> str | None:
-        """Return what a secret holds; None if there is none."""
+    def secret(self, name: str, *, again: bool = False) -> Secret | None:
+        """Return what a secret holds, read `again` or not long ago; None if there is none."""
 
 
 class Secrets:
@@ -29,10 +29,10 @@ class Secrets:
         self._tokens = tokens
         self._stop_at = stop_at
         self._monotonic = monotonic
-        self._lookups: dict[str, asyncio.Task[str | None]] = {}
+        self._lookups: dict[str, asyncio.Task[Secret | None]] = {}
         self._outage: asyncio.Future[DependencyDown] = asyncio.get_running_loop().create_future()
 
-    async def get(self, name: str) -> str | None:
+    async def get(self, name: str) -> Secret | None:
         """Return what a secret holds; None if there is none.
 
         Raises Skipped if Vault does not answer, or not in time: records without a token go on.
@@ -49,9 +49,16 @@ class Secrets:
             return _result(lookup)
         raise Skipped(self._outage.result() if self._outage.done() else None)
 
-    async def _look_up(self, name: str) -> str | None:
+    async def again(self, name: str) -> Secret | None:
+        """Read a secret again, which a target has refused; None if it can't be read now."""
         try:
-            return await threads.VAULT.run(self._tokens.token, name)
+            return await threads.VAULT.run(self._tokens.secret, name, again=True)
+        except DependencyDown:
+            return None
+
+    async def _look_up(self, name: str) -> Secret | None:
+        try:
+            return await threads.VAULT.run(self._tokens.secret, name)
         except Unreadable:
             raise
         except DependencyDown as error:
@@ -68,7 +75,7 @@ class Secrets:
                 lookup.cancel()
 
 
-def _result(lookup: "asyncio.Task[str | None]") -> str | None:
+def _result(lookup: "asyncio.Task[Secret | None]") -> Secret | None:
     try:
         return lookup.result()
     except DependencyDown as error:

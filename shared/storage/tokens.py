@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from shared.model import credentials
 from shared.model.errors import Conflict, DependencyDown
+from shared.model.record import Proof
 from shared.storage.vault import Secret, Vault
 
 PROOF_SECONDS = 3.0
@@ -21,22 +22,30 @@ class TokenVault:
         self._clock = clock
         self._cache: dict[str, tuple[Secret | None, float]] = {}
 
-    def token(self, name: str) -> str | None:
-        """Return the token kept under `name`, from the cache where it is fresh; None where there is none."""
+    def secret(self, name: str, *, again: bool = False) -> Secret | None:
+        """Return what a secret holds now; None if there is none.
+
+        It is known for a few seconds, unless it is to be read `again`.
+        """
         kept, until = self._cache.get(name, (None, 0.0))
-        if self._clock() >= until:
+        if again or self._clock() >= until:
             kept = self._read(name)
+        return kept
+
+    def token(self, name: str) -> str | None:
+        """Return the token kept under `name`; None if there is none."""
+        kept = self.secret(name)
         return None if kept is None else kept.text
 
-    def claim(self, name: str, token: str) -> None:
+    def claim(self, name: str, token: str) -> Proof:
         """Keep `token` under a new name, or prove by it the right to use a name that is taken.
 
-        Raises Conflict where the name holds another token or is on its way out, DependencyDown where Vault
-        can't say.
+        Returns the very version of the secret that proved it. Raises Conflict if the name holds another token
+        or is on its way out, DependencyDown if Vault can't say.
         """
         kept, until = self._cache.get(name, (None, 0.0))
         if kept is not None and self._clock() < until and _is_proof(token, kept):
-            return
+            return kept.proof
         kept = self._read(name)
         if kept is None:
             kept = self._vault.create(name, token)
@@ -49,6 +58,7 @@ class TokenVault:
                 f"vaultSecretName {name!r} is in use with another token, which may be another source's. Use a"
                 " new name for this token."
             )
+        return kept.proof
 
     def _read(self, name: str) -> Secret | None:
         kept = self._vault.current(name)

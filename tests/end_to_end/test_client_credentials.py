@@ -167,7 +167,7 @@ def test_a_caller_proves_by_client_id_and_secret_that_it_may_name_them(
     assert bundle.call("POST", "/store", record, Authorization="Bearer x").status_code == 409
     refused = bundle.call("POST", "/store", record, Authorization=described)
     assert refused.status_code == 422
-    assert "only an operator keeps credentials" in refused.text
+    assert "only operators keep credentials" in refused.text
     assert bundle.documents() == []
     bundle.store(record, proof)
 
