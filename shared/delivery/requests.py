@@ -70,14 +70,15 @@ def _retry_query(reader: MemberReader, settings: Settings, usual: frozenset[str]
     codes = reader.read("retryCodes", status_codes) or usual
     limit = reader.read("retryLimit", whole_number) or settings.retry_limit
     force = reader.read("force", boolean) or False
-    conditions: list[dict[str, Any]] = []
-    if not force:
+    conditions: list[dict[str, Any]] = [
+        {"datasync.code": {"$ne": INVALID}}
+    ]  # what is no record can't be sent
+    if codes or not force:
         conditions.append({"datasync.code": {"$in": sorted(codes or settings.retry_codes)}})
+    if not force:
         conditions.append({"datasync.attempts": {"$lt": limit}})
         is_due = {"datasync.due": {"$lt": timestamp(datetime.now(UTC))}}
         conditions.append({"$or": [is_due, {"dead": True}]} if codes else is_due)
-    else:
-        conditions.append({"datasync.code": {"$ne": INVALID}})  # what is no record can't be sent
     conditions += failure_conditions(reader)
     after = reader.read("readAfterOffset", offset) or "-1"
     return Query(FAILED if codes or force else REPLAY, after, conditions=conditions)
