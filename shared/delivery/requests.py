@@ -70,9 +70,8 @@ def _retry_query(reader: MemberReader, settings: Settings, usual: frozenset[str]
     codes = reader.read("retryCodes", status_codes) or usual
     limit = reader.read("retryLimit", whole_number) or settings.retry_limit
     force = reader.read("force", boolean) or False
-    conditions: list[dict[str, Any]] = [
-        {"datasync.code": {"$ne": INVALID}}
-    ]  # what is no record can't be sent
+    # What is no record can't be sent.
+    conditions: list[dict[str, Any]] = [{"datasync.code": {"$ne": INVALID}}]
     if codes or not force:
         conditions.append({"datasync.code": {"$in": sorted(codes or settings.retry_codes)}})
     if not force:
