@@ -1,7 +1,7 @@
 """The records in SODA: insert, find what a call may handle, write outcomes, count; with their indexes."""
 
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -110,31 +110,37 @@ class Records:
         return [one for one in found if one.document[MACHINERY]["blocks"] not in unread], unread
 
     def first_waiting(
-        self, keys: Collection[str], targets: Mapping[str, Any], before: str
+        self,
+        keys: Collection[str],
+        targets: Mapping[str, Any],
+        before: str,
+        is_begun: Callable[[str], bool],
     ) -> tuple[dict[str, str], set[str]]:
-        """Return the id of the oldest unfinished record of each key, if one is older than the id `before`.
+        """Return the id of the oldest waiting record of each key that is not begun, if older than `before`.
 
         `targets` is a condition on their targets. What is read is bounded in bytes; the keys of which nothing
         is known are returned too.
         """
         oldest: dict[str, str] = {}
-        open_keys = set(keys)
+        open_keys, after = set(keys), LOWEST
         with self._database.collection(self._spec) as collection:
             while open_keys:
                 conditions = {
                     member("keyed"): {"$in": sorted(open_keys)},
-                    "id": {"$lt": before},
+                    "id": {"$gt": after, "$lt": before},
                     member("target"): targets,
                 }
                 query = {"$query": conditions, "$orderby": [text("id", 36)]}
                 found, all_read = _read(collection.find().filter(query).limit(_SAMPLE).fetchArraySize(_FETCH))
-                for stored in found:
-                    oldest.setdefault(str(stored.document[MACHINERY]["keyed"]), stored.document["id"])
+                for document in (stored.document for stored in found):
+                    if not is_begun(document["id"]):
+                        oldest.setdefault(str(document[MACHINERY]["keyed"]), document["id"])
                 open_keys -= oldest.keys()
                 if not all_read:
                     return oldest, open_keys
                 if len(found) < _SAMPLE:
                     break
+                after = found[-1].document["id"]
         return oldest, set()
 
     def with_ids(self, identities: Collection[str]) -> list[Stored]:
