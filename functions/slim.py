@@ -1,7 +1,8 @@
 """Cuts installed packages to what the functions use, and fails where something no longer imports.
 
 `python slim.py FOLDER`, FOLDER being where packages were installed. Of the SDK's 500 MB nearly all are the
-services that nobody here calls; `fdk` names its own test and build tools as requirements.
+services that nobody here calls; `fdk` names its own test and build tools as requirements, and `oci` an
+HTTP client for calls that nobody here makes either.
 """
 
 import shutil
@@ -23,8 +24,9 @@ CLIENTS = {
 
 _CORE = ("_vendor", "auth", "circuit_breaker", "pagination", "retry")
 _OF_CORE = ("dns", "work_requests")  # imported by the core's pagination and waiters
-_TOOLS = (  # packages required by fdk, of which nothing that runs imports anything
+_TOOLS = (  # packages required by fdk and oci, of which nothing that runs imports anything
     *("Cython", "setuptools", "wheel", "pbr", "pygments", "pytest", "pytest-asyncio", "pluggy", "iniconfig"),
+    *("aiohttp", "aiohappyeyeballs", "aiosignal", "attrs", "frozenlist", "multidict", "propcache", "yarl"),
 )
 _COMMAND = "fdk"  # the one that is run, of those in bin/
 _CHECK = """

@@ -7,26 +7,21 @@ import signal
 import sys
 from collections.abc import Coroutine
 from contextlib import suppress
-from pathlib import Path
 from typing import Any
 
-from local import check, demo, stack
-from local.emulators.callers import Callers
-
-_DEFAULT_HOME = stack.CHECKOUT / ".datasync"
-_DEFAULT_PORT = 8080
+from local import check, demo, run, stack
 
 
 def main() -> int:
-    """Do what the command line says; returns the exit code."""
+    """Do what the command line says; the exit code: 1 if it can't be done, 2 if it can't be understood."""
     parser = argparse.ArgumentParser(prog="python -m local", description=__doc__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     show = commands.add_parser("demo", help="send sample records through everything, and show what happened")
     show.set_defaults(run=lambda _: _until_stopped(demo.main()))
     serve = commands.add_parser("run", help="serve until stopped; PORT and DATASYNC_HOME say where")
-    serve.set_defaults(run=lambda arguments: _until_stopped(_serve(_home(), arguments.processes)))
+    serve.set_defaults(run=lambda arguments: _until_stopped(run.main(os.environ, arguments.processes)))
     serve.add_argument(
-        "--processes", type=int, default=4, metavar="N", help="most of each function (%(default)s)"
+        "--processes", type=_positive, default=4, metavar="N", help="most of each function (%(default)s)"
     )
     probe = commands.add_parser(
         "check", help="say what an Autonomous Database lacks, and try what is used of it"
@@ -35,7 +30,11 @@ def main() -> int:
     probe.add_argument("--dsn", required=True, help="TLS connect string")
     probe.add_argument("--user", default="DATASYNC", help="schema user (%(default)s)")
     arguments = parser.parse_args()
-    code: int = arguments.run(arguments)
+    try:
+        code: int = arguments.run(arguments)
+    except (stack.StartError, OSError) as error:
+        print(error, file=sys.stderr)
+        return 1
     return code
 
 
@@ -53,40 +52,10 @@ def _until_stopped(work: Coroutine[Any, Any, int]) -> int:
     return asyncio.run(stoppable())
 
 
-def _home() -> Path:
-    return Path(os.environ.get("DATASYNC_HOME") or _DEFAULT_HOME).absolute()
-
-
-async def _serve(home: Path, processes: int) -> int:
-    port = int(os.environ.get("PORT") or _DEFAULT_PORT)
-    settings = stack.settings_of(os.environ)
-    try:
-        callers = Callers.from_environment(os.environ)
-    except ValueError as error:
-        print(error, file=sys.stderr)
-        return 1
-    try:
-        # The target's port is the next one, so that what is waiting still finds it after a restart.
-        target_port = port + 1 if port else 0
-        async with stack.running(
-            home, settings, port=port, target_port=target_port, processes=processes, callers=callers
-        ) as running:
-            print(
-                f"Gateway        {running.url}{_asking(callers)}\n"
-                f"Sample target  {running.target_url}  (GET / lists what it can do)\n"
-                f"OCI services   {running.oci_url}\n"
-                f"State, logs    {running.home}\n"
-                "Stop with Ctrl-C.",
-                flush=True,
-            )
-            await asyncio.Event().wait()
-    except OSError as error:
-        print(f"Ports {port} and {port + 1} must be free: {error.strerror}. Set PORT.", file=sys.stderr)
-    return 1
-
-
-def _asking(callers: Callers) -> str:
-    return f"  (asks for a key in {callers.header})" if callers.keys else ""
+def _positive(text: str) -> int:
+    if not text.isascii() or not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError("it must be a whole number from 1")
+    return int(text)
 
 
 if __name__ == "__main__":

@@ -19,6 +19,7 @@ from local import stack
 _SETTINGS = {"RETRY_BACKOFF": "100ms..400ms", "RETRY_LIMIT": "4"}
 _MOST_ROUNDS = 20  # of replaying; each ends a record or brings it nearer to its limit
 _PAUSE = 0.2  # seconds between rounds; in the cloud a schedule's interval
+_PATIENCE = 120.0  # seconds for an answer; only a machine that is very busy takes some
 _WIDTH = 150  # columns, where the output is no terminal
 _ERP_TOKEN, _CRM_TOKEN = "Bearer erp-8c1f", "Basic Y3JtOmRlbW8="  # made up
 
@@ -83,7 +84,7 @@ async def main() -> int:
     with tempfile.TemporaryDirectory(prefix="datasync-demo-") as home:
         try:
             await _show(Path(home), console)
-        except (DemoError, aiohttp.ClientError, TimeoutError) as error:
+        except (DemoError, stack.StartError, aiohttp.ClientError, TimeoutError) as error:
             print(f"The demo failed: {error}", file=sys.stderr)
             _show_logs(Path(home))
             return 1
@@ -100,7 +101,7 @@ async def _show(home: Path, console: Console) -> None:
     nowhere = f"http://{stack.HOST}:{_closed_port()}"
     async with (
         stack.running(home, _SETTINGS, also_allowed=[nowhere]) as running,
-        aiohttp.ClientSession(running.url, timeout=aiohttp.ClientTimeout(total=20)) as gateway,
+        aiohttp.ClientSession(running.url, timeout=aiohttp.ClientTimeout(total=_PATIENCE)) as gateway,
     ):
         console.print(f"Gateway {running.url}, sample target {running.target_url}")
         requests = _samples(nowhere)

@@ -1,26 +1,29 @@
 """The whole bundle on this machine: OCI's services, the functions, their gateway and a sample target."""
 
+import errno
 import socket
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 
 from aiohttp import web
 
 from local.emulators import gateway, identity, target
-from local.emulators.callers import Callers
 from local.emulators.functions import Function, FunctionRunner
+from local.emulators.gateway import Callers
 from local.emulators.oci.app import create_app
 from local.emulators.oci.functions import Invoke, InvokeReply, UnknownFunctionError
 from local.emulators.oci.object_store import ObjectStore
-from local.emulators.private_files import private_folder
-from shared.settings import Settings
 
 CHECKOUT = Path(__file__).resolve().parents[1]
 HOST = "127.0.0.1"
 ARCHIVE_BUCKET = "datasync-archive"
 _BACKLOG = 1024  # connections waiting to be accepted
+
+
+class StartError(Exception):
+    """Why nothing can be served, and what to do about it, in one line."""
 
 
 @dataclass(frozen=True)
@@ -49,28 +52,24 @@ async def running(
 
     `settings` go into the functions' configuration, over what this machine gives: that the sample target may
     be sent to, and what is `also_allowed`. State is kept in `home`.
-    Raises OSError where a port is taken.
+    Raises StartError if a port is taken, or the home holds what can't be read.
     """
-    private_folder(home)
-    ObjectStore(home).create_bucket(ARCHIVE_BUCKET)
     async with AsyncExitStack() as opened:
-        target_url = await _serve(opened, target.create_app(), listener(target_port), abandoning=True)
-        services = listener(0)
+        entrance, receiver, services = (
+            opened.enter_context(listener(number)) for number in (port, target_port, 0)
+        )
+        environment = _identity(home)
+        ObjectStore(home).create_bucket(ARCHIVE_BUCKET)
+        target_url = await _serve(opened, target.create_app(), receiver, abandoning=True)
         oci_url = _url(services)
         settled = configuration(home, oci_url, [target_url, *also_allowed]) | dict(settings)
-        runner = FunctionRunner(_functions(settled, processes), home, environment=identity.environment(home))
+        runner = FunctionRunner(_functions(settled, processes), home, environment=environment)
         await _serve(opened, create_app(home, invoke=_invoke_through(runner)), services)
         await opened.enter_async_context(runner)
         url = await opened.enter_async_context(
-            gateway.serve(gateway.load_routes(), runner, host=HOST, port=port, callers=callers)
+            gateway.serve(gateway.load_routes(), runner, callers=callers, listening=entrance)
         )
         yield Stack(url, target_url, oci_url, home, runner)
-
-
-def settings_of(environment: Mapping[str, str]) -> dict[str, str]:
-    """Return the settings of the functions that an environment holds."""
-    names = (field.name.upper() for field in fields(Settings))
-    return {name: environment[name] for name in names if name in environment}
 
 
 def configuration(home: Path, oci_url: str, targets: Sequence[str]) -> dict[str, str]:
@@ -119,9 +118,25 @@ def _invoke_through(runner: FunctionRunner) -> Invoke:
     return invoke
 
 
+def _identity(home: Path) -> dict[str, str]:
+    try:
+        return identity.environment(home)
+    except identity.UnusableKeyError as error:
+        raise StartError(str(error)) from error
+
+
 def listener(port: int) -> socket.socket:
-    """Return a socket that listens on this machine only; port 0 takes a free one."""
-    return socket.create_server((HOST, port), backlog=_BACKLOG)
+    """Return a socket that listens on this machine only; port 0 takes a free one.
+
+    Raises StartError if the port is taken, or not for this user.
+    """
+    try:
+        return socket.create_server((HOST, port), backlog=_BACKLOG)
+    except OSError as error:
+        reason = "it is taken" if error.errno == errno.EADDRINUSE else error.strerror
+        raise StartError(
+            f"Port {port} can't be used: {reason}. Set PORT; the sample target takes the port after it."
+        ) from error
 
 
 def _url(listening: socket.socket) -> str:

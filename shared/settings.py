@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import MISSING, Field, dataclass, field, fields
 from typing import Any
 
-from shared.model import codes, parsing, targets
+from shared.model import addresses, codes, parsing, targets
 from shared.model.errors import Fault, Misconfigured
 from shared.model.retry import RetryPolicy
 from shared.model.rules import Rule
@@ -27,108 +27,122 @@ class Settings:
     """Every setting; a field's name in capitals is the setting's name."""
 
     database_dsn: str = _setting(parsing.any_text, "TLS connect string of the Autonomous Database")
-    vault_ocid: str = _setting(parsing.any_text, "vault in which callers' tokens are kept")
+    vault_ocid: str = _setting(parsing.any_text, "vault that holds the callers' tokens")
     vault_key_ocid: str = _setting(parsing.any_text, "key that encrypts them")
     vault_compartment_ocid: str = _setting(parsing.any_text, "compartment of these secrets")
-    database_user: str = _setting(parsing.any_text, "schema user", "")
-    database_password_secret_ocid: str = _setting(parsing.any_text, "secret of its password", "")
+    database_user: str = _setting(parsing.any_text, "database user that owns the collections", "")
+    database_password_secret_ocid: str = _setting(parsing.any_text, "secret with that user's password", "")
     collection: str = _setting(parsing.collection_name, "SODA collection of the records", "datasync_records")
     secret_prefix: str = _setting(
         parsing.secret_prefix,
-        "put before every `vaultSecretName`; no other secret is read or written for a caller",
+        "prepended to every `vaultSecretName`; no other secret is read or written on a caller's behalf",
         "datasync-",
     )
     allowed_targets: tuple[targets.AllowedTarget, ...] = _setting(
         targets.parse_allowed,
-        "hosts, `host:port`, `*.example.com`; `http://host` allows plain HTTP there. Without a port: the"
-        " scheme's own. Nothing else is a target",
+        "hosts that records may be sent to: `host`, `host:port`, `*.example.com`; `http://host` allows plain"
+        " HTTP. The port defaults to the scheme's",
         "",
     )
-    allowed_networks: tuple[targets.Network, ...] = _setting(
-        targets.parse_networks, "networks that are not public, and may be connected to all the same", ""
+    allowed_networks: tuple[addresses.Network, ...] = _setting(
+        addresses.parse_networks,
+        "networks that may be connected to although they are not public, such as `10.1.0.0/16`",
+        "",
+    )
+    scope_prefix: str = _setting(
+        parsing.any_text,
+        "put before `operator` in what the gateway says of a caller's role, as in the scope of a JWT",
+        "",
     )
     connector_hub_secrets: frozenset[str] = _setting(
         parsing.secret_names,
-        "`vaultSecretName`s that messages from Connector Hub may name, for which nobody passes a token",
+        "`vaultSecretName`s that Connector Hub messages may use, since they cannot pass a token",
         "",
     )
     retry_codes: frozenset[str] = _setting(
-        codes.status_codes, "codes worth retrying", "408,425,429,500,502,503,504,unexpectedError"
+        codes.status_codes, "status codes worth retrying", "408,425,429,500,502,503,504,unexpectedError"
     )
     retry_limit: int = _setting(parsing.count, "attempts before a record is dead", "20")
     retry_backoff: tuple[float, float] = _setting(
         parsing.duration_range,
-        "exponential, full jitter, between these bounds; `Retry-After` is obeyed up to the upper",
+        "bounds of the delay between attempts: exponential, with full jitter; a target's `Retry-After` is"
+        " honoured up to the upper bound",
         "30s..6h",
     )
     error_mapping: dict[str, str] = _setting(
         codes.error_mapping_text,
-        'code to error stream, as `[{"responsecode": "503", "stream": "team-a"}]`; else retryable codes go'
-        " to `recoverable`, others to `unrecoverable`",
+        'error stream by status code, such as `[{"responsecode": "503", "stream": "team-a"}]`; codes without'
+        " an entry go to `recoverable` if they are retryable, to `unrecoverable` otherwise",
         "",
     )
-    messages_per_call: int = _setting(parsing.count, "records handled in one call", "500")
-    messages_per_call_max: int = _setting(parsing.count, "the most that a call may ask for", "10000")
+    messages_per_call: int = _setting(parsing.count, "records handled per call", "500")
+    messages_per_call_max: int = _setting(parsing.count, "the most a call may ask for", "10000")
     concurrency: int = _setting(
-        parsing.count_up_to(256), "requests in flight in one invocation, at most 256", "128"
+        parsing.count_up_to(256), "requests in flight per invocation, at most 256", "128"
     )
-    concurrency_per_target: int = _setting(parsing.count, "of these, to one target", "32")
-    target_connect_timeout: float = _setting(parsing.duration, "to connect to a target", "5s")
+    concurrency_per_target: int = _setting(
+        parsing.count, "requests in flight per invocation and target", "32"
+    )
+    target_connect_timeout: float = _setting(parsing.duration, "time limit for connecting to a target", "5s")
     target_read_timeout: float = _setting(
-        parsing.duration, "from the request to the end of its answer", "30s"
+        parsing.duration, "time limit from sending a request to the end of its response", "30s"
     )
     lease: float = _setting(
-        parsing.duration, "how long a crashed worker's partitions rest before another takes them over", "60s"
+        parsing.duration,
+        "how long a crashed worker keeps its partitions before another takes them over",
+        "60s",
     )
-    fan_out: int = _setting(
-        parsing.count, "most process-data invocations that work on one backlog at once", "1"
-    )
+    fan_out: int = _setting(parsing.count, "most process-data invocations that share one backlog", "1")
     notification_topic_ocid: str = _setting(
         parsing.any_text,
-        "topic of Notifications that is told of new failures; none is told where it is absent",
+        "Notifications topic for new failures; unset: no notifications",
         "",
     )
     notification_interval: float = _setting(
         parsing.duration,
-        "at least so long between two messages, and `10s`; what failed meanwhile is summed up in the next",
+        "minimum time between two notifications, at least `10s`; failures in between are added up",
         "5m",
     )
     metrics_namespace: str = _setting(
-        parsing.namespace, "namespace of the metrics in Monitoring; none are posted where it is absent", ""
+        parsing.namespace, "namespace of the metrics in Monitoring; unset: no metrics", ""
     )
     archive_bucket: str = _setting(
-        parsing.any_text, "bucket for finished records; nothing is archived or deleted where it is absent", ""
+        parsing.any_text, "bucket for finished records; unset: nothing is archived or deleted", ""
     )
     archive_after: float = _setting(
         parsing.duration,
-        "how long after its last attempt a finished or dead record goes into the archive",
+        "time since its last attempt after which a finished or dead record is archived",
         "30d",
     )
     expire_after: float = _setting(
-        parsing.duration, "how long after it was stored an undelivered record is dead; `0s`: never", "30d"
+        parsing.duration,
+        "time since it was stored after which an undelivered record is dead; `0s`: never",
+        "30d",
     )
     secrets_unused_after: float = _setting(
-        parsing.duration, "how long after its last use a token is deleted from Vault; `0s`: never", "30d"
+        parsing.duration,
+        "time since its last use after which a token's deletion is scheduled; `0s`: never",
+        "90d",
     )
     rules: tuple[Rule, ...] = _setting(
-        parse_rules, "which records are not sent, and what of the others is: a JSON list, see Rules", ""
+        parse_rules, "JSON list of rules that filter records or transform what is sent", ""
     )
     signing_secret_ocid: str = _setting(
         parsing.any_text,
-        "secret with the keys that sign each delivery; none is signed where it is absent",
+        "secret with the keys that sign deliveries; unset: deliveries are not signed",
         "",
     )
     log_level: str = _setting(
         parsing.log_level,
-        "least level of a log line: `debug` (successes too), `info`, `warning` or `error`",
+        "minimum level of log lines: `debug` (includes successes), `info`, `warning` or `error`",
         "info",
     )
     show_payloads: bool = _setting(
-        parsing.flag, "`true` shows payloads and headers of failed records to operators", "false"
+        parsing.flag, "`true` shows operators the payloads and headers of failed records", "false"
     )
-    body_limit: int = _setting(parsing.size, "largest body of a request, at most 6MiB", "1MiB")
+    body_limit: int = _setting(parsing.size, "largest request body, at most `6MiB`", "1MiB")
     oci_service_endpoint: str = _setting(
-        parsing.any_text, "base URL of the OCI services, where it is not the region's own", ""
+        parsing.any_text, "base URL of the OCI services, if not the region's own", ""
     )
 
     @classmethod
@@ -181,10 +195,6 @@ class Settings:
             )
         if self.messages_per_call > self.messages_per_call_max:
             faults.append(Fault("MESSAGES_PER_CALL", "must be at most MESSAGES_PER_CALL_MAX"))
-        if self.archive_bucket and self.secrets_unused_after > self.archive_after:
-            faults.append(
-                Fault("SECRETS_UNUSED_AFTER", "must be at most ARCHIVE_AFTER: what is archived is not seen")
-            )
         if self.notification_topic_ocid and self.notification_interval < LEAST_NOTIFICATION_INTERVAL:
             faults.append(
                 Fault("NOTIFICATION_INTERVAL", f"must be at least {LEAST_NOTIFICATION_INTERVAL:g}s")

@@ -8,7 +8,7 @@ resource "oci_objectstorage_bucket" "archive" {
   access_type    = "NoPublicAccess"
   storage_tier   = "Standard"
   versioning     = "Enabled" # an interrupted run puts its last object again, and nothing is overwritten for good
-  kms_key_id     = oci_kms_key.this["system"].id
+  kms_key_id     = local.keys["system"]
   freeform_tags  = local.tags
   depends_on     = [oci_identity_policy.object_storage]
 }

@@ -13,11 +13,15 @@ resource "oci_apm_apm_domain" "this" {
   display_name   = var.name
   description    = "Traces of OCI Data Sync"
   freeform_tags  = local.tags
+
+  lifecycle {
+    create_before_destroy = true # the application lets go of it first
+  }
 }
 
 resource "oci_functions_application" "this" {
   compartment_id             = var.compartment_ocid
-  display_name               = var.name
+  display_name               = var.shape == "GENERIC_X86" ? var.name : "${var.name}-arm" # one of each shape can be there
   shape                      = var.shape
   subnet_ids                 = [local.private_subnet]
   network_security_group_ids = [local.groups["functions"]]
@@ -29,10 +33,10 @@ resource "oci_functions_application" "this" {
     local.settings,
     {
       DATABASE_DSN                  = local.database_dsn
-      DATABASE_USER                 = "DATASYNC"
+      DATABASE_USER                 = var.database_user
       DATABASE_PASSWORD_SECRET_OCID = oci_vault_secret.password["schema"].id
-      VAULT_OCID                    = oci_kms_vault.this["tokens"].id
-      VAULT_KEY_OCID                = oci_kms_key.this["tokens"].id
+      VAULT_OCID                    = local.vaults["tokens"]
+      VAULT_KEY_OCID                = local.keys["tokens"]
       VAULT_COMPARTMENT_OCID        = var.compartment_ocid
       ALLOWED_TARGETS               = join(",", var.allowed_targets)
       NOTIFICATION_TOPIC_OCID       = oci_ons_notification_topic.operators.id
@@ -40,15 +44,33 @@ resource "oci_functions_application" "this" {
       ARCHIVE_BUCKET                = oci_objectstorage_bucket.archive.name
       ARCHIVE_AFTER                 = "${var.archive_after_days}d"
     },
+    var.token_keys_url == null ? {} : { SCOPE_PREFIX = var.scope_prefix },
     var.rules == "" ? {} : { RULES = jsonencode(jsondecode(var.rules)) },
     var.signing_secret_ocid == null ? {} : { SIGNING_SECRET_OCID = var.signing_secret_ocid },
   )
 
-  dynamic "trace_config" {
-    for_each = oci_apm_apm_domain.this[*].id
-    content {
-      domain_id  = trace_config.value
-      is_enabled = true
+  # Always written: what is left out stays as it was.
+  trace_config {
+    domain_id  = one(oci_apm_apm_domain.this[*].id)
+    is_enabled = var.tracing
+  }
+
+  lifecycle {
+    precondition {
+      condition     = local.database_dsn != null
+      error_message = "The database has no connection by TLS without a wallet: set its is_mtls_connection_required to false."
+    }
+    precondition {
+      condition     = (var.database_admin_secret_ocid == null) == local.own_database
+      error_message = "Give both of database_ocid and database_admin_secret_ocid, or neither."
+    }
+    precondition {
+      condition     = alltrue([for use, vault in local.given_vaults : (vault == null) == (local.given_keys[use] == null)])
+      error_message = "Give both of tokens_vault_ocid and tokens_key_ocid, or neither; likewise of system_vault_ocid and system_key_ocid."
+    }
+    precondition {
+      condition     = var.tokens_vault_ocid == null || var.tokens_vault_ocid != var.system_vault_ocid
+      error_message = "Give two vaults: callers name secrets in the one of tokens, and system secrets must not be there."
     }
   }
 }
@@ -76,10 +98,7 @@ resource "oci_functions_function" "this" {
     count    = each.key == "store-data" && var.warm_stores > 0 ? var.warm_stores : null
   }
 
-  dynamic "trace_config" {
-    for_each = var.tracing ? [1] : []
-    content {
-      is_enabled = true
-    }
+  trace_config {
+    is_enabled = var.tracing
   }
 }

@@ -1,3 +1,10 @@
+# Where public_endpoint changes, a gateway of the other kind is made with its deployment before the old ones go.
+# Blocks that are left out of a deployment stay in it, so callers who become anonymous get another gateway as well.
+
+resource "terraform_data" "callers" {
+  input = var.token_keys_url == null ? "anonymous" : "known"
+}
+
 resource "oci_apigateway_gateway" "this" {
   compartment_id             = var.compartment_ocid
   display_name               = var.name
@@ -5,15 +12,23 @@ resource "oci_apigateway_gateway" "this" {
   subnet_id                  = local.gateway_subnet
   network_security_group_ids = [local.groups["gateway"]]
   freeform_tags              = local.tags
+
+  lifecycle {
+    create_before_destroy = true
+    replace_triggered_by  = [terraform_data.callers]
+  }
 }
 
 resource "oci_apigateway_deployment" "this" {
   compartment_id = var.compartment_ocid
   gateway_id     = oci_apigateway_gateway.this.id
   display_name   = var.name
-  path_prefix    = local.routes.path_prefix
+  path_prefix    = local.routes.path_prefix # of the only deployment on its gateway; var.path_prefix is the routes'
   freeform_tags  = local.tags
-  depends_on     = [oci_identity_policy.this] # looked at when the deployment is made
+
+  # Whether the gateway may call the functions is looked at when the deployment is made. Policies take a while to hold
+  # everywhere; the call that prepares the database waits until those of the functions do, which were made with it.
+  depends_on = [oci_functions_invoke_function.provisioning]
 
   specification {
     request_policies {
@@ -37,6 +52,11 @@ resource "oci_apigateway_deployment" "this" {
             uri                         = authentication.value
             max_cache_duration_in_hours = 1
           }
+
+          verify_claims {
+            key         = var.caller_claim
+            is_required = true
+          }
         }
       }
     }
@@ -44,7 +64,7 @@ resource "oci_apigateway_deployment" "this" {
     dynamic "routes" {
       for_each = local.routes.routes
       content {
-        path    = routes.value.path
+        path    = "${trimsuffix(var.path_prefix, "/")}${routes.value.path}"
         methods = routes.value.methods
 
         backend {
@@ -61,12 +81,34 @@ resource "oci_apigateway_deployment" "this" {
             }
           }
 
-          # The caller's own token goes no further.
           header_transformations {
+            # Who calls, and in which role, is what the gateway has authenticated, whatever a client says here.
+            dynamic "set_headers" {
+              for_each = var.token_keys_url == null ? [] : [local.caller_headers]
+              content {
+                dynamic "items" {
+                  for_each = set_headers.value
+                  content {
+                    name      = items.key
+                    values    = ["$${request.auth[${items.value}]}"]
+                    if_exists = "OVERWRITE"
+                  }
+                }
+              }
+            }
+
+            # The caller's own token goes no further; nor, where nobody is known, a name that a client made up.
             filter_headers {
               type = "BLOCK"
               items {
                 name = var.caller_header
+              }
+
+              dynamic "items" {
+                for_each = var.token_keys_url == null ? keys(local.caller_headers) : []
+                content {
+                  name = items.value
+                }
               }
             }
           }
@@ -76,6 +118,8 @@ resource "oci_apigateway_deployment" "this" {
   }
 
   lifecycle {
+    create_before_destroy = true
+
     precondition {
       condition     = (var.token_keys_url == null) == var.allow_anonymous
       error_message = "Say how callers are known, with token_keys_url; or let anybody store and process, with allow_anonymous = true."

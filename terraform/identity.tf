@@ -7,16 +7,17 @@ locals {
   process_group = "${var.name}-process-data"
   here          = "in compartment id ${var.compartment_ocid}"
 
-  tokens_vault = oci_kms_vault.this["tokens"].id
-  tokens_key   = oci_kms_key.this["tokens"].id
+  tokens_vault = local.vaults["tokens"]
+  tokens_key   = local.keys["tokens"]
   prefix       = lookup(local.settings, "SECRET_PREFIX", "datasync-")
   store_data   = oci_functions_function.this["store-data"].id
   process_data = oci_functions_function.this["process-data"].id
 
   statements = merge(
     {
-      # The gateway calls the two functions.
-      "gateway calls functions" = "allow any-user to use functions-family ${local.here} where all {request.principal.type = 'ApiGateway', request.resource.compartment.id = '${var.compartment_ocid}', request.principal.id = '${oci_apigateway_gateway.this.id}', any {target.function.id = '${local.store_data}', target.function.id = '${local.process_data}'}}"
+      # The gateway calls the functions, with the two conditions that API Gateway documents and looks for: so may any
+      # gateway of this compartment.
+      "gateway calls functions" = "allow any-user to use functions-family ${local.here} where all {request.principal.type = 'ApiGateway', request.resource.compartment.id = '${var.compartment_ocid}'}"
 
       # Both functions read the password of the schema user, and no other system secret.
       "store-data reads the database's password"   = "allow dynamic-group ${local.store_group} to read secret-bundles ${local.here} where target.secret.id = '${oci_vault_secret.password["schema"].id}'"
@@ -75,7 +76,7 @@ resource "oci_identity_policy" "object_storage" {
   freeform_tags  = local.tags
   statements = [
     "allow service objectstorage-${var.region} to manage object-family ${local.here} where all {target.bucket.name = '${var.name}-archive', any {request.permission = 'BUCKET_INSPECT', request.permission = 'BUCKET_READ', request.permission = 'OBJECT_INSPECT', request.permission = 'OBJECT_UPDATE_TIER', request.permission = 'OBJECT_DELETE', request.permission = 'OBJECT_VERSION_DELETE'}}",
-    "allow service objectstorage-${var.region} to use keys ${local.here} where target.key.id = '${oci_kms_key.this["system"].id}'",
+    "allow service objectstorage-${var.region} to use keys ${local.here} where target.key.id = '${local.keys["system"]}'",
   ]
 }
 

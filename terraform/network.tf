@@ -1,11 +1,16 @@
 # A network of its own, unless one is given: a private subnet for functions and database, one for the gateway.
+#
+# What the API Gateway stands in is public or private for good, so there is one of each kind under a name of its own,
+# with addresses of its own: where public_endpoint changes, the new one is made before the old one goes. Whatever
+# something else points to is deleted last (create_before_destroy): OCI refuses to delete it before.
 
 locals {
   own_network     = var.vcn_ocid == null
   vcn             = local.own_network ? one(oci_core_vcn.this[*].id) : var.vcn_ocid
   private_subnet  = local.own_network ? one(oci_core_subnet.private[*].id) : var.subnet_ocid
-  gateway_subnet  = local.own_network ? one(oci_core_subnet.gateway[*].id) : var.gateway_subnet_ocid
+  gateway_subnet  = local.own_network ? one([for subnet in oci_core_subnet.gateway : subnet.id]) : var.gateway_subnet_ocid
   oracle_services = try(data.oci_core_services.regional.services[0], { id = "", cidr_block = "" })
+  exposure        = var.public_endpoint ? "public" : "private"
   # A private gateway has no way of its own to the identity provider.
   asks_for_keys = !var.public_endpoint && var.token_keys_url != null
 }
@@ -37,6 +42,10 @@ resource "oci_core_nat_gateway" "this" {
   vcn_id         = local.vcn
   display_name   = "${var.name}-internet"
   freeform_tags  = local.tags
+
+  lifecycle {
+    create_before_destroy = true
+  }
 }
 
 resource "oci_core_internet_gateway" "this" {
@@ -45,6 +54,10 @@ resource "oci_core_internet_gateway" "this" {
   vcn_id         = local.vcn
   display_name   = "${var.name}-callers"
   freeform_tags  = local.tags
+
+  lifecycle {
+    create_before_destroy = true
+  }
 }
 
 resource "oci_core_route_table" "private" {
@@ -73,10 +86,10 @@ resource "oci_core_route_table" "private" {
 }
 
 resource "oci_core_route_table" "gateway" {
-  count          = local.own_network ? 1 : 0
+  for_each       = toset(local.own_network ? [local.exposure] : [])
   compartment_id = var.compartment_ocid
   vcn_id         = local.vcn
-  display_name   = "${var.name}-gateway"
+  display_name   = "${var.name}-gateway-${each.key}"
   freeform_tags  = local.tags
 
   dynamic "route_rules" {
@@ -98,6 +111,10 @@ resource "oci_core_route_table" "gateway" {
       destination_type  = var.public_endpoint ? "CIDR_BLOCK" : "SERVICE_CIDR_BLOCK"
       network_entity_id = route_rules.value
     }
+  }
+
+  lifecycle {
+    create_before_destroy = true
   }
 }
 
@@ -125,21 +142,25 @@ resource "oci_core_subnet" "private" {
 }
 
 resource "oci_core_subnet" "gateway" {
-  count                      = local.own_network ? 1 : 0
+  for_each                   = toset(local.own_network ? [local.exposure] : [])
   compartment_id             = var.compartment_ocid
   vcn_id                     = local.vcn
-  display_name               = "${var.name}-gateway"
-  cidr_block                 = cidrsubnet(var.vcn_cidr, 2, 2)
-  dns_label                  = "gateway"
+  display_name               = "${var.name}-gateway-${each.key}"
+  cidr_block                 = cidrsubnet(var.vcn_cidr, 2, each.key == "public" ? 2 : 3)
+  dns_label                  = "gw${each.key}"
   prohibit_public_ip_on_vnic = !var.public_endpoint
   prohibit_internet_ingress  = !var.public_endpoint
-  route_table_id             = one(oci_core_route_table.gateway[*].id)
+  route_table_id             = oci_core_route_table.gateway[each.key].id
   security_list_ids          = oci_core_security_list.none[*].id
   freeform_tags              = local.tags
+
+  lifecycle {
+    create_before_destroy = true
+  }
 }
 
 resource "oci_core_network_security_group" "this" {
-  for_each       = toset(["gateway", "functions", "database"])
+  for_each       = toset(concat(["gateway", "functions"], local.own_database ? ["database"] : []))
   compartment_id = var.compartment_ocid
   vcn_id         = local.vcn
   display_name   = "${var.name}-${each.key}"
@@ -166,12 +187,20 @@ locals {
   # What may pass, by the group whose rule it is: direction, the other side, port.
   openings = merge(
     { for network in var.caller_networks : "callers from ${network}" => ["gateway", "INGRESS", "CIDR_BLOCK", network, 443] },
-    {
-      # Through a service gateway where it has one; a public gateway goes through the internet gateway.
-      "gateway to Functions"         = var.public_endpoint ? ["gateway", "EGRESS", "CIDR_BLOCK", "0.0.0.0/0", 443] : ["gateway", "EGRESS", "SERVICE_CIDR_BLOCK", local.oracle_services.cidr_block, 443]
-      "functions to Oracle services" = ["functions", "EGRESS", "SERVICE_CIDR_BLOCK", local.oracle_services.cidr_block, 443]
-      "functions to the database"    = ["functions", "EGRESS", "NETWORK_SECURITY_GROUP", local.groups["database"], 1521]
-      "database from the functions"  = ["database", "INGRESS", "NETWORK_SECURITY_GROUP", local.groups["functions"], 1521]
+    # Through a service gateway where it has one; a public gateway goes through the internet gateway.
+    var.public_endpoint ? {
+      "gateway to Functions, over the internet" = ["gateway", "EGRESS", "CIDR_BLOCK", "0.0.0.0/0", 443]
+      } : {
+      "gateway to Functions" = ["gateway", "EGRESS", "SERVICE_CIDR_BLOCK", local.oracle_services.cidr_block, 443]
+    },
+    { "functions to Oracle services" = ["functions", "EGRESS", "SERVICE_CIDR_BLOCK", local.oracle_services.cidr_block, 443] },
+    local.own_database ? {
+      "functions to the database"   = ["functions", "EGRESS", "NETWORK_SECURITY_GROUP", local.groups["database"], 1521]
+      "database from the functions" = ["database", "INGRESS", "NETWORK_SECURITY_GROUP", local.groups["functions"], 1521]
+    } : {},
+    # An existing database is at its private endpoint, or, without one, among Oracle's services.
+    local.own_database ? {} : {
+      "functions to the database" = local.database_address == "" ? ["functions", "EGRESS", "SERVICE_CIDR_BLOCK", local.oracle_services.cidr_block, 1521] : ["functions", "EGRESS", "CIDR_BLOCK", "${local.database_address}/32", 1521]
     },
     # The identity provider may be anywhere.
     !local.asks_for_keys ? {} : { "gateway to the identity provider" = ["gateway", "EGRESS", "CIDR_BLOCK", "0.0.0.0/0", 443] },

@@ -1,6 +1,6 @@
 output "url" {
   description = "Where callers reach /store, /process and /process/retry."
-  value       = trimsuffix(oci_apigateway_deployment.this.endpoint, "/")
+  value       = "${trimsuffix(oci_apigateway_deployment.this.endpoint, "/")}${trimsuffix(var.path_prefix, "/")}"
 }
 
 output "callers" {
@@ -16,16 +16,21 @@ output "repositories" {
 output "database" {
   description = "What the script for the schema user needs: the database, and the secrets of the passwords."
   value = {
-    ocid                  = oci_database_autonomous_database.this.id
+    ocid                  = local.database
     dsn                   = local.database_dsn
-    admin_password_secret = oci_vault_secret.password["admin"].id
+    admin_password_secret = local.admin_password_secret
     user_password_secret  = oci_vault_secret.password["schema"].id
   }
 }
 
 output "tokens_vault" {
   description = "The vault of the targets' tokens, in which operators rotate them."
-  value       = oci_kms_vault.this["tokens"].id
+  value       = local.vaults["tokens"]
+}
+
+output "functions_group" {
+  description = "The network security group of the functions: an existing database must let it in, at port 1521."
+  value       = local.groups["functions"]
 }
 
 output "process_function" {

@@ -21,11 +21,11 @@ resource "oci_ons_subscription" "clock" {
 resource "oci_monitoring_alarm" "clock" {
   count                        = var.process_every_minute ? 1 : 0
   compartment_id               = var.compartment_ocid
-  metric_compartment_id        = var.compartment_ocid
+  metric_compartment_id        = local.database_compartment
   display_name                 = "${var.name}-every-minute"
   body                         = "No fault: this alarm is the clock of process-data"
   namespace                    = "oci_autonomous_database"
-  query                        = "DatabaseAvailability[1m]{resourceId = \"${oci_database_autonomous_database.this.id}\"}.max() >= 0"
+  query                        = "DatabaseAvailability[1m]{resourceId = \"${local.database}\"}.max() >= 0"
   severity                     = "INFO"
   destinations                 = oci_ons_notification_topic.clock[*].id
   repeat_notification_duration = "PT1M"

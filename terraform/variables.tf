@@ -171,6 +171,17 @@ variable "scope_prefix" {
   }
 }
 
+variable "caller_claim" {
+  description = "Claim of callers' JWTs that names the caller; JWTs without it are refused."
+  type        = string
+  default     = "sub"
+
+  validation {
+    condition     = can(regex("^[A-Za-z0-9_.:/-]{1,64}$", var.caller_claim))
+    error_message = "Give a claim's name, such as sub or client_id."
+  }
+}
+
 variable "allow_anonymous" {
   description = "DANGER: anybody who reaches the gateway may store records for every allowed target, process and replay."
   type        = bool
@@ -183,8 +194,19 @@ variable "caller_header" {
   default     = "X-API-Key"
 
   validation {
-    condition     = can(regex("^[A-Za-z0-9-]{1,64}$", var.caller_header)) && lower(var.caller_header) != "authorization"
-    error_message = "Name a header other than Authorization."
+    condition     = can(regex("^[A-Za-z0-9-]{1,64}$", var.caller_header)) && !contains(["authorization", "x-datasync-caller", "x-datasync-role"], lower(var.caller_header))
+    error_message = "Name a header other than Authorization, X-Datasync-Caller and X-Datasync-Role."
+  }
+}
+
+variable "path_prefix" {
+  description = "Path before /store and /process in the URL, such as /jsondb; / for none."
+  type        = string
+  default     = "/"
+
+  validation {
+    condition     = var.path_prefix == "/" || can(regex("^(/[A-Za-z0-9][A-Za-z0-9_.-]*)+$", var.path_prefix))
+    error_message = "Give / or a path of letters, digits, hyphens, underscores and dots, such as /jsondb or /integration/v1."
   }
 }
 
@@ -215,7 +237,7 @@ variable "allowed_targets" {
 }
 
 variable "settings" {
-  description = "Further settings of the functions, by the names in the README, such as RETRY_LIMIT=5."
+  description = "Further settings of the functions (docs/settings.md), such as RETRY_LIMIT=5."
   type        = list(string)
   default     = []
 
@@ -238,7 +260,7 @@ variable "settings" {
 }
 
 variable "rules" {
-  description = "Rules that filter records or map what is sent of them, as the README has them: a JSON list; empty for none."
+  description = "Rules that filter records or transform what is sent (docs/targets.md): a JSON list; empty for none."
   type        = string
   default     = ""
 
@@ -303,7 +325,108 @@ variable "shape" {
   }
 }
 
+# Vaults
+
+variable "tokens_vault_ocid" {
+  description = "An existing vault of this compartment, for callers' tokens; null makes one. With it, tokens_key_ocid is needed."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.tokens_vault_ocid == null || can(regex("^ocid1\\.vault\\.", var.tokens_vault_ocid))
+    error_message = "Give an OCID that begins with ocid1.vault, or null."
+  }
+}
+
+variable "tokens_key_ocid" {
+  description = "An existing AES key of this compartment, in tokens_vault_ocid."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.tokens_key_ocid == null || can(regex("^ocid1\\.key\\.", var.tokens_key_ocid))
+    error_message = "Give an OCID that begins with ocid1.key, or null."
+  }
+}
+
+variable "system_vault_ocid" {
+  description = "Another existing vault of this compartment, for the database's passwords; null makes one. With it, system_key_ocid is needed."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.system_vault_ocid == null || can(regex("^ocid1\\.vault\\.", var.system_vault_ocid))
+    error_message = "Give an OCID that begins with ocid1.vault, or null."
+  }
+}
+
+variable "system_key_ocid" {
+  description = "An existing AES key of this compartment, in system_vault_ocid; it encrypts the archive, too."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.system_key_ocid == null || can(regex("^ocid1\\.key\\.", var.system_key_ocid))
+    error_message = "Give an OCID that begins with ocid1.key, or null."
+  }
+}
+
+variable "vault_type" {
+  description = "Type of the vaults when they are made: DEFAULT, or VIRTUAL_PRIVATE, which is paid by the hour and can rotate its keys."
+  type        = string
+  default     = "DEFAULT"
+
+  validation {
+    condition     = contains(["DEFAULT", "VIRTUAL_PRIVATE"], var.vault_type)
+    error_message = "One of DEFAULT, VIRTUAL_PRIVATE."
+  }
+}
+
+variable "key_rotation_days" {
+  description = "Days after which the keys that are made are rotated, 60 to 365; null never. Only in vaults of type VIRTUAL_PRIVATE: a key of a DEFAULT vault is rotated by hand."
+  type        = number
+  default     = null
+
+  validation {
+    condition     = var.key_rotation_days == null || try(var.key_rotation_days >= 60 && var.key_rotation_days <= 365 && floor(var.key_rotation_days) == var.key_rotation_days, false)
+    error_message = "Give 60 to 365 days, or null."
+  }
+}
+
 # Database
+
+variable "database_ocid" {
+  description = "An existing Autonomous Database that takes connections by TLS without a wallet; null makes one. With it, database_admin_secret_ocid is needed."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.database_ocid == null || can(regex("^ocid1\\.autonomousdatabase\\.", var.database_ocid))
+    error_message = "Give an OCID that begins with ocid1.autonomousdatabase, or null."
+  }
+}
+
+variable "database_admin_secret_ocid" {
+  description = "A secret of this compartment with the password of ADMIN in database_ocid, which process-data reads once, to make its schema user."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.database_admin_secret_ocid == null || can(regex("^ocid1\\.vaultsecret\\.", var.database_admin_secret_ocid))
+    error_message = "Give an OCID that begins with ocid1.vaultsecret, or null."
+  }
+}
+
+variable "database_user" {
+  description = "The schema user that is made: one for each deployment that shares a database."
+  type        = string
+  default     = "DATASYNC"
+
+  validation {
+    condition     = can(regex("^[A-Z][A-Z0-9_]{0,29}$", var.database_user)) && !contains(["ADMIN", "SYS", "SYSTEM"], var.database_user)
+    error_message = "Use up to 30 capitals, digits and underscores, a letter first; not ADMIN, SYS or SYSTEM."
+  }
+}
 
 variable "database_version" {
   description = "Version of the database when it is made: 23ai or later."

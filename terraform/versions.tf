@@ -1,5 +1,5 @@
 terraform {
-  required_version = ">= 1.5"
+  required_version = ">= 1.5" # Resource Manager's newest; tests/mocked needs 1.7
 
   required_providers {
     oci = {

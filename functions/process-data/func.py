@@ -4,7 +4,9 @@ from typing import Any
 
 from shared import app
 from shared.delivery.requests import process_request, retry_request
-from shared.drivers import fdk, threads
+from shared.drivers import fdk, responses, threads
+from shared.drivers.request import Request
+from shared.drivers.responses import Response
 from shared.model.errors import NotFound
 from shared.operations import page, search, tasks
 
@@ -14,26 +16,24 @@ async def handler(ctx: Any, data: Any = None) -> Any:
     return await fdk.respond_async(ctx, data, _handle)
 
 
-async def _handle(request: fdk.Request) -> fdk.Response:
-    service, direct = app.delivery(), request.path is None
-    match request.tail_after("process"):
+async def _handle(request: Request) -> Response:
+    service, direct = app.delivery(), request.is_direct
+    match request.segments_after("process"):
         case [] if request.method == "GET" and request.prefers_html():
             return page.page()
         case [] if request.method == "GET":
             query = search.report_query(request.query)
-            return fdk.ok(await threads.OPERATIONS.run(app.report().read, query))
+            return responses.ok(await threads.OPERATIONS.run(app.report().read, query))
         case []:
             request.expect_method("POST", "GET")
-            request.expect_json()
             if direct and (task := tasks.task(request.body)):
-                return fdk.ok(await threads.OPERATIONS.run(app.run_task, task, request.deadline))
+                return await threads.OPERATIONS.run(app.run_task, task, request.deadline)
             wanted = process_request(request.body, service.settings, request.deadline, direct=direct)
         case ["retry"]:
             request.expect_method("POST")
-            request.expect_json()
             wanted = retry_request(request.body, service.settings, request.deadline)
         case _:
-            raise NotFound("There is no such route; there are /process and /process/retry.")
+            raise NotFound("There is no such route; the routes are /process and /process/retry.")
     if wanted.dry_run:
-        return fdk.ok({"matchingMessages": await service.count(wanted)})
-    return fdk.ok((await service.run(wanted)).answer())
+        return responses.ok({"matchingMessages": await service.count(wanted)})
+    return responses.ok((await service.run(wanted)).answer())

@@ -14,6 +14,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import jwt
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
@@ -34,6 +35,10 @@ _ISSUER = "authService.oracle.com"
 _KEY_BITS = 2048
 # A function process keeps the token that it was started with, and `make run` may run for months.
 _TOKEN_LIFETIME = timedelta(days=365)
+
+
+class UnusableKeyError(Exception):
+    """A file in the home folder does not hold the key that it should."""
 
 
 class TokenRefusedError(Exception):
@@ -106,11 +111,14 @@ def _issue(home: Path, public_key: rsa.RSAPublicKey, lifetime: timedelta) -> str
 def _key(home: Path, name: str) -> rsa.RSAPrivateKey:
     path = private_folder(home / "identity") / f"{name}.pem"
     if not path.exists():
-        # Where two processes start at once, one of them writes its key and both go on with that one.
+        # If two processes start at once, one of them writes its key and both go on with that one.
         create_private_file(path, _pem(rsa.generate_private_key(public_exponent=65537, key_size=_KEY_BITS)))
-    key = serialization.load_pem_private_key(path.read_bytes(), password=None)
+    try:
+        key = serialization.load_pem_private_key(path.read_bytes(), password=None)
+    except (TypeError, ValueError, UnsupportedAlgorithm):
+        key = None
     if not isinstance(key, rsa.RSAPrivateKey):
-        raise TypeError(f"{path} does not hold an RSA key: remove it to have a new one made")
+        raise UnusableKeyError(f"{path} does not hold an RSA key: remove it, and a new one is made.")
     return key
 
 

@@ -8,9 +8,13 @@ TEMPORARY_PREFIX = ".writing-"
 
 
 def private_folder(path: Path) -> Path:
-    """Make `path` (and what is missing above it) with mode 0700 and return it."""
-    path.mkdir(mode=0o700, parents=True, exist_ok=True)
-    path.chmod(0o700)
+    """Make `path`, and what is missing above it, with mode 0700, and return it.
+
+    A folder that is there already stays as somebody made it.
+    """
+    if not path.is_dir():
+        private_folder(path.parent)
+        path.mkdir(mode=0o700, exist_ok=True)
     return path
 
 

@@ -95,7 +95,7 @@ class Executor:
             document = mapped
         name = document.get("vaultSecretName")
         secret = None if name is None else await self._secrets.get(name)
-        if name is not None and secret is None:
+        if name is not None and not secret:  # empty where it holds no text
             reason = f"the vault has no readable secret for vaultSecretName {name!r}"
             return Prepared(stored, document, failure=Answer(UNEXPECTED_ERROR, reason))
         return Prepared(stored, document, secret)

@@ -74,9 +74,7 @@ def _retry_query(reader: "MemberReader", settings: Settings) -> Query:
         conditions.append({"datasync.code": {"$ne": INVALID}})  # what is no record can't be sent
     conditions += failure_conditions(reader)
     after = reader.read("readAfterOffset", offset) or "-1"
-    return Query(
-        FAILED if codes or force else REPLAY, after, conditions={"$and": conditions} if conditions else {}
-    )
+    return Query(FAILED if codes or force else REPLAY, after, conditions=conditions)
 
 
 def _limit(reader: MemberReader, settings: Settings) -> int:

@@ -8,7 +8,7 @@ from typing import Protocol
 from shared.delivery.limits import Skipped
 from shared.drivers import threads
 from shared.model.errors import DependencyDown
-from shared.storage.tokens import Unreadable
+from shared.storage.vault import Unreadable
 
 
 class ReadsTokens(Protocol):

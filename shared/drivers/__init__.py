@@ -1,1 +1,1 @@
-"""What speaks to the platform: database, OCI services, FDK, logs, threads. No rule of the product."""
+"""What talks to the platform: database, OCI services, FDK, logs, threads. None of the product's rules."""

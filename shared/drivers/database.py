@@ -23,7 +23,6 @@ _ACQUIRE_TIMEOUT_MS = 10_000
 _CALL_TIMEOUT_MS = 30_000  # a round trip that takes longer means that the database is gone
 _PING_AFTER_SECONDS = 5  # idle connections are pinged before use; a paused container's may be dead
 _ALREADY_THERE = ("ORA-00955", "ORA-40733")  # somebody else created the table or index in the same moment
-_TAKEN = "ORA-00001"
 # The password is another one, and after tries with the old one the user is locked, or it has run out.
 _OTHER_PASSWORD = ("ORA-01017", "ORA-28000", "ORA-28001")
 _NO_INSTANT_CLIENT = "DPI-1047"
@@ -55,17 +54,17 @@ class Database:
 
     @contextmanager
     def collection(self, spec: CollectionSpec) -> Iterator[Any]:
-        """Give the collection, created with its indexes where it is missing; each operation is committed.
+        """Give the collection, created with its indexes if it is missing; each operation is committed.
 
-        Raises DependencyDown where the database can't be reached or doesn't answer, Taken where a unique
-        index refused a document.
+        Raises DependencyDown if the database can't be reached or doesn't answer, Taken if a unique index
+        refused a document.
         """
         with self._connected((spec,), autocommit=True) as collections:
             yield collections[0]
 
     @contextmanager
     def transaction(self, *specs: CollectionSpec) -> Iterator[Any]:
-        """Give collections whose operations are committed together, or not at all; raises alike."""
+        """Give collections whose operations are committed together or not at all; raises the same errors."""
         with self._connected(specs, autocommit=False) as collections:
             yield collections
 
@@ -77,7 +76,8 @@ class Database:
                 collections = [self._opened(connection, spec) for spec in specs]
                 connection.autocommit = autocommit
                 yield collections
-                connection.commit()
+                if not autocommit:
+                    connection.commit()
         except oracledb.Error as error:
             if _code(error) in _OTHER_PASSWORD:
                 with self._lock:
@@ -89,8 +89,8 @@ class Database:
     ) -> None:
         """Run a PL/SQL block as another user, on a connection of its own.
 
-        Raises Misconfigured where the password is another one, DependencyDown where it fails otherwise.
-        A database in a file has no users: there nothing is run.
+        Raises Misconfigured if the password is wrong, DependencyDown if anything else fails. A database in a
+        file has no users: nothing is run there.
         """
         if self._is_file:
             return
@@ -109,7 +109,7 @@ class Database:
         return self._dsn.startswith("sqlite:")
 
     def close(self) -> None:
-        """Close every connection; the next use opens new ones, with the password as it is then."""
+        """Close every connection; the next use opens new ones with the current password."""
         with self._lock:
             if self._pool is not None:
                 self._pool.close(force=True)
@@ -188,7 +188,7 @@ def _code(error: Exception) -> str:
 def _translated(error: Exception) -> Exception:
     """Turn a driver's error into ours; one that only a defect of this code can cause stays as it is."""
     code = _code(error)
-    if code == _TAKEN:
+    if isinstance(error, oracledb.IntegrityError):  # whose code is not documented among many documents
         return Taken()
     if code.startswith("ORA-40"):  # SODA's own complaints: about a filter, a document, a name
         return error

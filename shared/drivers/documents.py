@@ -1,6 +1,6 @@
-"""Small documents beside the records, each under a name of its own, such as a worker's tally.
+"""Small documents beside the records, each with a name of its own, such as a worker's counters.
 
-Whoever changes one replaces it with a matching version, so that one wins and the others look again.
+A document is replaced with a matching version: one writer wins, and the others read it again.
 """
 
 import time
@@ -20,7 +20,7 @@ Content = dict[str, Any]
 
 @dataclass(frozen=True)
 class SmallDocument:
-    """A note as read or written, with what replacing it needs; its content is never changed in place."""
+    """A document as read or written, with what replacing it needs. Its content is never changed in place."""
 
     key: str
     version: str
@@ -28,7 +28,7 @@ class SmallDocument:
 
 
 class SmallDocuments:
-    """The collection of notes that belongs to a collection of records."""
+    """The collection of small documents that belongs to a collection of records."""
 
     def __init__(self, database: Database, collection: str):
         self._database = database
@@ -37,57 +37,68 @@ class SmallDocuments:
         self.spec = CollectionSpec(name, ({"name": f"{name}_name", "unique": True, "fields": [unique]},))
 
     def all(self) -> dict[str, Content]:
-        """Return every note by its name: fewer than a hundred."""
+        """Return all documents by name; there are fewer than a hundred."""
         with self._database.collection(self.spec) as collection:
-            contents = [found.getContent() for found in collection.find().getDocuments()]
+            contents = [_without_key(found.getContent()) for found in collection.find().getDocuments()]
         return {content["name"]: content for content in contents}
 
-    def read(self, name: str) -> Content:
-        """Return a note; an empty one where there is none."""
+    def find(self, name: str) -> SmallDocument | None:
+        """Return a document with what replacing it needs; None if there is none with this name."""
         with self._database.collection(self.spec) as collection:
-            found = find(collection, name)
+            return find(collection, name)
+
+    def read(self, name: str) -> Content:
+        """Return a document's content; nothing but its name if there is none with this name."""
+        found = self.find(name)
         return dict(found.content) if found else {"name": name}
 
+    def replace(
+        self, name: str, known: SmallDocument | None, content: Mapping[str, Any]
+    ) -> SmallDocument | None:
+        """Write a document, a new one if none is known; None if another process was faster."""
+        with suppress(Taken), self._database.collection(self.spec) as collection:
+            if known is not None:
+                return replaced(collection, known, content)
+            return insert(collection, name, content)
+        return None
+
     def change(self, name: str, change: Callable[[Content], Content | None]) -> Content | None:
-        """Write what `change` makes of the newest content, and return it; None where it makes nothing."""
+        """Write what `change` makes of the newest content, and return it; None if it returns None."""
         for attempt in range(_TRIES):
-            with suppress(Taken), self._database.collection(self.spec) as collection:
-                found = find(collection, name)
-                content = change(dict(found.content) if found else {})
-                if content is None:
-                    return None
-                if found is None:
-                    insert(collection, name, content)
-                if found is None or replaced(collection, found, content):
-                    return content
+            known = self.find(name)
+            content = change(dict(known.content) if known else {})
+            if content is None:
+                return None
+            if self.replace(name, known, content) is not None:
+                return content
             time.sleep(min(0.001 * 2**attempt, 0.05))
-        raise DependencyDown("A note of the bundle's own is contended beyond reason. Repeat later.")
+        raise DependencyDown(
+            "Too many processes change one internal document at once. Repeat the request later."
+        )
 
 
 def find(collection: Any, name: str) -> SmallDocument | None:
-    """Return the note with this name, within an open collection of notes."""
+    """Return the document with this name from an open collection."""
     found = collection.find().filter({"name": name}).getOne()
     return (
         None if found is None else SmallDocument(found.key, found.version, _without_key(found.getContent()))
     )
 
 
-def insert(collection: Any, name: str, content: Mapping[str, Any]) -> None:
-    """Insert a note, within an open collection; Taken where somebody else was first."""
-    collection.insertOne(json_codec.dump({**content, "name": name}))
+def insert(collection: Any, name: str, content: Mapping[str, Any]) -> SmallDocument:
+    """Insert a document into an open collection; raises Taken if another process was first."""
+    named = {**content, "name": name}
+    written = collection.insertOneAndGet(json_codec.dump(named))
+    return SmallDocument(written.key, written.version, named)
 
 
-def replaced(collection: Any, note: SmallDocument, content: Mapping[str, Any]) -> SmallDocument | None:
-    """Replace a note, within an open collection; None where somebody else has changed it."""
-    operation = collection.find().key(note.key).version(note.version)
-    written = operation.replaceOneAndGet(json_codec.dump({**content, "name": note.content["name"]}))
-    # Where nothing matched the driver returns a document that is none: without key and version.
+def replaced(collection: Any, known: SmallDocument, content: Mapping[str, Any]) -> SmallDocument | None:
+    """Replace a document in an open collection; None if another process has changed it."""
+    named = {**content, "name": known.content["name"]}
+    written = collection.find().key(known.key).version(known.version).replaceOneAndGet(json_codec.dump(named))
+    # If nothing matched, the driver returns an empty document, without key and version.
     version = None if written is None else written.version
-    return (
-        None
-        if version is None
-        else SmallDocument(note.key, version, {**content, "name": note.content["name"]})
-    )
+    return None if version is None else SmallDocument(known.key, version, named)
 
 
 def _without_key(content: Content) -> Content:

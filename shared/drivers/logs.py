@@ -1,4 +1,4 @@
-"""What an operator reads of a running function: one JSON line per event on standard error; and traces."""
+"""Logs of a running function, one JSON line per event on standard error; and trace headers."""
 
 import json
 import logging
@@ -12,20 +12,20 @@ from typing import Any
 from shared.model.ids import timestamp
 
 LINE = {
-    "time": "when",
+    "time": "time of the event, in UTC",
     "level": "`debug`, `info`, `warning` or `error`",
-    "call": "the call's id, which the FDK calls request id (`Fn-Call-Id`)",
-    "logger": "the module that says it",
+    "call": "id of the call (`Fn-Call-Id`)",
+    "logger": "module that wrote the line",
     "message": "what happened",
 }
-"""The members of every line, and what each holds."""
+"""The members of every line and their meaning."""
 EVENT = {
-    "record": "its id",
-    "target": "host and port it was sent to",
-    "code": "the answer's code, or `unexpectedError`",
-    "durationMs": "how long the attempt took, in milliseconds",
+    "record": "id of the record",
+    "target": "`host:port` of the target",
+    "code": "status code of the response, or `unexpectedError`",
+    "durationMs": "duration of the attempt in milliseconds",
 }
-"""What a line about an attempt has beside them."""
+"""The further members of a line about an attempt."""
 
 _TRACE_ID = re.compile(r"(?=.*[1-9a-f])[0-9a-f]{16}([0-9a-f]{16})?")
 
@@ -34,7 +34,7 @@ _trace: ContextVar[tuple[str, str] | None] = ContextVar("trace", default=None)
 
 
 class _JsonLine(logging.Formatter):
-    """Formats an event as a line of JSON. Messages hold ids, codes and names: no token, no payload."""
+    """Formats an event as a line of JSON. Messages contain ids, codes and names, but no token or payload."""
 
     def format(self, event: logging.LogRecord) -> str:
         line = {
@@ -53,9 +53,9 @@ def event(logger: logging.Logger, level: int, message: str, **members: Any) -> N
 
 
 def configure() -> None:
-    """Send this package's events to standard error, once, and of other packages only warnings.
+    """Send this package's events to standard error, once, and only warnings of other packages.
 
-    The FDK opens the root logger for everything, and HTTP clients would then write of every request.
+    The FDK opens the root logger for every level, and HTTP clients would then log every request.
     """
     root = logging.getLogger("shared")
     if not root.handlers:
@@ -68,12 +68,12 @@ def configure() -> None:
 
 
 def set_level(name: str) -> None:
-    """Write only lines of this level, such as `info`, or above."""
+    """Write only lines of at least this level, such as `info`."""
     logging.getLogger("shared").setLevel(name.upper())
 
 
 def begin_trace(context: Any) -> None:
-    """Take over the trace that the platform has begun for this call, where the application traces."""
+    """Continue the trace that the platform started for this call, if tracing is on."""
     trace = context.TracingContext()
     identity = str(trace.trace_id() or "").lower() if trace and trace.is_tracing_enabled() else ""
     begun = _TRACE_ID.fullmatch(identity)
@@ -81,7 +81,7 @@ def begin_trace(context: Any) -> None:
 
 
 def traceparent() -> str | None:
-    """Return the header that tells a target which trace its request belongs to; None outside of one.
+    """Return the header that tells a target which trace its request belongs to; None outside a trace.
 
     W3C Trace Context, section 3.2: version, trace of 32 hexadecimal digits, span of 16, flags. The
     platform's traces may have 16 (Zipkin B3), which are padded.

@@ -1,6 +1,6 @@
-"""Clients of the OCI services, made on first use; only here are the SDK and its errors known.
+"""Clients of the OCI services, created on first use. The SDK and its errors are known only here.
 
-The `oci` package is imported when the first client is made: it costs a cold start more than all the rest.
+The `oci` package is imported with the first client: it takes longer to load than everything else together.
 """
 
 import base64
@@ -9,12 +9,12 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
-from shared.model.errors import DependencyDown
+from shared.model.errors import DependencyDown, Misconfigured
 
 log = logging.getLogger(__name__)
 
 _TIMEOUT = (3.0, 10.0)  # seconds to connect, seconds to read
-_TRIES_AGAIN = 2  # on a 429 or a 5xx, before the caller is told to repeat
+_TRIES_AGAIN = 2  # after a 429 or a 5xx, before the caller gets an error
 
 
 class Refused(Exception):
@@ -27,7 +27,7 @@ class Refused(Exception):
 
     @property
     def is_conflict(self) -> bool:
-        """Tell whether what was to be created is there already; Vault has been seen to say so in a 400."""
+        """Return whether what was to be created exists already; Vault has been seen to answer 400 for it."""
         return self.status == 409 or (self.status == 400 and "already exists" in self._message)
 
 
@@ -44,8 +44,8 @@ class OciClients:
     def call(self, service: str, client: str, operation: str, *arguments: Any, **options: Any) -> Any:
         """Call an operation (`"secrets", "SecretsClient", "get_secret_bundle", ocid`) and return its data.
 
-        Raises Refused where the service says no (a 4xx), DependencyDown where it can't be reached or fails,
-        or where nothing can be signed.
+        Raises Refused if the service answers with a 4xx, DependencyDown if it can't be reached or fails, or
+        if nothing can be signed.
         """
         return self._carried_out(
             service,
@@ -67,7 +67,7 @@ class OciClients:
         raise DependencyDown(f"The OCI service {service} is unavailable; nothing was changed. Repeat later.")
 
     def all(self, service: str, client: str, operation: str, *arguments: Any, **options: Any) -> list[Any]:
-        """Call an operation that lists something, to its last page; raises as `call` does."""
+        """Call an operation that lists something, and return all pages; raises the same errors as `call`."""
 
         def listed() -> Any:
             from oci.pagination import list_call_get_all_results
@@ -114,11 +114,11 @@ class OciClients:
                 service_error_retry_on_any_5xx=True,
                 service_error_retry_config={429: []},
             ).get_retry_strategy(),
-            # the default one would go on refusing for half a minute after the service is back
+            # the default one would keep refusing calls for half a minute after the service has recovered
             circuit_breaker_strategy=oci.circuit_breaker.NoCircuitBreakerStrategy(),
             **endpoint,
         )
-        if service == "monitoring":  # metrics are posted to a host of their own [PostMetricData]
+        if service == "monitoring":  # metrics are posted to a separate host [PostMetricData]
             base = client.base_client
             base.endpoint = base.endpoint.replace("//telemetry.", "//telemetry-ingestion.")
         return client
@@ -127,15 +127,19 @@ class OciClients:
 def read_secret(clients: OciClients, ocid: str) -> str:
     """Return the text of the operator's own secret with this OCID."""
     try:
-        bundle = clients.call("secrets", "SecretsClient", "get_secret_bundle", ocid)
+        return secret_text(clients.call("secrets", "SecretsClient", "get_secret_bundle", ocid))
     except Refused as error:
         raise DependencyDown(
             f"Vault refused ({error.status}) a system secret; the operator checks its OCID and the policies."
         ) from None
-    return secret_text(bundle)
+    except ValueError:
+        raise Misconfigured(f"The system secret {ocid} is not UTF-8 text; store it anew.") from None
 
 
-def secret_text(bundle: object) -> str:
-    """Return the text in a secret's bundle, which Vault gives as base64 [Vault API, SecretBundle]."""
-    content: str = bundle.secret_bundle_content.content  # type: ignore[attr-defined]  # the SDK is untyped
-    return base64.b64decode(content).decode()
+def secret_text(bundle: Any) -> str:
+    """Return the text in a secret's bundle, which Vault gives as base64 [Vault API, SecretBundle].
+
+    A line break at its end is none of it: editors and `echo` put one there. Raises ValueError where it is
+    not UTF-8.
+    """
+    return base64.b64decode(bundle.secret_bundle_content.content).decode().rstrip("\r\n")

@@ -1,61 +1,44 @@
 """The use case of store-data: validate what a caller sends, keep its token, insert its records."""
 
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 from shared.drivers import logs
 from shared.drivers.database import Taken
 from shared.ingest import connector_hub, validation
+from shared.ingest.connector_hub import Message
+from shared.ingest.protocols import Notifier, RecordStore, TokenStore
 from shared.ingest.validation import Conditions
 from shared.model import json_codec, record, targets
 from shared.model.codes import INVALID
 from shared.model.credentials import describes_client
 from shared.model.errors import Conflict, DependencyDown, Fault, Invalid, NotFound, TooLarge
-from shared.model.record import MACHINERY, Document, IdempotencyKey
+from shared.model.record import MACHINERY, Document, IdempotencyKey, Proof
 from shared.monitoring.call_stats import CallStats
 from shared.settings import Settings
 
+_MOST_NEW_NAMES = 20
 _MOST_RACES = 8
+_GROUP = 500  # messages that are stored together
 _IDEMPOTENCY_KEY = re.compile(r"[ -~]{1,255}")
 
 
-class RecordStore(Protocol):
-    """The records of storage, as far as they are used here."""
+@dataclass(frozen=True)
+class Caller:
+    """Who called: a name, empty if anonymous, and whether it may see every caller's records."""
 
-    def insert(self, documents: Sequence[Document]) -> None:
-        """Store new records, all or none; Taken if another request has used a key of theirs."""
-
-    def get(self, identity: str) -> Document | None:
-        """Return the record with this id."""
-
-    def received(self, key: str) -> list[Document]:
-        """Return the records that one request has stored under an idempotency key, in their order."""
-
-    def already_received(self, places: Collection[str]) -> dict[str, Document]:
-        """Return the records with these idempotency keys, by key."""
-
-
-class TokenStore(Protocol):
-    """The callers' tokens, as far as they are used here."""
-
-    def claim(self, name: str, token: str) -> None:
-        """Keep a token under a new name, or prove by it the right to use the name."""
-
-
-class Notifier(Protocol):
-    """What tells operators of failures, as far as it is used here."""
-
-    def notify(self, seen: CallStats, call: str, *, publishing: bool = True) -> None:
-        """Publish what failed, or keep it for a later call to publish."""
+    name: str = ""
+    is_operator: bool = False
 
 
 @dataclass(frozen=True)
 class StoreRequest:
-    """One call of `/store`: its body, and what came along with it."""
+    """One call of `/store`: its body, who sent it, and what came along with it."""
 
     body: bytes
+    caller: str = ""
     token: str | None = None
     """The target's token, as it stood in Authorization."""
     idempotency_key: str | None = None
@@ -84,39 +67,45 @@ class IngestService:
         """Store the record or records in a request's body: all of an array, or none.
 
         Tokens are kept first: no record is ever stored that names a token which isn't there. If the same
-        body was stored before under the same idempotency key, that answer is given again; Conflict if it
-        was another body. Only a batch from Connector Hub (`is_direct`) may name secrets without their tokens.
+        body was stored before under the same idempotency key of the same caller, that answer is given again;
+        Conflict if it was another body. A direct invocation may also bring a batch from Connector Hub, which
+        the platform bounds in size.
         """
         _check_headers(request)
+        if request.is_direct:
+            items = json_codec.parse(request.body, connector_hub.MOST_BATCH_VALUES)
+            if connector_hub.is_batch(items):
+                return StoreResult(_answer(self._store_batch(items), is_array=True), is_new=True)
         if len(request.body) > self.settings.body_limit:
             raise TooLarge(
                 f"The body has {len(request.body)} bytes; send at most {self.settings.body_limit}."
             )
-        value = json_codec.parse(request.body)
-        if connector_hub.is_batch(value):
-            secrets = self.settings.connector_hub_secrets if request.is_direct else frozenset()
-            stored = self._store_messages(value, Conditions(self._target_refusal, hub_secrets=secrets))
-            return StoreResult(_answer(stored, is_array=True), is_new=True)
-        return self._store_records(value, request)
+        return self._store_records(json_codec.parse(request.body), request)
 
-    def state(self, identity: str) -> dict[str, Any]:
-        """Return the state of one record: everything but token, payload and headers."""
+    def state(self, identity: str, caller: Caller) -> dict[str, Any]:
+        """Return the state of one record: everything but token, payload and headers.
+
+        Raises NotFound if there is none, or if it is another caller's, unless an operator asks.
+        """
         document = self.records.get(identity)
-        if document is None:
+        if document is None or not (caller.is_operator or record.caller(document) == caller.name):
             raise NotFound(f"There is no record {identity[:50]!r}.")
         return record.public_view(document)
 
     def _store_records(self, value: Any, request: StoreRequest) -> StoreResult:
         conditions = Conditions(self._target_refusal, has_token=bool(request.token))
         read = validation.read(value, conditions)
-        if request.token:
-            for name in read.secret_names():
-                self.vault.claim(name, request.token)
+        proofs = self._claim(read.secret_names(), request.token) if request.token else {}
         key = None
         if request.idempotency_key is not None:
-            key = IdempotencyKey.of(request.idempotency_key, request.body)
+            key = IdempotencyKey.of(request.caller, request.idempotency_key, request.body)
         documents = [
-            record.new(members, key.members(place) if key else None)
+            record.new(
+                members,
+                request.caller,
+                key.members(place) if key else None,
+                proofs.get(members.get("vaultSecretName", "")),
+            )
             for place, members in enumerate(read.records)
         ]
         try:
@@ -127,6 +116,19 @@ class IngestService:
             return StoreResult(_answer(self._stored_before(key), read.is_array), is_new=False)
         return StoreResult(_answer(documents, read.is_array), is_new=True)
 
+    def _claim(self, names: Sequence[str], token: str) -> dict[str, Proof | None]:
+        """Keep or prove a token under each of its names; a request may make only a few new ones."""
+        if len(names) > _MOST_NEW_NAMES:
+            number = 0
+            for name in names:
+                number += self.vault.token(name) is None
+                if number > _MOST_NEW_NAMES:
+                    fault = (
+                        f"has more than {_MOST_NEW_NAMES} vaultSecretNames that are new; use fewer at once"
+                    )
+                    raise Invalid.of([Fault("", fault)], "nothing was stored")
+        return {name: self.vault.claim(name, token) for name in names}
+
     def _stored_before(self, key: IdempotencyKey) -> list[Document]:
         documents = self.records.received(key.digest)
         if not documents or documents[0][MACHINERY]["digest"] != key.body_digest:
@@ -136,31 +138,39 @@ class IngestService:
             )
         return documents
 
-    def _store_messages(self, items: list[dict[str, Any]], conditions: Conditions) -> list[Document]:
-        """Store those messages of a batch that are new: the Hub repeats what it got no answer for."""
-        documents = dict(self._document(item, conditions) for item in items)
+    def _store_batch(self, items: list[Any]) -> list[Document]:
+        """Store the messages of a batch that are new: the Hub repeats a batch that it got no answer for.
+
+        They are stored in groups: what is stored when the invocation fails is known when it is repeated.
+        """
+        conditions = Conditions(self._target_refusal, hub_secrets=self.settings.connector_hub_secrets)
+        messages = connector_hub.read(items, conditions, self.settings.body_limit)
+        stored: list[Document] = []
+        for group in connector_hub.groups(messages, _GROUP):
+            stored += self._store_messages(group)
+        return stored
+
+    def _store_messages(self, messages: Sequence[Message]) -> list[Document]:
+        documents = {document[MACHINERY]["ingest"]: document for document in map(self._document, messages)}
         for _ in range(_MOST_RACES):
             known = self.records.already_received(documents)
             new = [document for key, document in documents.items() if key not in known]
             try:
                 if new:
                     self.records.insert(new)
-            except Taken:  # another delivery of the same messages was faster
+            except Taken:  # another invocation with the same messages was faster
                 continue
             self._notify_of_set_aside(new)
             return [known.get(key, document) for key, document in documents.items()]
-        raise DependencyDown(
-            "Other requests are storing the same messages; nothing was stored. Repeat the request later."
-        )
+        raise DependencyDown("Other invocations are storing the same messages. Repeat the invocation later.")
 
-    def _document(self, item: dict[str, Any], conditions: Conditions) -> tuple[str, Document]:
-        """Return a message's idempotency key and its document: a new record, or one that is set aside."""
-        message = connector_hub.read(item, conditions)
-        key = IdempotencyKey.of(message.name, str(item["value"]).encode()).members(0)
-        if message.fault:
-            stream = self.settings.retry_policy().error_stream(INVALID)
-            return key["ingest"], record.set_aside(item, message.fault, stream, key)
-        return key["ingest"], record.new(message.members, key)
+    def _document(self, message: Message) -> Document:
+        """Return the document of a message: a new record, or one that is set aside."""
+        key = message.key.members(0)
+        if not message.fault:
+            return record.new(message.members, idempotency=key)
+        stream = self.settings.retry_policy().error_stream(INVALID)
+        return record.set_aside(message.kept, message.fault, stream, key)
 
     def _notify_of_set_aside(self, new: Sequence[Document]) -> None:
         """Have the next call of process-data notify operators of the messages that were set aside."""

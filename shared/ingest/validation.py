@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from shared.model.errors import MOST_NAMED, Fault, Invalid, json_pointer_token
-from shared.model.headers import header_fault, header_pairs
-from shared.model.record import OPERATIONS, SYSTEM_MEMBERS
+from shared.model.headers import UTF_8, content_type, header_faults
+from shared.model.payload import encoded_payload
+from shared.model.record import OPERATIONS, OVERWRITTEN_MEMBERS, SYSTEM_MEMBERS
 from shared.model.targets import TargetUrl, parse_url
 
 Members = dict[str, Any]
@@ -16,6 +17,7 @@ TargetRefusal = Callable[[TargetUrl], str | None]
 
 MEMBERS = frozenset(
     (
+        "reference",
         "vaultSecretName",
         "targetRestApi",
         "targetRestApiOperation",
@@ -24,12 +26,11 @@ MEMBERS = frozenset(
     )
 )
 """The members of a message that have rules."""
+_OPTIONAL = ("streamKey", "reference", "vaultSecretName", "targetRestApiHeaders")  # null is absent
 _WITH_PAYLOAD = ("POST", "PUT", "PATCH")
 _SECRET_NAME = re.compile(r"[A-Za-z0-9_.-]{1,200}")
 _MOST_RECORDS = 1000
-_MOST_HEADERS = 64
-_MOST_HEADER_CHARACTERS = 8 * 1024  # all names and values; what common servers accept
-_MOST_KEY_CHARACTERS = 256
+_MOST_KEY_CHARACTERS = 256  # of a reference, too
 
 
 @dataclass(frozen=True)
@@ -82,13 +83,13 @@ def read_record(item: Any, conditions: Conditions, pointer: str = "") -> tuple[M
     if not isinstance(item, dict):
         return {}, [Fault(pointer, "must be an object (a record)")]
     outer, message, place = _unwrapped(item)
-    faults = [*_form_faults(item), *_key_faults(outer)]
+    faults = list(_outer_faults(outer, message, place))
     if isinstance(message, dict):
-        faults += _system_member_faults(outer, message, place)
-        faults += [
-            Fault(f"{place}{fault.pointer}", fault.detail) for fault in _message_faults(message, conditions)
-        ]
+        own_faults = _message_faults(message, conditions)
+        faults += [Fault(f"{place}{fault.pointer}", fault.detail) for fault in own_faults]
         outer |= message
+    if not faults:
+        outer["targetRestApi"] = parse_url(outer["targetRestApi"]).text
     return outer, [Fault(f"{pointer}{fault.pointer}", fault.detail) for fault in faults]
 
 
@@ -100,48 +101,57 @@ def _length_faults(items: list[Any]) -> Iterator[Fault]:
 
 
 def _unwrapped(item: Members) -> tuple[Members, Any, str]:
-    """Return what stands beside the message, the message, and the message's pointer within the record."""
+    """Return what stands next to the message, the message, and the message's pointer within the record."""
     if "streamMessage" in item:
-        beside = {name: value for name, value in item.items() if name != "streamMessage"}
-        return beside, item["streamMessage"], "/streamMessage"
-    beside = {"streamKey": item["streamKey"]} if "streamKey" in item else {}
-    return beside, {name: value for name, value in item.items() if name != "streamKey"}, ""
+        outer = {name: value for name, value in item.items() if name != "streamMessage"}
+        message = item["streamMessage"]
+        return _present(outer), _present(message) if isinstance(message, dict) else message, "/streamMessage"
+    outer = {"streamKey": item["streamKey"]} if "streamKey" in item else {}
+    return _present(outer), _present({name: item[name] for name in item if name != "streamKey"}), ""
 
 
-def _form_faults(item: Members) -> Iterator[Fault]:
-    """Check that an enveloped record has each member in one place."""
-    if "streamMessage" not in item:
-        return
-    message = item["streamMessage"]
+def _present(members: Members) -> Members:
+    """Return members without those that count as absent, or that the system overwrites."""
+    absent = {name for name in _OPTIONAL if members.get(name, "") is None}
+    if (
+        members.get("targetRestApiOperation") not in _WITH_PAYLOAD
+        and members.get("targetRestApiPayload", "") is None
+    ):
+        absent.add("targetRestApiPayload")
+    return {name: members[name] for name in members if name not in absent | OVERWRITTEN_MEMBERS}
+
+
+def _outer_faults(outer: Members, message: Any, place: str) -> Iterator[Fault]:
+    """Check what stands next to the message, and that nothing stands in both places or the wrong one."""
+    key = outer.get("streamKey", "")
+    if not isinstance(key, str) or len(key) > _MOST_KEY_CHARACTERS:
+        yield Fault("/streamKey", f"must be a string of at most {_MOST_KEY_CHARACTERS} characters")
     if not isinstance(message, dict):
-        yield Fault("/streamMessage", "must be an object")
+        yield Fault(place, "must be an object")
         return
-    for name in sorted((item.keys() - {"streamMessage"}) & (MEMBERS | message.keys())):
+    for name in sorted((outer.keys() | message.keys()) & SYSTEM_MEMBERS):
+        yield Fault(f"{place if name in message else ''}/{name}", "is set by the system; omit it")
+    for name in sorted(outer.keys() & (MEMBERS | message.keys())):
         yield Fault(
             f"/{json_pointer_token(name)}", "appears next to streamMessage; move it inside streamMessage"
         )
     if "streamKey" in message:
-        yield Fault("/streamMessage/streamKey", "appears inside streamMessage; move it next to streamMessage")
-
-
-def _key_faults(outer: Members) -> Iterator[Fault]:
-    key = outer.get("streamKey", "")
-    if not isinstance(key, str) or len(key) > _MOST_KEY_CHARACTERS:
-        yield Fault("/streamKey", f"must be a string of at most {_MOST_KEY_CHARACTERS} characters")
-
-
-def _system_member_faults(outer: Members, message: Members, place: str) -> Iterator[Fault]:
-    for name in sorted((outer.keys() | message.keys()) & SYSTEM_MEMBERS):
-        yield Fault(f"{place if name in message else ''}/{name}", "is set by the system; omit it")
+        yield Fault(f"{place}/streamKey", "appears inside streamMessage; move it next to streamMessage")
 
 
 def _message_faults(message: Members, conditions: Conditions) -> Iterator[Fault]:
     """Check the members that have rules; the pointers are within the message."""
+    reference = message.get("reference", "")
+    if not isinstance(reference, str) or len(reference) > _MOST_KEY_CHARACTERS:
+        yield Fault("/reference", f"must be a string of at most {_MOST_KEY_CHARACTERS} characters")
     yield from _secret_faults(message, conditions)
     yield from _target_faults(message, conditions.target_refusal)
     yield from _operation_faults(message)
     if "targetRestApiHeaders" in message:
-        yield from _header_faults(message["targetRestApiHeaders"])
+        faults = list(header_faults(message["targetRestApiHeaders"]))
+        yield from (Fault(f"/targetRestApiHeaders{fault.pointer}", fault.detail) for fault in faults)
+        if not faults:
+            yield from _charset_faults(message)
 
 
 def _secret_faults(message: Members, conditions: Conditions) -> Iterator[Fault]:
@@ -176,21 +186,11 @@ def _operation_faults(message: Members) -> Iterator[Fault]:
         yield Fault("/targetRestApiPayload", f"is missing; {operation} sends one")
 
 
-def _header_faults(headers: Any) -> Iterator[Fault]:
-    try:
-        pairs = header_pairs(headers)
-    except ValueError as error:
-        yield Fault("/targetRestApiHeaders", str(error))
+def _charset_faults(message: Members) -> Iterator[Fault]:
+    """Check that the payload can be sent as its Content-Type declares it."""
+    if content_type(message["targetRestApiHeaders"])[1] in UTF_8:
         return
-    seen: set[str] = set()
-    for place, name, value in pairs[:_MOST_HEADERS]:
-        detail = header_fault(name, value) or ("appears more than once" if name.lower() in seen else "")
-        if detail:
-            yield Fault(f"/targetRestApiHeaders/{place}", detail)
-        seen.add(name.lower())
-    length = sum(len(name) + len(value) for _, name, value in pairs)
-    if len(pairs) > _MOST_HEADERS or length > _MOST_HEADER_CHARACTERS:
-        yield Fault(
-            "/targetRestApiHeaders",
-            f"must be at most {_MOST_HEADERS} headers of {_MOST_HEADER_CHARACTERS} characters in all",
-        )
+    try:
+        encoded_payload(message)
+    except ValueError as error:
+        yield Fault("/targetRestApiPayload", str(error))

@@ -3,6 +3,7 @@
     DataSyncError
     ├── CallerError               the caller's mistake: nothing was stored, and repeating it won't help
     │   ├── NotJson               400  the body is not JSON
+    │   ├── Forbidden             403  the request comes from another site
     │   ├── NotFound              404  no such route or record
     │   ├── MethodNotAllowed      405  the route exists, but not for this method
     │   ├── Conflict              409  the request contradicts what is stored
@@ -55,6 +56,13 @@ class NotJson(CallerError):
     """The body is not JSON (RFC 8259)."""
 
     title = "Malformed JSON"
+
+
+class Forbidden(CallerError):
+    """The request may not come from where it comes from, such as another site's page."""
+
+    status = 403
+    title = "Forbidden"
 
 
 class NotFound(CallerError):

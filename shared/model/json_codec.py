@@ -21,14 +21,15 @@ _NUMBER = Context(
 _SHORT_INTEGER = 38
 _DEEPEST = 100  # levels; what reads and writes JSON elsewhere may recurse
 _TOO_DEEP = f"The body nests deeper than {_DEEPEST} levels; flatten it."
-_MOST_VALUES = 100_000
+MOST_VALUES = 100_000
+"""The most values that a body may have."""
 _STRING = re.compile(
     r'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)', re.DOTALL
 )  # one without an end ends with the text
 _NUL = re.compile(rb"(?<!\\)(?:\\\\)*+\\u0000")
 
 
-def parse(body: bytes) -> Any:
+def parse(body: bytes, most_values: int = MOST_VALUES) -> Any:
     """Return the JSON value in `body` (UTF-8, RFC 8259), numbers as `int` or `Decimal`.
 
     >>> parse(b'{"amount": 0.10}')
@@ -42,7 +43,7 @@ def parse(body: bytes) -> Any:
         text = body.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise NotJson(f"The body is not UTF-8 (byte {error.start}); send JSON encoded as UTF-8.") from None
-    _refuse_too_many(text)
+    _refuse_too_many(text, most_values)
     try:
         value = json.loads(
             text,
@@ -63,13 +64,13 @@ def parse(body: bytes) -> Any:
     return value
 
 
-def _refuse_too_many(text: str) -> None:
+def _refuse_too_many(text: str, most: int) -> None:
     """Refuse a text whose values would take many times its own size in memory, before they are created.
 
     Each value is the first of all, the first in its array or object, or follows a comma.
     """
-    if _most_values(text) > _MOST_VALUES and _most_values(_STRING.sub("", text)) > _MOST_VALUES:
-        raise TooLarge(f"The body has more than {_MOST_VALUES} values; send fewer at once.")
+    if _most_values(text) > most and _most_values(_STRING.sub("", text)) > most:
+        raise TooLarge(f"The body has more than {most} values; send fewer at once.")
 
 
 def _most_values(text: str) -> int:
@@ -92,8 +93,19 @@ def dump(value: Any) -> bytes:
     return text.encode("utf-8")
 
 
-_ENCODER = simplejson.JSONEncoder(  # made once: `dumps` makes one for each call
-    use_decimal=True, ensure_ascii=False, separators=(",", ":"), allow_nan=False
+def dump_ascii(value: Any) -> str:
+    """Return `value` as JSON text of ASCII characters, for targets that want another encoding than UTF-8.
+
+    >>> dump_ascii("Bj\u00f8rn") == '"Bj' + chr(92) + 'u00f8rn"'
+    True
+    """
+    text: str = _ASCII_ENCODER.encode(value)
+    return text
+
+
+_ENCODER, _ASCII_ENCODER = (  # made once: `dumps` makes one for each call
+    simplejson.JSONEncoder(use_decimal=True, ensure_ascii=is_ascii, separators=(",", ":"), allow_nan=False)
+    for is_ascii in (False, True)
 )
 
 

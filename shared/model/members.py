@@ -1,4 +1,4 @@
-"""Members of a body or a query, read with every fault noted at its pointer.
+"""Members of a body or a query, read one by one; all faults are reported together, each at its pointer.
 
 >>> reader = MemberReader({"force": True})
 >>> reader.read("force", boolean), reader.read("dryRun", boolean)
@@ -14,17 +14,18 @@ from shared.model import json_codec
 from shared.model.errors import MOST_NAMED, Fault, Invalid, NotJson, json_pointer_token
 from shared.model.ids import timestamp
 from shared.model.parsing import count
+from shared.model.targets import normalised_prefix
 
 
 class MemberReader:
-    """Reads members of a body, and notes every fault with its pointer."""
+    """Reads members of a body, and collects every fault with its pointer."""
 
     def __init__(self, members: Mapping[str, Any]):
         self._members = members
         self._faults: list[Fault] = []
 
     def read(self, name: str, parse: Callable[[Any], Any]) -> Any:
-        """Return a member as `parse` reads it; None where it is absent or null, or wrong."""
+        """Return a member as `parse` reads it; None if it is absent, null or wrong."""
         value = self._members.get(name)
         if value is None:
             return None
@@ -35,24 +36,24 @@ class MemberReader:
             return None
 
     def complain(self, name: str, detail: str) -> None:
-        """Note what is wrong with a member that can be read."""
+        """Add a fault of a member that can be read."""
         self._faults.append(Fault(f"/{name}", detail))
 
     def refuse_unknown(self, known: tuple[str, ...]) -> None:
-        """Note every member that means nothing: a mistyped filter would replay too much."""
+        """Add a fault for every unknown member: a mistyped filter would replay too much."""
         for name in sorted(self._members.keys() - set(known))[: MOST_NAMED + 1]:
             self._faults.append(
                 Fault(f"/{json_pointer_token(name)}", f"is unknown; the members are {', '.join(known)}")
             )
 
     def finish(self) -> None:
-        """Raise Invalid where anything was wrong."""
+        """Raise Invalid if there is any fault."""
         if self._faults:
             raise Invalid.of(self._faults, "nothing was done")
 
 
 def members_of(body: bytes, *, lenient: bool = False, needed: str = "") -> Mapping[str, Any]:
-    """Return the members of a body; leniently, none where it is no object that has the one `needed`."""
+    """Return the members of a body; if `lenient`, none unless it is an object with the member `needed`."""
     try:
         value = json_codec.parse(body) if body.strip() else {}
     except (NotJson, Invalid):
@@ -61,7 +62,7 @@ def members_of(body: bytes, *, lenient: bool = False, needed: str = "") -> Mappi
         value = {}
     if not isinstance(value, dict):
         if not lenient:
-            raise Invalid("1 rule(s) broken; nothing was done.", [Fault("", "must be an object")])
+            raise Invalid.of([Fault("", "must be an object")], "nothing was done")
         value = {}
     if lenient and needed not in value:
         return {}
@@ -80,7 +81,7 @@ def whole_number(value: Any) -> int:
 def boolean(value: Any) -> bool:
     """Read true or false."""
     if not isinstance(value, bool):
-        raise ValueError("must be true or false")  # noqa: TRY004 - a caller's fault, not a programmer's
+        raise ValueError("must be true or false")  # noqa: TRY004 - a caller's mistake, not a programmer's
     return value
 
 
@@ -89,6 +90,11 @@ def text(value: Any) -> str:
     if not isinstance(value, str) or not value:
         raise ValueError("must be a string that is not empty")
     return value
+
+
+def url_prefix(value: Any) -> str:
+    """Read the beginning of a target's URL, to be compared with the URLs of records."""
+    return normalised_prefix(text(value))
 
 
 def offset(value: Any) -> str:

@@ -17,6 +17,7 @@ A record is a JSON document. What its caller sent stands at the top level, besid
 | `blocks` | failed, not dead, with a key | its key's digest: an index of what holds back a key |
 | `keyed` | unfinished, with a key | its key's digest: an index of a key's records that wait |
 | `ingest`, `digest` | stored with an idempotency key | a digest and a number (unique); the body's digest |
+| `proof` | stored with a token | the secret and its version that the token was proven with |
 | `interrupted` | interrupted | attempts in a row whose process ended before it wrote an outcome |
 
 A finished record has none of the indexed members, so it is in none of these indexes and costs their queries
@@ -52,6 +53,7 @@ SYSTEM_MEMBERS = frozenset(
     (
         "_id",
         "id",
+        "caller",
         "createdDate",
         "status",
         "status_code",
@@ -68,9 +70,19 @@ SYSTEM_MEMBERS = frozenset(
     )
 )
 """The members that callers can't set."""
+OVERWRITTEN_MEMBERS = frozenset(("createdDate", "status"))
+"""Those that callers may send all the same, as bodies made for Oracle's sample do."""
 MOST_REASON_CHARACTERS = 2000
 _HIDDEN_MEMBERS = frozenset(("_id", MACHINERY, SET_ASIDE, "targetRestApiPayload", "targetRestApiHeaders"))
 _NO_SIZE = b'"size":0'
+
+
+@dataclass(frozen=True)
+class Proof:
+    """The version of the secret that a record's token was proven with: the secret's OCID and a number."""
+
+    secret: str
+    version: int
 
 
 @dataclass(frozen=True)
@@ -81,24 +93,35 @@ class IdempotencyKey:
     body_digest: str
 
     @classmethod
-    def of(cls, key: str, body: bytes) -> "IdempotencyKey":
-        """Return the key of the records in `body`, which was sent with `key`."""
-        return cls(hashlib.sha256(key.encode()).hexdigest(), hashlib.sha256(body).hexdigest())
+    def of(cls, caller: str, key: str, body: bytes) -> "IdempotencyKey":
+        """Return the key of the records in `body`, which `caller` sent with `key`."""
+        return cls(_digest(caller, key), hashlib.sha256(body).hexdigest())
 
     def members(self, place: int) -> dict[str, str]:
         """Return the machinery of the record at this place in the request."""
         return {"ingest": f"{self.digest}-{place:04d}", "digest": self.body_digest}
 
 
-def new(members: Mapping[str, Any], idempotency: Mapping[str, str] | None = None) -> Document:
+def new(
+    members: Mapping[str, Any],
+    caller: str = "",
+    idempotency: Mapping[str, str] | None = None,
+    proof: Proof | None = None,
+) -> Document:
     """Return the document of a new record: its caller's members, identity, state and machinery.
 
-    `idempotency` is the machinery of its idempotency key. Its size is written when it is `encoded`.
+    An anonymous caller has no name, and the record no member `caller`. `idempotency` is the machinery of its
+    idempotency key. Its size is written when it is `encoded`.
     """
     identity, created = new_id()
     date = timestamp(created)
     document = {"id": identity, "createdDate": date, "status": NOT_PROCESSED, **members}
-    document[MACHINERY] = {"attempts": 0, "size": 0, **(idempotency or {}), **queued_members(document, date)}
+    if caller:
+        document["caller"] = caller
+    machinery = {"attempts": 0, "size": 0, **(idempotency or {})}
+    if proof:
+        machinery["proof"] = {"secret": proof.secret, "version": proof.version}
+    document[MACHINERY] = machinery | queued_members(document, date)
     return document
 
 
@@ -159,19 +182,31 @@ def tries(document: Document) -> int:
 
 
 def key_digest(document: Document) -> str:
-    """Return the digest of a record's key, by which records wait for earlier ones; NO_KEY without a key.
+    """Return the digest of a caller's key, by which records wait for earlier ones; NO_KEY without a key.
 
-    >>> key_digest({"streamKey": "key1"})
-    '8174099687a26621'
+    >>> key_digest({"streamKey": "key1"}), key_digest({"streamKey": "key1", "caller": "mobile"})
+    ('8174099687a26621', '692670ee5d9daacc')
     """
     key = document.get("streamKey")
-    return hashlib.sha256(key.encode()).hexdigest()[:16] if key else NO_KEY
+    return _digest(caller(document), key)[:16] if key else NO_KEY
 
 
 def partition(document: Document) -> int:
-    """Return the partition of a record: all records of a key share one."""
-    spread = document.get("streamKey") or document["id"]
-    return int.from_bytes(hashlib.sha256(spread.encode()).digest()[:4], "big") % PARTITIONS
+    """Return the partition of a record: all records of a caller's key share one."""
+    key = document.get("streamKey")
+    digest = _digest(caller(document), key) if key else _digest("", document["id"])
+    return int(digest[:8], 16) % PARTITIONS
+
+
+def caller(document: Document) -> str:
+    """Return the name of who stored a record; empty if it was anonymous."""
+    return str(document.get("caller", ""))
+
+
+def proof(document: Document) -> Proof | None:
+    """Return what a record's token was proven with; None if it has none, or was stored before proofs were."""
+    kept = document[MACHINERY].get("proof")
+    return Proof(str(kept["secret"]), int(kept["version"])) if kept else None
 
 
 def target(document: Document) -> str:
@@ -183,6 +218,15 @@ def target(document: Document) -> str:
 def public_view(document: Document) -> Document:
     """Return what callers may see of a record: its state, without token, payload and headers."""
     return {name: value for name, value in document.items() if name not in _HIDDEN_MEMBERS}
+
+
+def _digest(caller: str, name: str) -> str:
+    """Return the SHA-256 of a key or id that is the caller's own: another caller's has another digest.
+
+    An anonymous caller's has the digest that it had before callers had names. Neither part can have a NUL:
+    JSON is read without, and no header has one.
+    """
+    return hashlib.sha256((f"{caller}\0{name}" if caller else name).encode()).hexdigest()
 
 
 def queued_members(document: Document, date: str) -> dict[str, Any]:

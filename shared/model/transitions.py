@@ -22,7 +22,7 @@ from shared.model.record import (
     tries,
 )
 
-_KEPT_MACHINERY = ("attempts", "unsent", "size", "ingest", "digest")  # what no attempt changes
+_KEPT_MACHINERY = ("attempts", "unsent", "size", "ingest", "digest", "proof")  # what no attempt changes
 _MOST_ATTEMPTS = 10  # that a record lists, beside their number
 _MOST_LISTED_CHARACTERS = 300  # of the reason of each
 _MOST_INTERRUPTIONS = 3  # in a row, after which a record is thought to kill its worker

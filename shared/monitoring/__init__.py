@@ -1,1 +1,1 @@
-"""What operators are shown of calls: their figures, metrics, notifications."""
+"""What operators see of calls: statistics, metrics and notifications."""

@@ -1,4 +1,4 @@
-"""What one call saw: how its deliveries ended, how long they took, which failures are new."""
+"""Statistics of one call: how its deliveries ended, how long they took, which failures are new."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from shared.model import codes, record
 from shared.model.record import Document
 
-_MOST_TARGETS = 15  # told apart; with two metrics each they fit into one post of 50 streams
+_MOST_TARGETS = 15  # shown separately; with two metrics each they fit into one post of 50 streams
 OTHERS = "others"
 _EXPIRED = "expired"
 
@@ -22,7 +22,7 @@ class Backlog:
 
 @dataclass
 class CallStats:
-    """Counts of one call; one instance goes through all its leases."""
+    """Counts of one call, over all its leases."""
 
     delivered: Counter[str] = field(default_factory=Counter)
     """By target, as are those that failed."""
@@ -36,7 +36,7 @@ class CallStats:
     newly_failed: int = 0
 
     def record(self, before: Document, after: Document, seconds: float | None = None) -> None:
-        """Count one outcome that has been written; how long it took is not known of every one."""
+        """Count an outcome that was written; its duration is not always known."""
         if after["status"] == record.FILTERED:
             self.filtered += 1
             return
@@ -54,13 +54,13 @@ class CallStats:
             self.new[f"{after['status_code']} at {target}"] += 1
 
     def record_expiry(self, before: Document, after: Document) -> None:
-        """Count a death that no attempt led to."""
+        """Count a record that died without an attempt."""
         self.dead += 1
         self.newly_failed += record.attempts(before) == 0
         self.new[f"{after['status_code']} at {record.target(before)}, {_EXPIRED}"] += 1
 
     def record_set_aside(self, number: int) -> None:
-        """Count messages of a Stream that are no records, and so dead from the start."""
+        """Count messages of a Stream that are not records, and therefore dead from the start."""
         self.dead += number
         self.newly_failed += number
         if number:
@@ -71,7 +71,7 @@ class CallStats:
         self.skipped += number
 
     def by_target(self) -> dict[str, tuple[int, int]]:
-        """Return deliveries and failures of the busiest targets, and of the others together."""
+        """Return deliveries and failures of the busiest targets, and the sum of all others."""
         total = self.delivered + self.failed
         busiest = [name for name, _ in total.most_common(_MOST_TARGETS)]
         found = {name: (self.delivered[name], self.failed[name]) for name in busiest}

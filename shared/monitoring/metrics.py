@@ -12,19 +12,19 @@ from shared.settings import Settings
 log = logging.getLogger(__name__)
 
 METRICS = {
-    "delivered": "records that their targets took in the call",
-    "failed": "attempts that failed in it",
-    "dead": "records that nothing will retry by itself, since it",
-    "skipped": "records that were due and put off",
-    "backlog": "records that are due at its end",
+    "delivered": "records delivered in the call",
+    "failed": "attempts that failed in the call",
+    "dead": "records that became dead in the call",
+    "skipped": "records that were due, and skipped",
+    "backlog": "records that are due when the call ends",
     "oldest_due_seconds": "how long the oldest of them has been due",
-    "latency_p50_ms": "median time of an attempt",
-    "latency_p95_ms": "the time that 95 of 100 attempts stay below",
-    "latency_p99_ms": "the time that 99 of 100 attempts stay below",
-    "target_delivered": "as `delivered`, of the dimension's `target`; beyond fifteen together as `others`",
-    "target_failed": "as `failed`, of the dimension's `target`",
+    "latency_p50_ms": "median duration of an attempt",
+    "latency_p95_ms": "95th percentile of the duration of an attempt",
+    "latency_p99_ms": "99th percentile of the duration of an attempt",
+    "target_delivered": "`delivered` by target (dimension `target`); all but the fifteen busiest as `others`",
+    "target_failed": "`failed` by target, likewise",
 }
-"""Every metric and what it tells; each has the dimension `collection`."""
+"""Every metric and its meaning; each has the dimension `collection`."""
 
 
 class Metrics:

@@ -21,13 +21,13 @@ log = logging.getLogger(__name__)
 
 _NAME = "notices"
 _TOLD_REASONS = 5
-_KEPT_REASONS = 30  # between two messages; the rest is told as others
+_KEPT_REASONS = 30  # between two messages; the rest is counted as others
 _OTHERS = "other reasons"
 _STUCK = timedelta(minutes=1)  # longer than a message takes to be published
 
 
 class Notifications:
-    """Tells operators of failures; a failure to tell is logged, and harms nothing."""
+    """Notifies operators of failures. If that fails, it is logged and has no other effect."""
 
     def __init__(
         self,
@@ -42,9 +42,9 @@ class Notifications:
         self._wall = wall
 
     def notify(self, seen: CallStats, call: str, *, publishing: bool = True) -> None:
-        """Publish what is new in a call and what was held back before it; or hold it back too.
+        """Publish what is new in a call, and what was held back before; or hold this back as well.
 
-        Without `publishing` it is held back in any case.
+        Without `publishing` it is always held back.
         """
         if not self._settings.notification_topic_ocid:
             return
@@ -59,11 +59,11 @@ class Notifications:
         return bool(note.get("calls")) or self._is_stuck(note)
 
     def _is_stuck(self, note: Content) -> bool:
-        """Tell whether somebody took the news to publish them, and did not live to say that it was done."""
+        """Return whether a process took the news to publish them, and ended before it recorded that."""
         return "publishing" in note and str(note["last"]) < timestamp(self._wall() - _STUCK)
 
     def _publish_when_due(self, news: dict[str, Any], call: str, *, publishing: bool) -> None:
-        """Take all news out of the note, publish them, then forget them: twice is better than never."""
+        """Take all news out of the document, publish them, then forget them: twice is better than never."""
         now = timestamp(self._wall())
         taken: Content = {}
 
@@ -107,7 +107,7 @@ class Notifications:
 
 
 def _published(moment: str) -> Callable[[Content], Content | None]:
-    """Forget what was taken at that moment, unless others have taken it meanwhile."""
+    """Forget what was taken at that moment, unless another process has taken it in the meantime."""
 
     def forget(note: Content) -> Content | None:
         if note.get("last") != moment:
@@ -127,7 +127,7 @@ def _added(note: Content, news: dict[str, Any]) -> Content:
 
 
 def _message(total: Content, call: str, collection: str) -> tuple[str, str]:
-    """Return title and body: counts, codes and hosts; no payload, no token."""
+    """Return title and body: counts, codes and hosts, but no payload or token."""
     reasons: list[tuple[str, int]] = sorted(total["reasons"].items(), key=lambda one: (-one[1], one[0]))
     told = reasons[:_TOLD_REASONS]
     more = len(reasons) - len(told)
@@ -138,7 +138,7 @@ def _message(total: Content, call: str, collection: str) -> tuple[str, str]:
         *(f"  {number} x {reason}" for reason, number in told),
         *([f"  and {more} more reason(s)"] if more else []),
         "",
-        "Where to look: GET /process on the gateway, in a browser or as JSON, or `datasync status`.",
-        f"Collection {collection}; the last of these calls is {call or 'unnamed'} in the log.",
+        "For details: GET /process on the gateway, in a browser or as JSON, or `datasync status`.",
+        f"Collection {collection}; in the log, the last of these calls is {call or 'unnamed'}.",
     ]
     return f"Data Sync: {total['failed']} failed, {total['dead']} dead", "\n".join(lines)

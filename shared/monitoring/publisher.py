@@ -16,12 +16,12 @@ class Publisher:
     notifications: Notifications
 
     def notify(self, stats: CallStats, *, publishing: bool = True) -> None:
-        """Notify operators of new failures; without `publishing` another call does it later."""
+        """Notify operators of new failures; without `publishing`, a later call does."""
         self.notifications.notify(stats, logs.call_id.get(), publishing=publishing)
 
     @property
     def wants_metrics(self) -> bool:
-        """Tell whether metrics are posted at all, so that a backlog is counted only for a purpose."""
+        """Return whether metrics are posted at all, so that the backlog is counted only if needed."""
         return self.metrics.wanted
 
     def post_metrics(self, stats: CallStats, backlog: Backlog) -> None:

@@ -6,7 +6,7 @@ import hashlib
 import re
 from pathlib import Path
 
-from shared.drivers.fdk import Response
+from shared.drivers.responses import Response
 
 _FILE = Path(__file__).with_name("page.html")
 _INLINE = {tag: re.compile(f"<{tag}>(.*?)</{tag}>".encode(), re.DOTALL) for tag in ("style", "script")}

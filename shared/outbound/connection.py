@@ -88,11 +88,13 @@ class Connection(asyncio.BufferedProtocol):
         reader.end()
         self._finish(None if reader.head else NoAnswer(NOT_WRITTEN))
 
+    def is_idle(self) -> bool:
+        """Tell whether it is open, and all is written."""
+        return not (self._ended or self._transport.is_closing() or self._transport.get_write_buffer_size())
+
     def is_usable(self) -> bool:
-        """Tell whether another request may be sent: it is open, all is written, and nothing is to be read."""
-        if self._ended or self._transport.is_closing() or self._transport.get_write_buffer_size():
-            return False
-        return not self._poll.poll(0)
+        """Tell whether another request may be sent: it is idle, and there is nothing to be read."""
+        return self.is_idle() and not self._poll.poll(0)
 
     def abort(self) -> None:
         """Close at once."""

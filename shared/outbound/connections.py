@@ -53,7 +53,7 @@ class Connections:
 
     def give_back(self, connection: Connection) -> None:
         """Keep a connection whose answer was read to its end; or close it, where it is not good."""
-        if connection.key.origin in self._suspects or not connection.is_usable():
+        if connection.key.origin in self._suspects or not connection.is_idle():
             connection.abort()
             return
         connection.released_at = self._loop.time()

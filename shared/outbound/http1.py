@@ -17,10 +17,11 @@ from shared.outbound.faults import INFORMATIONAL, LONG_HEAD, NOT_HTTP, NoAnswer
 LONGEST_HEAD = 256 * 1024  # bytes, with the informational answers before it
 MOST_INFORMATIONAL = 16
 
+_USUAL = {"Accept": "*/*", "Accept-Encoding": "identity"}  # where a record has none of its own
 _PREFIX = b"HTTP/"
 _END_OF_HEAD = re.compile(rb"\n(?:\n|\r[^\n]*\n)")  # a line that begins with CR or LF, as curl has it
 _STATUS = re.compile(  # curl's two sscanf formats, " HTTP/%1d.%1d%c%3d" and " HTTP/%1[23] %d"
-    rb"HTTP/(?:\s*[+-]?\d\.\s*[+-]?\d \s*\+?|[23]\s*\+?0*)([1-9]\d\d)(?!\d)", re.IGNORECASE
+    rb"HTTP/(?:\s*\d\.\s*\d \s*|[23]\s*\+?0*)([1-9]\d\d)(?!\d)", re.IGNORECASE
 )
 _WELL_FORMED = re.compile(  # RFC 9112, sections 4 and 5, without obsolete line folding
     rb"HTTP/1\.1 [0-9]{3}(?: [^\r\n\0]*)?\r\n(?:[!#$%&'*+.^_`|~0-9A-Za-z-]+:[^\r\n\0]*\r\n)*\r\n"
@@ -45,9 +46,6 @@ def encoded(request: HttpRequest, url: TargetUrl) -> bytes:
         return f"{text}\r\n\r\n".encode() + (request.body or b"")
     except UnicodeEncodeError:
         raise ValueError("a header has a character that is none") from None
-
-
-_USUAL = {"Accept": "*/*", "Accept-Encoding": "identity"}
 
 
 def _unsendable(request: HttpRequest) -> str:
@@ -174,7 +172,7 @@ class AnswerReader:
     def _feed_body(self, data: Bytes) -> None:
         self.body_bytes += len(data)
         if self.complete:
-            self.overflowed = True
+            self.overflowed |= len(data) > 0
         elif isinstance(self._body, Chunks):
             self._keep_some(self._body.feed(data))
             self.complete = self._body.complete

@@ -4,9 +4,10 @@ from collections.abc import Sequence
 
 from shared import VERSION
 from shared.drivers import logs
-from shared.model import json_codec, targets
+from shared.model import targets
 from shared.model.answer import Answer, HttpRequest
 from shared.model.headers import header_fault, header_pairs
+from shared.model.payload import encoded_payload
 from shared.model.record import OPERATIONS, Document
 from shared.outbound.client import Client
 from shared.outbound.faults import BAD_REQUEST, NoAnswer
@@ -89,9 +90,8 @@ def _request(document: Document, token: str | None) -> HttpRequest:
     method = document["targetRestApiOperation"]
     if method not in OPERATIONS:
         raise ValueError(f"the record's operation is none of {', '.join(OPERATIONS)}")
-    return HttpRequest(
-        method, document["targetRestApi"], headers(document, token), body(document), token or ""
-    )
+    content = encoded_payload(document)
+    return HttpRequest(method, document["targetRestApi"], headers(document, token), content, token or "")
 
 
 def headers(document: Document, token: str | None) -> list[tuple[str, str]]:
@@ -117,21 +117,3 @@ def headers(document: Document, token: str | None) -> list[tuple[str, str]]:
     if trace and "traceparent" not in own:  # the source's own trace goes on
         pairs.append(("traceparent", trace))
     return pairs
-
-
-def body(document: Document) -> bytes | None:
-    """Return the payload as it goes out: JSON, or a string's text where Content-Type isn't JSON's."""
-    if "targetRestApiPayload" not in document:
-        return None
-    payload = document["targetRestApiPayload"]
-    if isinstance(payload, str) and not _is_json(document):
-        return payload.encode()
-    return json_codec.dump(payload)
-
-
-def _is_json(document: Document) -> bool:
-    for _, name, value in header_pairs(document.get("targetRestApiHeaders", [])):
-        if name.lower() == "content-type":
-            essence = value.partition(";")[0].strip().lower()
-            return essence == "application/json" or essence.endswith("+json")
-    return True

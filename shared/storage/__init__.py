@@ -1,1 +1,6 @@
-"""What is kept: records and their queries, leases, counters in SODA; tokens in Vault."""
+"""What is kept: records and their queries, leases, counters in SODA; tokens in Vault.
+
+>>> from shared.storage.queries import ascending
+>>> ascending("due")["path"]
+'datasync.due'
+"""

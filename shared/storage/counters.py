@@ -1,7 +1,7 @@
-"""How many records succeeded and failed, by the hour: counted in the transactions that write the outcomes.
+"""How many records succeeded and failed, by the hour, counted in the transactions that write the outcomes.
 
-A finished record stands in no index, so counting it later would cost a walk through the collection. Each
-worker keeps a tally of its own, named after the first of its partitions, so that none waits for another.
+A finished record is in no index, so counting it later would mean reading the whole collection. Each worker
+has counters of its own, named after the first of its partitions, so that none waits for another.
 """
 
 from collections import Counter
@@ -24,7 +24,7 @@ Hours = dict[str, Counter[str]]
 
 
 class Counters:
-    """The tallies of all workers; one instance serves a process."""
+    """The counters of all workers; one instance serves a process."""
 
     def __init__(self, database: Database, collection: str):
         self._notes = SmallDocuments(database, collection)
@@ -32,16 +32,16 @@ class Counters:
         self.spec = self._notes.spec
 
     def add(self, collection: Any, place: int, outcomes: Sequence[Document]) -> None:
-        """Count outcomes, in the transaction that writes them. Where that fails, call `forget`."""
+        """Count outcomes in the transaction that writes them. If that fails, call `forget`."""
         finished = Counter(str(document["status"]) for document in outcomes if document["status"] in FINISHED)
         self._change(collection, place, finished, _by_hour(outcomes))
 
     def take_off(self, collection: Any, place: int, removed: Mapping[str, int]) -> None:
-        """Count finished records, by status, that are removed in this transaction."""
+        """Subtract finished records, by status, that are removed in this transaction."""
         self._change(collection, place, Counter({name: -number for name, number in removed.items()}), {})
 
     def forget(self, place: int) -> None:
-        """Forget what is known of a tally: its transaction was not committed."""
+        """Forget the cached counters: their transaction was not committed."""
         self._kept.pop(place, None)
 
     def finished(self) -> dict[str, int]:
@@ -59,11 +59,13 @@ class Counters:
             if written is not None:
                 self._kept[place] = written
                 return
-        raise DependencyDown("A worker's tally is contended beyond reason. Repeat the request later.")
+        raise DependencyDown(
+            "Too many processes change a worker's counters at once. Repeat the request later."
+        )
 
 
 def finished(notes: Mapping[str, Mapping[str, Any]]) -> dict[str, int]:
-    """Return how many records there are by finished status, out of all notes."""
+    """Return how many records there are by finished status, from all small documents."""
     total: Counter[str] = Counter(dict.fromkeys(FINISHED, 0))
     for name, note in notes.items():
         if name.startswith("tally-"):
@@ -72,7 +74,7 @@ def finished(notes: Mapping[str, Mapping[str, Any]]) -> dict[str, int]:
 
 
 def last_day(notes: Mapping[str, Mapping[str, Any]], now: datetime) -> list[dict[str, Any]]:
-    """Return the outcomes of each of the last 24 hours, the oldest first, out of all notes."""
+    """Return the outcomes of each of the last 24 hours, the oldest first, from all small documents."""
     total: Hours = {}
     for name, note in notes.items():
         if name.startswith("tally-"):

@@ -214,7 +214,8 @@ class LeaseTable:
         names = list(workers)
         if names:
             with self._database.collection(self._spec) as collection:
-                collection.find().filter({"name": {"$in": names}}).remove()
+                for name in names:
+                    collection.find().filter({"name": name}).remove()
 
     def _change(self, change: Callable[[dict[str, Any]], bool]) -> None:
         """Apply `change`, which says whether it changed anything, to the newest table until it is written."""
@@ -225,7 +226,7 @@ class LeaseTable:
                 if not change(table) or _written(collection, found, table):
                     return
             time.sleep(min(0.001 * 2**attempt, 0.05))
-        raise DependencyDown("The lease table is contended beyond reason. Repeat the request later.")
+        raise DependencyDown("Too many processes change the lease table at once. Repeat the request later.")
 
 
 def _written(collection: Any, found: Any, table: Mapping[str, Any]) -> bool:

@@ -1,4 +1,4 @@
-"""The plots that the README shows, from the results."""
+"""The plots that docs/performance.md shows, from the results."""
 
 from pathlib import Path
 from typing import Any

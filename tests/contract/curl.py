@@ -42,5 +42,5 @@ async def _run(port: int, paths: Sequence[str]) -> list[Reading]:
 
 def _reading(line: str) -> Reading:
     code, exit_code, words = line.split(" ", 2)
-    final = int(code) >= 200 or int(code) == 101
+    final = 200 <= int(code) <= 999 or int(code) == 101  # of HTTP/2 it takes any number
     return Reading(int(code) if final else None, int(exit_code), words)

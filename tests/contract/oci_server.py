@@ -43,7 +43,7 @@ class Server:
             "signer": self.signer,
             "retry_strategy": oci.retry.NoneRetryStrategy(),
             "circuit_breaker_strategy": oci.circuit_breaker.NoCircuitBreakerStrategy(),
-            "timeout": (2, 5),
+            "timeout": 120,
         }
         return kind({}, service_endpoint=self.url, **(defaults | options))
 
@@ -56,11 +56,16 @@ def _made_keys() -> Path:
     return home / "identity"
 
 
+def copy_keys(home: Path) -> None:
+    """Give a home its keys, if it has none: to make them takes a second."""
+    if not (home / "identity").exists():
+        shutil.copytree(_made_keys(), home / "identity")
+
+
 @contextmanager
 def serving(home: Path, **options: Any) -> Iterator[Server]:
     """Serve on a thread with a loop of its own, as the clients block; keys are made once for all homes."""
-    if not (home / "identity").exists():
-        shutil.copytree(_made_keys(), home / "identity")
+    copy_keys(home)
     loop = asyncio.new_event_loop()
     app = create_app(home, **options)
     runner = web.AppRunner(app)
@@ -78,9 +83,9 @@ def serving(home: Path, **options: Any) -> Iterator[Server]:
     try:
         yield Server(url, home, app, signer(home))
     finally:
-        asyncio.run_coroutine_threadsafe(runner.cleanup(), loop).result(10)
+        asyncio.run_coroutine_threadsafe(runner.cleanup(), loop).result(120)
         loop.call_soon_threadsafe(loop.stop)
-        thread.join(10)
+        thread.join(120)
         loop.close()
 
 

@@ -1,8 +1,10 @@
 """A target that says what it is told to, byte by byte, and keeps account of what it was sent."""
 
 import asyncio
+import itertools
 import re
 import socket
+import ssl
 import struct
 from collections import Counter, defaultdict
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -27,30 +29,39 @@ CURL = "/curl"
 class RawTarget:
     """Answers a path that is in `scripts` by its steps, any other with 299 and the path."""
 
-    def __init__(self, scripts: Mapping[str, Sequence[Step]], idle_seconds: float = 60.0):
-        """After `idle_seconds` without another request a connection is closed."""
+    def __init__(self, scripts: Mapping[str, Sequence[Step]], patience: float | None = None):
+        """A connection is closed on which an answer to a script was not `read` within `patience` seconds."""
         self.received: Counter[str] = Counter()
-        self.connections = 0
+        self.connections: dict[str, int] = {}
+        """Which one the last request for a path came on."""
+        self.began: dict[str, asyncio.Event] = defaultdict(asyncio.Event)
+        """Set when a request for a path was read."""
         self.played: dict[str, asyncio.Event] = defaultdict(asyncio.Event)
         """Set when the steps of a path are done."""
+        self.read: dict[str, asyncio.Event] = defaultdict(asyncio.Event)
+        """To be set when the answer to a path was read."""
         self.url = ""
         self._scripts = scripts
-        self._idle_seconds = idle_seconds
+        self._patience = patience
+        self._numbers = itertools.count()
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Serve one connection."""
-        self.connections += 1
-        with suppress(OSError, asyncio.IncompleteReadError, TimeoutError):
-            while True:
-                path = await asyncio.wait_for(_request(reader), self._idle_seconds)
+        number = next(self._numbers)
+        with suppress(OSError, asyncio.IncompleteReadError, TimeoutError, asyncio.CancelledError):
+            is_open = True
+            while is_open:
+                path = await _request(reader)
                 self.received[path] += 1
+                self.connections[path] = number
+                self.began[path].set()
                 try:
                     is_open = await self._play(path, writer)
                 finally:
                     self.played[path].set()
-                if not is_open:
-                    break
-            await asyncio.wait_for(reader.read(), self._idle_seconds)
+                if is_open and self._patience is not None and path in self._scripts:
+                    await asyncio.wait_for(self.read[path].wait(), self._patience)
+            await asyncio.wait_for(reader.read(), 60.0)
         writer.transport.abort()
 
     async def _play(self, path: str, writer: asyncio.StreamWriter) -> bool:
@@ -92,12 +103,12 @@ async def _request(reader: asyncio.StreamReader) -> str:
 
 @asynccontextmanager
 async def running(
-    scripts: Mapping[str, Sequence[Step]], idle_seconds: float = 60.0
+    scripts: Mapping[str, Sequence[Step]], patience: float | None = None, tls: ssl.SSLContext | None = None
 ) -> AsyncIterator[RawTarget]:
     """Run a target on this event loop."""
-    target = RawTarget(scripts, idle_seconds)
-    server = await asyncio.start_server(target.serve, "127.0.0.1", 0, backlog=1024)
-    target.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    target = RawTarget(scripts, patience)
+    server = await asyncio.start_server(target.serve, "127.0.0.1", 0, backlog=1024, ssl=tls)
+    target.url = f"{'https' if tls else 'http'}://127.0.0.1:{server.sockets[0].getsockname()[1]}"
     try:
         yield target
     finally:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 from pathlib import Path
 
@@ -92,6 +93,23 @@ def test_a_tag_belongs_to_one_state_of_the_code(calls: Path) -> None:
     (tag,) = {line.partition(" --tag ")[2].split()[0].rpartition(":")[2] for line in called}
     assert "dirty" not in tag
     assert 7 <= len(tag) <= 60
+
+
+def test_bases_are_named_by_digest_as_the_example_shows(calls: Path) -> None:
+    example = (ROOT / "terraform/terraform.tfvars.example").read_text()
+    digest = f"sha256:{'0' * 64}"
+    shown = re.findall(r"(BASE_IMAGE|INSTANT_CLIENT_IMAGE)=(\S+@)sha256:", example)
+    assert [name for name, _ in shown] == ["BASE_IMAGE", "INSTANT_CLIENT_IMAGE"]
+    code, called = made(calls, "build", "TAG=1", *(f"{name}={image}{digest}" for name, image in shown))
+    assert code == 0
+    bases = " ".join(f"--build-arg {name}={image}{digest}" for name, image in shown)
+    assert called == [
+        f"docker build --platform linux/amd64 {bases} --tag datasync/{name}:1 build/{name}"
+        for name in FUNCTIONS
+    ]
+    dockerfile = (ROOT / "functions/Dockerfile").read_text()
+    for name, image in shown:  # the example names the bases that are built from
+        assert f"ARG {name}={image.removesuffix('@')}\n" in dockerfile
 
 
 def test_destroy_leaves_the_archive_unless_it_is_told(calls: Path) -> None:

@@ -198,7 +198,7 @@ def test_an_error_inside_is_answered_without_its_details(server: Server, caplog:
 def test_an_operation_that_there_is_not_is_answered_as_oci_does(
     server: Server, method: str, path: str, status: int, code: str
 ) -> None:
-    answer = requests.request(method, f"{server.url}{path}", auth=server.signer, timeout=5)
+    answer = requests.request(method, f"{server.url}{path}", auth=server.signer, timeout=60)
     assert (answer.status_code, answer.json()["code"]) == (status, code)
     assert answer.headers["opc-request-id"]
 
@@ -207,6 +207,6 @@ def test_an_operation_that_there_is_not_is_answered_as_oci_does(
 def test_a_body_that_is_no_json_object_is_refused(server: Server, body: str) -> None:
     url = f"{server.url}/20180608/secrets"
     answer = requests.post(
-        url, data=body, headers={"content-type": "application/json"}, auth=server.signer, timeout=5
+        url, data=body, headers={"content-type": "application/json"}, auth=server.signer, timeout=60
     )
     assert (answer.status_code, answer.json()["code"]) == (400, "CannotParseRequest")

@@ -39,7 +39,7 @@ def publish(
     prepared = request.prepare()
     if tamper:
         tamper(prepared)
-    return requests.Session().send(prepared, timeout=5)
+    return requests.Session().send(prepared, timeout=60)
 
 
 def assert_not_authenticated(response: requests.Response) -> None:
@@ -82,11 +82,11 @@ def test_a_token_that_says_it_needs_no_signature_is_refused(server: Server) -> N
 
 
 def test_a_request_without_a_signature_is_refused(server: Server) -> None:
-    assert_not_authenticated(requests.get(f"{server.url}/20180608/secrets", timeout=5))
+    assert_not_authenticated(requests.get(f"{server.url}/20180608/secrets", timeout=60))
 
 
 def test_an_unknown_path_is_not_shown_to_strangers(server: Server) -> None:
-    assert_not_authenticated(requests.get(f"{server.url}/nowhere", timeout=5))
+    assert_not_authenticated(requests.get(f"{server.url}/nowhere", timeout=60))
 
 
 def change_body(request: requests.PreparedRequest) -> None:

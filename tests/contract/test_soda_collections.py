@@ -1,4 +1,4 @@
-"""Collections: creating, opening, naming, metadata, truncating and dropping; and transactions around them."""
+"""Collections: creating, opening, naming, truncating and dropping; and transactions around them."""
 
 from __future__ import annotations
 
@@ -25,27 +25,16 @@ def test_missing_collection_opens_as_none(database):
     assert database.createCollection("There").name == database.openCollection("There").name
 
 
-def test_collection_of_the_same_name_and_metadata_is_opened_again(database):
-    first = database.createCollection("Same", {"readOnly": True})
-    second = database.createCollection("Same", {"readOnly": True})
+def test_collection_that_is_there_is_opened_again(database):
+    first, second = database.createCollection("Same"), database.createCollection("Same")
     assert first.drop()
     assert not second.drop()
 
 
-def test_collection_of_the_same_name_with_other_metadata_is_refused(database):
-    database.createCollection("Other")
+def test_collection_needs_a_name(database):
     with pytest.raises(oracledb.DatabaseError) as error:
-        database.createCollection("Other", {"readOnly": False})
-    assert code(error) == "ORA-40669"
-
-
-@pytest.mark.parametrize(
-    ("name", "metadata", "expected"), [(None, None, "ORA-40658"), ("Bad", 7, "ORA-40675")]
-)
-def test_name_and_metadata_have_to_be_valid(database, name, metadata, expected):
-    with pytest.raises(oracledb.DatabaseError) as error:
-        database.createCollection(name, metadata)
-    assert code(error) == expected
+        database.createCollection(None)
+    assert code(error) == "ORA-40658"
 
 
 def test_arguments_of_the_wrong_type_are_type_errors(database, collection):
@@ -57,44 +46,6 @@ def test_arguments_of_the_wrong_type_are_type_errors(database, collection):
     ):
         with pytest.raises(TypeError):
             wrong()
-
-
-def test_metadata_name_the_table_and_say_that_the_collection_is_native(collection):
-    assert collection.metadata["tableName"] == collection.name
-    assert collection.metadata["native"] is True
-
-
-def test_read_only_collection_refuses_writes(database):
-    collection = database.createCollection("ReadOnly", {"readOnly": True})
-    for write in (collection.insertOne, collection.insertOneAndGet, collection.save, collection.saveAndGet):
-        with pytest.raises(oracledb.DatabaseError) as error:
-            write({"a": 1})
-        assert code(error) == "ORA-40663"
-    with pytest.raises(oracledb.DatabaseError) as error:
-        collection.insertMany([{"a": 1}])
-    assert code(error) == "ORA-40663"
-
-
-def test_collection_with_client_keys_finds_documents_by_them(database):
-    collection = database.createCollection("ClientKeys", {"keyColumn": {"assignmentMethod": "client"}})
-    collection.insertMany([database.createDocument({"n": n}, f"doc{n}") for n in range(3)])
-    assert collection.find().key("doc1").getOne().getContent() == {"n": 1}
-    assert len(collection.find().keys(["doc0", "doc2", "doc9"]).getDocuments()) == 2
-    with pytest.raises(oracledb.DatabaseError):
-        collection.insertOne({"n": 9})
-
-
-def test_collection_with_a_media_type_holds_other_than_json(database):
-    collection = database.createCollection("Mixed", {"mediaTypeColumn": {"name": "media_type"}})
-    collection.insertOne(database.createDocument("Sample", mediaType="text/plain"))
-    collection.insertOne(database.createDocument(b"\x57\x25\xfe", mediaType="application/octet-stream"))
-    collection.insertOne({"a": 1})
-    contents = {document.mediaType: document.getContent() for document in collection.find().getDocuments()}
-    assert contents == {
-        "text/plain": b"Sample",
-        "application/octet-stream": b"\x57\x25\xfe",
-        "application/json": {"a": 1},
-    }
 
 
 def test_dropping_says_whether_there_was_a_collection(database):
@@ -136,48 +87,54 @@ def test_rollback_undoes_what_was_not_committed(connection, database):
     collection.insertOne({"a": 1})
     connection.commit()
     collection.insertOne({"a": 2})
-    assert collection.find().count() == 2
+    collection.insertMany([{"a": 3}, {"a": 4}])
+    assert collection.find().count() == 4
     connection.rollback()
     assert collection.find().count() == 1
 
 
-def test_inserting_many_is_all_or_nothing(connection, database):
-    connection.autocommit = True
+UNIQUE = {"name": "Unique", "unique": True, "fields": [{"path": "id", "maxLength": 9}]}
+
+
+@pytest.mark.parametrize("autocommit", [True, False])
+def test_rollback_undoes_inserting_many_that_failed(connection, database, autocommit):
     collection = database.createCollection("Atomic")
-    collection.insertOne({"_id": "taken"})
+    collection.createIndex(UNIQUE)
+    collection.insertOne({"id": "taken"})
+    connection.commit()
+    connection.autocommit = autocommit
     with pytest.raises(oracledb.IntegrityError):
-        collection.insertMany([{"a": 1}, {"_id": "taken"}, {"a": 2}])
+        collection.insertMany([{"a": 1}, {"id": "taken"}, {"a": 2}])
     connection.rollback()
     assert collection.find().count() == 1
 
 
-def test_inserting_many_that_fails_leaves_the_transaction_before_it(connection, database):
+@pytest.mark.parametrize("autocommit", [True, False])
+def test_documents_before_a_bad_one_may_be_inserted_and_committed_by_what_comes_next(
+    connection, database, autocommit
+):
+    if "oracledb" in type(connection).__module__:
+        pytest.skip("may be: what Oracle does is not documented, and the emulator does the worst")
     collection = database.createCollection("Partly")
-    collection.insertOne({"_id": "taken"})
-    with pytest.raises(oracledb.IntegrityError):
-        collection.insertMany([{"a": 1}, {"_id": "taken"}])
+    collection.createIndex(UNIQUE)
+    collection.insertOne({"id": "taken"})
     connection.commit()
-    assert collection.find().count() == 1
+    connection.autocommit = autocommit
+    for bad in ({"id": "taken"}, {"id": "too long for the index"}, "no JSON"):
+        with pytest.raises(oracledb.DatabaseError) as error:
+            collection.insertMany([{"bad": str(bad)}, bad, {"bad": str(bad)}])
+        assert isinstance(error.value, oracledb.IntegrityError) == (bad == {"id": "taken"})
+        assert code(error) != "ORA-00001"  # a code that nobody can rely on
+        assert collection.find().filter({"bad": str(bad)}).count() == 1
+        connection.commit()
+        connection.rollback()
+        assert collection.find().filter({"bad": str(bad)}).count() == 1
 
 
 def test_inserting_no_document_at_all_is_an_error(collection):
     with pytest.raises(oracledb.DatabaseError) as error:
         collection.insertMany([])
     assert code(error) == "DPI-1031"
-
-
-def test_data_guide_needs_a_search_index(collection):
-    with pytest.raises(oracledb.DatabaseError) as error:
-        collection.getDataGuide()
-    assert code(error) == "ORA-40582"
-    collection.createIndex({"name": "guide_ix", "dataguide": "on"})
-    assert collection.getDataGuide() is None
-    collection.insertOne({"team": "backend", "members": [{"tester": "Mark"}, {"developer": "Joseph"}]})
-    properties = collection.getDataGuide().getContent()["properties"]
-    assert properties["_id"]["type"] == "id"
-    assert properties["team"]["type"] == "string"
-    members = properties["members"]["items"]["properties"]
-    assert (members["tester"]["o:length"], members["developer"]["o:length"]) == (4, 8)
 
 
 def test_closed_connection_cannot_be_used(connection, database):

@@ -3,7 +3,6 @@ it."""
 
 from __future__ import annotations
 
-import datetime
 import decimal
 import json
 from decimal import Decimal
@@ -28,13 +27,13 @@ def test_new_document_has_its_content_and_nothing_that_storing_gives(database):
 
 def test_content_given_as_text_or_bytes_is_kept_as_it_is(database):
     assert database.createDocument('{"a": 1}').getContentAsString() == '{"a": 1}'
-    assert database.createDocument(b"<html/>", mediaType="text/html").getContent() == b"<html/>"
+    assert database.createDocument(b"[1]").getContent() == [1]
 
 
 def test_numbers_of_json_content_are_decimals(database):
     assert database.createDocument(12.2).getContent() == Decimal("12.2")
-    content = database.createDocument([12, "str", b"bytes", [1], {"dict": "3"}]).getContentAsString()
-    assert content == "[Decimal('12'), 'str', b'bytes', [Decimal('1')], {'dict': '3'}]"
+    content = database.createDocument([12, "str", [1], {"dict": "3"}]).getContentAsString()
+    assert content == "[Decimal('12'), 'str', [Decimal('1')], {'dict': '3'}]"
 
 
 @pytest.mark.parametrize("value", [(144, 2), {1, 2}, bytearray(b"x"), 2j, range(4)])
@@ -97,17 +96,6 @@ def test_zeros_at_the_end_of_a_fraction_do_not_come_back(collection):
     assert str(stored(collection, {"n": Decimal("100")}).getContent()["n"]) == "100"
 
 
-def test_dates_and_bytes_come_back_as_they_were(collection):
-    value = {
-        "at": datetime.datetime(2026, 7, 3, 11, 10, 24, 123456),  # noqa: DTZ001 - Oracle's DATE has no zone
-        "raw": b"\x00\xff",
-        "for": datetime.timedelta(1, 2, 3),
-    }
-    content = stored(collection, value).getContent()
-    del content["_id"]
-    assert content == value
-
-
 def test_content_as_string_is_that_of_the_python_object(collection):
     document = stored(collection, {"a": 1})
     assert document.getContentAsString() == str(document.getContent())
@@ -125,15 +113,6 @@ def test_text_that_is_not_json_is_refused_when_it_is_stored(database, collection
 
 def test_json_text_in_utf_16_is_understood(collection):
     assert stored(collection, '{"a": "ü"}'.encode("utf-16-le")).getContent()["a"] == "ü"
-
-
-def test_id_that_the_client_gives_is_the_key(collection):
-    assert collection.insertOneAndGet({"_id": "mine", "a": 1}).key is not None
-    (document,) = collection.find().filter({"_id": "mine"}).getDocuments()
-    assert document.getContent() == {"_id": "mine", "a": 1}
-    with pytest.raises(oracledb.IntegrityError) as error:
-        collection.insertOne({"_id": "mine"})
-    assert code(error) == "ORA-00001"
 
 
 def test_key_beside_the_content_is_refused_where_the_id_is_in_it(database, collection):
@@ -166,6 +145,8 @@ def test_replacing_with_the_id_of_another_document_is_refused(collection):
     document = stored(collection, {"a": 1})
     with pytest.raises(oracledb.DatabaseError):
         collection.find().key(document.key).replaceOne({"_id": "another"})
+    with pytest.raises(oracledb.DatabaseError):
+        collection.find().key(document.key).replaceOne({"_id": stored(collection, {}).getContent()["_id"]})
     assert collection.find().key(document.key).getOne().getContent() == document.getContent()
 
 

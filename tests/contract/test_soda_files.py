@@ -122,7 +122,7 @@ def test_write_that_waits_too_long_for_another_transaction_says_so(path):
     with pytest.raises(oracledb.OperationalError) as error:
         theirs.insertOne({"a": 2})
     assert code(error) == "ORA-00054"
-    assert 0.15 < time.monotonic() - began < 2
+    assert time.monotonic() - began > 0.15
     assert theirs.find().count() == 0
     one.commit()
     theirs.insertOne({"a": 2})
@@ -202,15 +202,12 @@ def test_connection_goes_back_to_its_pool_rolled_back(pool):
 
 
 def test_pool_hands_out_no_more_connections_than_it_may(path):
-    pool = local.emulators.soda.create_pool(
-        f"sqlite:{path}", max=1, getmode=oracledb.POOL_GETMODE_TIMEDWAIT, wait_timeout=50
-    )
+    pool = local.emulators.soda.create_pool(f"sqlite:{path}", max=1, wait_timeout=50)
     held = pool.acquire()
     with pytest.raises(oracledb.DatabaseError) as error:
         pool.acquire()
     assert code(error) == "DPY-4005"
-    threading.Timer(0.02, held.close).start()
-    pool.acquire().close()
+    held.close()
     with pytest.raises(oracledb.InterfaceError) as error:
         held.close()
     assert code(error) == "DPY-1001"
@@ -218,6 +215,13 @@ def test_pool_hands_out_no_more_connections_than_it_may(path):
     with pytest.raises(oracledb.InterfaceError) as error:
         pool.acquire()
     assert code(error) == "DPY-1002"
+
+
+def test_caller_waits_for_a_connection_that_is_given_back(path):
+    pool = local.emulators.soda.create_pool(f"sqlite:{path}", max=1)
+    threading.Timer(0.02, pool.acquire().close).start()
+    pool.acquire().close()
+    pool.close()
 
 
 def test_pool_with_busy_connections_closes_only_when_forced(pool):
@@ -228,7 +232,8 @@ def test_pool_with_busy_connections_closes_only_when_forced(pool):
     connection.close()
 
 
-def test_pool_is_used_by_many_threads(pool):
+def test_pool_is_used_by_many_threads(path):
+    pool = local.emulators.soda.create_pool(f"sqlite:{path}", max=2, busy_timeout=60)
     with pool.acquire() as connection:
         connection.getSodaDatabase().createCollection("c")
     failures = []
@@ -250,6 +255,7 @@ def test_pool_is_used_by_many_threads(pool):
     assert failures == []
     with pool.acquire() as connection:
         assert connection.getSodaDatabase().openCollection("c").find().count() == 60
+    pool.close()
 
 
 def _move(path, to):
@@ -284,10 +290,8 @@ def test_write_to_a_file_that_was_replaced_is_an_error(path, tmp_path):
     other.close()
     _move(path, tmp_path / "old.db")
     _move(tmp_path / "other.db", path)
-    assert not connection.is_healthy()
-    for use in (connection.ping, lambda: collection.insertOne({"a": 1})):
-        with pytest.raises(oracledb.OperationalError):
-            use()
+    with pytest.raises(oracledb.OperationalError):
+        collection.insertOne({"a": 1})
     connection.close()
 
 
@@ -301,7 +305,16 @@ def test_what_is_no_database_file_is_an_operational_error(tmp_path, dsn):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["text.db"]
 
 
-@pytest.mark.parametrize("dsn", ["sqlite:", "sqlite:x.db?mode=ro", "sqlite:x.db?cache=shared"])
+@pytest.mark.parametrize(
+    "dsn",
+    [
+        "sqlite:",
+        "sqlite:x.db?mode=ro",
+        "sqlite:x.db?cache=shared",
+        "sqlite:x.db?round_trip_ms=fast",
+        "sqlite:x.db?round_trip_ms=-1",
+    ],
+)
 def test_dsn_that_is_not_understood_is_refused(dsn):
     with pytest.raises(oracledb.DatabaseError) as error:
         local.emulators.soda.create_pool(dsn)

@@ -126,17 +126,14 @@ def test_locked_documents_can_be_read(connection, people):
     connection.rollback()
 
 
-def test_index_is_listed_refused_twice_and_dropped_once(people):
-    spec = {"name": "by_city", "fields": [{"path": "address.city", "datatype": "string", "order": "asc"}]}
+def test_index_is_listed_and_refused_twice(people):
+    spec = {"name": "by_city", "fields": [{"path": "address.city", "datatype": "varchar2", "order": "asc"}]}
     assert people.listIndexes() == []
-    assert not people.dropIndex("by_city")
     people.createIndex(spec)
     with pytest.raises(oracledb.DatabaseError) as error:
         people.createIndex(spec)
     assert code(error) == "ORA-40733"
     assert people.listIndexes()[0]["fields"][0]["path"] == "address.city"
-    assert people.dropIndex("by_city")
-    assert not people.dropIndex("by_city")
 
 
 @pytest.mark.parametrize(
@@ -148,7 +145,7 @@ def test_index_is_listed_refused_twice_and_dropped_once(people):
         {"name": "x", "fields": [{"path": "a", "datatype": "blob"}]},
         {"name": "x", "fields": [{"path": "a", "order": "up"}]},
         {"name": "x", "fields": [{"path": "a", "datatype": "number", "maxLength": 3}]},
-        {"name": "x", "fields": [{"path": "a"}], "lax": True, "scalarRequired": True},
+        {"name": "x", "fields": [{"path": "a"}], "nonsense": True},
         {"name": "x", "unique": True},
     ],
 )
@@ -161,7 +158,7 @@ def test_index_specification_has_to_be_valid(people, spec):
 def test_unique_index_refuses_a_value_twice_but_not_its_absence(collection):
     collection.createIndex({"name": "u1", "unique": True, "fields": [{"path": "id"}]})
     collection.insertMany([{"id": "a"}, {}, {"id": None}, {"id": "b"}])
-    for duplicate in ({"id": "a"}, {"_id": "k", "id": "b"}):
+    for duplicate in ({"id": "a"}, {"a": 1, "id": "b"}):
         with pytest.raises(oracledb.IntegrityError) as error:
             collection.insertOne(duplicate)
         assert code(error) == "ORA-00001"
@@ -196,7 +193,6 @@ def test_unique_index_cannot_be_created_over_duplicates(collection):
         ("number", [1, 2]),
         ("varchar2", {"b": 1}),
         ("varchar2", ["x", "y"]),
-        ("date", "yesterday"),
         ("varchar2", "x" * 11),
     ],
 )
@@ -209,23 +205,12 @@ def test_strict_index_refuses_what_it_cannot_hold(collection, datatype, value):
     assert collection.find().count() == 2
 
 
-def test_index_that_requires_scalars_refuses_their_absence(collection):
-    collection.createIndex({"name": "required", "scalarRequired": True, "fields": [{"path": "a"}]})
-    with pytest.raises(oracledb.DatabaseError):
-        collection.insertOne({"b": 1})
-    collection.insertOne({"a": "x"})
-
-
-def test_lax_index_holds_what_it_can_and_loses_nothing(collection):
-    collection.createIndex({"name": "lax", "lax": True, "fields": [{"path": "a"}]})
-    collection.insertMany(
-        [{"name": "1", "a": "x"}, {"name": "2", "a": ["w", "x"]}, {"name": "3", "a": {"x": 1}}, {"name": "4"}]
-    )
-    assert names(collection.find().filter({"a": "x"})) == ["1", "2"]
-    assert names(collection.find().filter({"a": {"$lt": "x"}})) == ["2"]
-    assert names(collection.find().filter({"a": {"$nin": ["x"]}})) == ["3", "4"]
-    order = {"$orderby": {"$fields": [{"path": "a"}], "$lax": True}}
-    assert names(collection.find().filter(order))[0] == "1"
+def test_index_refuses_several_values_of_one_field(collection):
+    collection.createIndex({"name": "several", "fields": [{"path": "a.b", "maxLength": 10}]})
+    with pytest.raises(oracledb.DatabaseError) as error:
+        collection.insertOne({"a": [{"b": "x"}, {"b": "y"}]})
+    assert code(error) == "ORA-40470"
+    collection.insertOne({"a": [{"b": "x"}, {"c": "y"}]})
 
 
 def test_answers_do_not_depend_on_indexes(collection):
@@ -246,10 +231,6 @@ def test_answers_do_not_depend_on_indexes(collection):
         {"v": {"$nin": ["a", "b"]}},
         {"v": {"$in": []}},
         {"v": {"$startsWith": "a"}},
-        {"v": {"$between": ["a", None]}},
-        {"v": {"$not": {"$gt": "b"}}},
-        {"v": {"$exists": True}},
-        {"v": {"$string": {"$gt": "5"}}},
         {"$or": [{"v": "a"}, {"v": {"$gt": "y"}}]},
         {"v": {"$nin": ["a"], "$ne": "b"}},
     ]
@@ -260,3 +241,46 @@ def test_answers_do_not_depend_on_indexes(collection):
     ]
     if isinstance(collection._db._conn, local.emulators.soda.Connection):
         assert "USING INDEX" in local.emulators.soda.explain(collection.find().filter({"v": "a"}))[0]
+
+
+@pytest.mark.parametrize(
+    "use",
+    [
+        lambda database, _: database.createCollection("Own", {"keyColumn": {"assignmentMethod": "CLIENT"}}),
+        lambda database, _: database.createCollection("Mapped", mapMode=True),
+        lambda database, _: database.createDocument(b"<html/>", mediaType="text/html"),
+        lambda database, _: database.createDocument({"raw": b"x"}),
+        lambda _, people: people.insertOne({"_id": "mine"}),
+        lambda _, people: people.save({"a": 1}),
+        lambda _, people: people.saveAndGet({"a": 1}),
+        lambda _, people: people.getDataGuide(),
+        lambda _, people: people.metadata,
+        lambda _, people: people.dropIndex("x"),
+        lambda _, people: people.createIndex({"name": "x", "lax": True, "fields": [{"path": "a"}]}),
+        lambda _, people: people.createIndex({"name": "x"}),
+        lambda _, people: people.createIndex({"name": "x", "fields": [{"path": "a", "datatype": "date"}]}),
+        *(
+            lambda _, people, filter_=filter_: people.find().filter(filter_).getOne()
+            for filter_ in (
+                {"a": {"$upper": "X"}},
+                {"a": {"$not": {"$eq": 1}}},
+                {"a": {"$exists": True}},
+                {"a": ["x"]},
+                {"a": {"b": 1}},
+                {"$nor": [{"a": 1}]},
+                {"$id": "x"},
+                {"_id": "x"},
+                {"a[0]": 1},
+                {"`a`": 1},
+                {"$orderby": {"a": 1}},
+                {"$orderby": [{"path": "a", "datatype": "date"}]},
+            )
+        ),
+    ],
+)
+def test_what_oracle_has_and_nothing_here_uses_says_that_it_is_missing(database, people, use):
+    if "oracledb" in type(people._db._conn).__module__:
+        pytest.skip("Oracle has it")
+    with pytest.raises(NotImplementedError, match="Oracle has it"):
+        use(database, people)
+    assert people.find().count() == len(PEOPLE)

@@ -1,8 +1,6 @@
-"""Query-by-example: what each operator, item method, path and order selects, and what is refused."""
+"""Query-by-example: what each operator and order selects, and what is refused."""
 
 from __future__ import annotations
-
-import datetime
 
 import oracledb
 import pytest
@@ -69,91 +67,33 @@ def found(collection, filter_) -> list[str]:
         ({"age": {"$gt": 32}}, [JS, Z]),
         ({"age": {"$gte": 32, "$lt": 45}}, [W]),
         ({"age": {"$lte": 22}}, [J]),
-        ({"age": {"$between": [30, 40]}}, [W]),
-        ({"age": {"$between": [None, 30]}}, [J]),
         ({"age": {"$in": [22, 32]}}, [J, W]),
         ({"age": {"$nin": [22, 32]}}, [JS, Z]),
         ({"age": {"$in": []}}, []),
         ({"age": 45}, [JS, Z]),
         ({"age": "45"}, [JS, Z]),
-        ({"age": {"$numberOnly": 45}}, [JS]),
-        ({"age": {"$not": {"$eq": 22}}}, [JS, W, Z]),
-        ({"age": {"$not": {"$lt": 30, "$gt": 10}}}, [JS, W, Z]),
-        ({"score": {"$not": {"$gt": 0}}}, [J, JS, W, Z]),
         ({"active": True}, [Z]),
         ({"active": "true"}, []),
         ({"active": {"$ne": True}}, [J, JS, W]),
         ({"nothing": None}, [Z]),
         ({"absent": None}, []),
-        ({"nothing": {"$exists": True}}, [Z]),
-        ({"nothing": {"$exists": False}}, [J, JS, W]),
-        ({"nothing": {"$exists": 0}}, [J, JS, W]),
-        ({"name": {"$like": "J%n"}}, [J, JS]),
-        ({"name": {"$like": "_ohn"}}, [J]),
+        ({"nothing": {"$ne": None}}, [J, JS, W]),
         ({"name": {"$startsWith": "John"}}, [J, JS]),
-        ({"name": {"$hasSubstring": "ohn"}}, [J, JS]),
-        ({"name": {"$instr": "ill"}}, [W]),
-        ({"name": {"$regex": ".*[ho]n"}}, [J, JS]),
-        ({"name": {"$regex": "oh"}}, []),
-        ({"name": {"$regex": "[[:alpha:]]{4}"}}, [J]),
-        ({"locations.city": {"$regex": "^Ban.*"}}, [J, JS]),
-        ({"locations[*].city": {"$like": "%Ban%"}}, [J, JS, W]),
-        ({"locations[0].city": "Other"}, []),
-        ({"locations[1].city": "Other"}, [J]),
-        ({"locations[0 to 1].city": {"$like": "%aras"}}, [JS, W]),
-        ({"locations[0,1].city": "Manhattan"}, [JS]),
-        ({"locations": {"$type": "array"}}, [J, JS]),
-        ({"locations": {"$size": 2}}, [J, JS]),
-        ({"locations": {"$exists": True}}, [J, JS, W]),
-        ({"locations": {"city": "Other"}}, [J]),
-        ({"locations": {"city": {"$startsWith": "B"}, "$or": [{"city": "Bangalore"}, {"city": "x"}]}}, [J]),
+        ({"age": {"$startsWith": "4"}}, [JS, Z]),
+        ({"locations.city": {"$startsWith": "Ban"}}, [J, JS]),
         ({"tags": "a"}, [J, W]),
-        ({"tags": ["a", "b"]}, [J]),
-        ({"tags": {"$all": ["b"]}}, [J]),
-        ({"tags": {"$all": []}}, []),
         ({"tags": {"$gt": "a", "$lt": "b"}}, []),
-        ({"name": {"$upper": "JOHN"}}, [J]),
-        ({"name": {"$upper": {"$startsWith": "JO"}}}, [J, JS]),
-        ({"name": {"$lower": {"$in": ["john", "william"]}}}, [J, W]),
-        ({"name": {"$upper": {"$not": {"$eq": "JOHN"}}}}, [JS, W, Z]),
-        ({"name": {"$length": {"$gt": 5}}}, [JS, W]),
-        ({"name": {"$length": 3}}, [Z]),
-        ({"age": {"$string": "45"}}, [JS, Z]),
-        ({"age": {"$number": {"$gt": 40}}}, [JS, Z]),
-        ({"age": {"$type": "string"}}, [Z]),
-        ({"score": {"$abs": 1.5}}, [Z]),
-        ({"score": {"$ceiling": -1}}, [Z]),
-        ({"score": {"$floor": -2}}, [Z]),
-        ({"active": {"$type": "boolean"}}, [Z]),
-        ({"birthday": {"$date": {"$gt": "1991-01-01"}}}, [J, W]),
-        ({"birthday": {"$date": "2000-12-15"}}, [J]),
-        ({"when": {"$timestamp": {"$lt": "2026-01-01T12:00:00+01:00"}}}, [Z]),
+        ({"locations.city": {"$gte": "M", "$ne": "Other"}}, [JS, W]),
+        ({"locations.city": {"$ne": "Other"}}, [JS, W, Z]),
         ({"$or": [{"age": {"$gt": 50}}, {"name": "John"}]}, [J]),
-        ({"$and": [{"age": {"$gt": 20}}, {"name": {"$like": "J%"}}]}, [J, JS]),
-        ({"$nor": [{"age": {"$gt": 40}}, {"name": "John"}]}, [W]),
-        ({"$or": [{"$and": [{"name": "John"}, {"age": 22}]}, {"$nor": [{"name": {"$exists": 1}}]}]}, [J]),
+        ({"$or": [{"name": "John", "age": 23}, {"$and": [{"age": 32}, {"tags": {"$nin": ["b"]}}]}]}, [W]),
+        ({"$and": [{"age": {"$gt": 20}}, {"name": {"$startsWith": "J"}}]}, [J, JS]),
         ({"name": "John", "age": 23}, []),
-        ({"`name`": "John"}, [J]),
     ],
 )
 def test_filter_selects(people, filter_, expected):
     assert found(people, filter_) == expected
     assert people.find().filter(filter_).count() == len(expected)
-
-
-def test_id_selects_by_key_beside_other_conditions(people):
-    keys = [document.key for document in people.find().getDocuments()]
-    assert found(people, {"$id": keys[0]}) == [J]
-    assert found(people, {"$id": [*keys[:2], "none"], "age": {"$gt": 30}}) == [JS]
-    assert found(people, {"_id": {"$exists": True}, "name": J}) == [J]
-
-
-def test_stored_dates_are_seen_by_filters(collection):
-    collection.insertMany(
-        [{"name": str(year), "at": datetime.datetime(year, 7, 1, 12)} for year in (2024, 2026)]  # noqa: DTZ001 - Oracle's DATE has no zone
-    )
-    assert found(collection, {"at": {"$timestamp": {"$gt": "2025-01-01T00:00:00Z"}}}) == ["2026"]
-    assert found(collection, {"at": {"$date": "2024-07-01"}}) == ["2024"]
 
 
 def test_numbers_are_compared_exactly(collection):
@@ -165,13 +105,9 @@ def test_numbers_are_compared_exactly(collection):
 @pytest.mark.parametrize(
     "filter_",
     [
-        {"a": {"$near": {"$geometry": {}}}},
-        {"a": {"$contains": "x"}},
         {"a": {"$unknown": 1}},
         {"$unknown": [{"a": 1}]},
         {"$eq": 1},
-        {"$id": "x", "$or": [{"$id": "y"}]},
-        {"$id": {"a": 1}},
         {"$query": {"a": 1}, "b": 2},
         {"$orderby": {"a": 1}, "b": 2},
         {"$query": [], "$orderby": []},
@@ -182,34 +118,23 @@ def test_numbers_are_compared_exactly(collection):
         {"a": {"$gt": None}},
         {"a": {"$in": 1}},
         {"a": {"$in": [{"b": 1}]}},
-        {"a": {"$between": [1]}},
-        {"a": {"$between": [None, None]}},
-        {"a": {"$like": 1}},
-        {"a": {"$regex": "("}},
-        {"a": {"$not": 1}},
-        {"a": {"$not": {"$upper": "X"}}},
-        {"a": {"$upper": {"$lower": "x"}}},
-        {"a": {"$date": "yesterday"}},
+        {"a": {"$startsWith": 1}},
         {"$and": []},
         {"$or": {"a": 1}},
         {"$or": [{}]},
         {"a..b": 1},
-        {"a[x]": 1},
         {"": 1},
-        {"$orderby": {"a": 0}},
-        {"$orderby": {"a": "x"}},
         {"$orderby": [{"path": "a", "order": "up"}]},
         {"$orderby": [{"path": "a", "datatype": "blob"}]},
         {"$orderby": [{"datatype": "number"}]},
-        {"$orderby": [{"path": "a[0]"}]},
         {"$orderby": [{"path": "a", "other": 1}]},
-        {"$orderby": {"$fields": [{"path": "a"}], "$lax": True, "$scalarRequired": True}},
+        {"$orderby": [{"path": "a", "maxLength": 0}]},
         "[]",
         '{"a": ',
         '{"$query": {"a": 1}, "$query": {}}',
     ],
 )
-def test_what_is_not_offered_or_not_valid_raises_and_never_matches_quietly(people, filter_):
+def test_what_is_not_valid_raises_and_never_matches_quietly(people, filter_):
     for use in (lambda find: find.getDocuments(), lambda find: find.count(), lambda find: find.remove()):
         with pytest.raises(oracledb.DatabaseError) as error:
             use(people.find().filter(filter_))
@@ -228,14 +153,7 @@ SORTED = [{"name": str(n), "v": value, "w": n % 2} for n, value in enumerate(["1
         ([{"path": "v"}], "01432"),
         ([{"path": "v", "datatype": "varchar2", "order": "asc", "maxLength": 10}], "01432"),
         ([{"path": "v", "order": "desc"}], "23410"),
-        ({"v": 1}, "01432"),
-        ({"v": -1}, "23410"),
-        ({"v": 2, "w": 1}, "04213"),
-        ({"w": -1, "v": -2}, "31240"),
-        (
-            {"$fields": [{"path": "w", "datatype": "number", "order": "desc"}, {"path": "v"}], "$lax": True},
-            "13042",
-        ),
+        ([{"path": "w", "datatype": "number", "order": "desc"}, {"path": "v", "order": "desc"}], "31240"),
     ],
 )
 def test_order_is_that_of_oracle_with_null_as_the_greatest(collection, orderby, expected):
@@ -243,27 +161,13 @@ def test_order_is_that_of_oracle_with_null_as_the_greatest(collection, orderby, 
     assert "".join(found(collection, {"$query": {}, "$orderby": orderby})) == expected
 
 
-def test_numbers_sort_as_numbers_and_dates_as_dates(collection):
-    collection.insertMany(
-        [{"name": "a", "n": 10, "d": "2026-01-02"}, {"name": "b", "n": "9", "d": "2026-01-01T10:00:00Z"}]
-    )
+def test_numbers_sort_as_numbers(collection):
+    collection.insertMany([{"name": "a", "n": 10}, {"name": "b", "n": "9"}])
     assert found(collection, {"$orderby": [{"path": "n", "datatype": "number"}]}) == ["b", "a"]
     assert found(collection, {"$orderby": [{"path": "n"}]}) == ["a", "b"]
-    for datatype in ("date", "datetime"):
-        assert found(collection, {"$orderby": [{"path": "d", "datatype": datatype, "order": "desc"}]}) == [
-            "a",
-            "b",
-        ]
 
 
-def test_order_by_what_is_no_scalar_is_an_error_unless_lax(collection):
+def test_order_by_what_is_no_scalar_is_an_error(collection):
     collection.insertMany([{"name": "list", "v": [1, 2]}, {"name": "x", "v": "x"}])
     with pytest.raises(oracledb.DatabaseError):
         found(collection, {"$orderby": [{"path": "v"}]})
-    assert found(collection, {"$orderby": {"$fields": [{"path": "v"}], "$lax": True}}) == ["x", "list"]
-
-
-def test_order_that_requires_scalars_fails_without_them(collection):
-    collection.insertMany([{"name": "a", "v": "x"}, {"name": "b"}])
-    with pytest.raises(oracledb.DatabaseError):
-        found(collection, {"$orderby": {"$fields": [{"path": "v"}], "$scalarRequired": True}})

@@ -18,6 +18,7 @@ from shared.drivers.documents import SmallDocuments
 from shared.settings import Settings
 from shared.storage.leases import LeaseTable
 from shared.storage.records import Records
+from tests.terraform import tools
 
 TERRAFORM = gateway.ROUTES.parent
 FILES = sorted(TERRAFORM.glob("*.tf"))
@@ -49,7 +50,10 @@ def expression(name: str) -> str:
 
 
 WRITTEN = re.findall(r"(?:^      |\{ )([A-Z_]+) += ", TEXT["functions.tf"], re.MULTILINE)
-SETTABLE = re.findall(r'"([A-Z_]+)"', re.search(r"contains\(\[(.*?)\]", TEXT["variables.tf"], re.DOTALL)[1])
+SETTABLE = re.findall(
+    r'"([A-Z_]+)"',
+    re.search(r'variable "settings" .*?contains\(\[(.*?)\]', TEXT["variables.tf"], re.DOTALL)[1],
+)
 
 
 def test_every_setting_is_written_or_can_be_given() -> None:
@@ -83,8 +87,14 @@ STATEMENT = re.compile(
 TERM = r"(?:(?:request|target)\.[a-z.]+ = (?:'[^']+'|/[^/]+/)|request\.utc-timestamp before '[^']+')"
 INNER = rf"(?:{TERM}|any \{{{TERM}(?:, {TERM})*\}})"
 CONDITIONS = re.compile(rf"{TERM}|all \{{{INNER}(?:, {INNER})*\}}")
-# The service offers no variable for the topic, and none that holds for a list.
-WITHOUT_TARGET = {"process-data notifies operators", "process-data lists tokens", "store-data lists tokens"}
+# The service offers no variable for the topic, and none that holds for a list; API Gateway looks for the
+# statement that it documents.
+WITHOUT_TARGET = {
+    "process-data notifies operators",
+    "process-data lists tokens",
+    "store-data lists tokens",
+    "gateway calls functions",
+}
 
 
 def statements() -> dict[str, str]:
@@ -121,6 +131,13 @@ def test_every_policy_statement_is_one_and_is_narrowed_to_its_target() -> None:
         assert ("target." in match[4]) != (name in WITHOUT_TARGET), (name, match[4])
         if match[1] == "any-user":
             assert "request.principal.type = " in match[4], name
+
+
+def test_the_gateway_s_statement_is_the_documented_one() -> None:
+    assert statements()["gateway calls functions"] == (
+        "allow any-user to use functions-family in compartment id ocid1.c where all"
+        " {request.principal.type = 'ApiGateway', request.resource.compartment.id = 'ocid1.x'}"
+    )
 
 
 def test_only_what_creates_or_deletes_may_manage_and_only_that() -> None:
@@ -200,12 +217,21 @@ def test_no_secret_is_written_into_the_state() -> None:
     assert "secret_content" not in "\n".join(TEXT.values())
 
 
-@pytest.mark.skipif(
-    not shutil.which("terraform"), reason="terraform is not installed: it formats its own files"
+def test_no_test_lies_where_terraform_1_6_reads_it_without_knowing_mocked_providers() -> None:
+    assert not [*TERRAFORM.glob("*.tftest.*"), *(TERRAFORM / "tests").glob("*.tftest.*")]
+    assert [*(TERRAFORM / tools.MOCKED).glob("*.tftest.hcl")]
+
+
+COMMAND = tools.command()
+needs_terraform = pytest.mark.skipif(
+    COMMAND is None, reason="Terraform is not on PATH, and `make test-terraform` has not brought it from PyPI"
 )
+
+
+@needs_terraform
 def test_the_files_are_formatted(tmp_path: Path) -> None:
     done = subprocess.run(
-        ["terraform", "fmt", "-check", "-diff", "-recursive", str(TERRAFORM)],
+        [*(COMMAND or []), "fmt", "-check", "-diff", "-recursive", str(TERRAFORM)],
         capture_output=True,
         text=True,
         check=False,
@@ -213,58 +239,131 @@ def test_the_files_are_formatted(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stdout
 
 
-@pytest.mark.skipif(
-    not shutil.which("terraform"), reason="terraform is not installed: it judges its variables"
-)
-@pytest.mark.parametrize(
-    ("value", "is_good"),
-    [
-        ("image_tag=0.1.0-abc", True),
-        ("image_tag=latest", False),
-        ("region=frankfurt", False),
-        ("region=us-gov-ashburn-1", True),
-        ("name=oci-data-sync", False),
-        ("name=data-", False),
-        ("vcn_cidr=10.77.0.5/24", False),
-        ('caller_networks=["10.20.0.7/16"]', False),
-        ("allowed_targets=[]", False),
-        ('allowed_targets=["erp.example.com:99999"]', False),
-        ('settings=["SECRET_PREFIX=a/b"]', False),
-        ('settings=["SECRET_PREFIX=data"]', False),
-        ('settings=["SECRET_PREFIX=mine-"]', True),
-        ("warm_stores=1", False),
-        ("database_ecpus=2.5", False),
-        ("database_version=19c", False),
-        ("vcn_cidr=10.0.0.0/16", True),
-        ("vcn_cidr=10.0.0.0/25", False),
-        ('allowed_targets=["http://[::1]:80","*.example.com:8443"]', True),
-        ('allowed_targets=["erp.example.com/path"]', False),
-        ('settings=["FAN_OUT=4","ERROR_MAPPING="]', True),
-        ('settings=["VAULT_OCID=x"]', False),
-        ('settings=["FAN_OUT"]', False),
-        ("store_data_memory_in_mbs=100", False),
-        ("token_keys_url=http://idcs.example.com/jwk", False),
-        ("stream_ocid=orders", False),
-        ("stream_partitions=1.5", False),
-        ("alarm_failures=-1", False),
-        ("archive_delete_after_days=0.5", False),
-        ("archive_delete_after_days=365", True),
-        ('target_networks=["10.20.0.0/16"]', True),
-        ('target_networks=["10.20.0.0"]', False),
-        ("vcn_ocid=ocid1.subnet.oc1..x", False),
-        ("caller_header=authorization", False),
-        ("rate_limit=0.5", False),
-        ("log_retention_days=31", False),
-        ("archive_after_days=0", False),
-        ('rules=[{"name": "large", "filter": "payload.amount > `100`"}]', True),
-        ('rules={"name": "large"}', False),
-    ],
-)
-def test_variables_are_held_to_their_rules(tmp_path: Path, value: str, is_good: bool) -> None:
-    shutil.copy(TERRAFORM / "variables.tf", tmp_path)
-    shutil.copy(TERRAFORM / "terraform.tfvars.example", tmp_path / "terraform.tfvars")
-    given = ["-var", "image_tag=1", "-var", value]
-    command = ["terraform", f"-chdir={tmp_path}", "plan", "-input=false", "-no-color", *given]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert (done.returncode == 0) == is_good, done.stdout + done.stderr
-    assert is_good or "Invalid value for variable" in done.stderr
+GIVEN = [
+    ("image_tag=0.1.0-abc", True),
+    ("image_tag=latest", False),
+    ("region=frankfurt", False),
+    ("region=us-gov-ashburn-1", True),
+    ("name=oci-data-sync", False),
+    ("name=data-", False),
+    ("vcn_cidr=10.77.0.5/24", False),
+    ('caller_networks=["10.20.0.7/16"]', False),
+    ("allowed_targets=[]", False),
+    ('allowed_targets=["erp.example.com:99999"]', False),
+    ('settings=["SECRET_PREFIX=a/b"]', False),
+    ('settings=["SECRET_PREFIX=data"]', False),
+    ('settings=["SECRET_PREFIX=mine-"]', True),
+    ("warm_stores=1", False),
+    ("database_ecpus=2.5", False),
+    ("database_version=19c", False),
+    ("vcn_cidr=10.0.0.0/16", True),
+    ("vcn_cidr=10.0.0.0/25", False),
+    ('allowed_targets=["http://[::1]:80","*.example.com:8443"]', True),
+    ('allowed_targets=["erp.example.com/path"]', False),
+    ('settings=["FAN_OUT=4","ERROR_MAPPING="]', True),
+    ('settings=["VAULT_OCID=x"]', False),
+    ('settings=["FAN_OUT"]', False),
+    ("store_data_memory_in_mbs=100", False),
+    ("token_keys_url=http://idcs.example.com/jwk", False),
+    ("stream_ocid=orders", False),
+    ("stream_partitions=1.5", False),
+    ("alarm_failures=-1", False),
+    ("archive_delete_after_days=0.5", False),
+    ("archive_delete_after_days=365", True),
+    ('target_networks=["10.20.0.0/16"]', True),
+    ('target_networks=["10.20.0.0"]', False),
+    ("vcn_ocid=ocid1.subnet.oc1..x", False),
+    ("caller_header=authorization", False),
+    ("rate_limit=0.5", False),
+    ("log_retention_days=31", False),
+    ("archive_after_days=0", False),
+    ('rules=[{"name": "large", "filter": "payload.amount > `100`"}]', True),
+    ('rules={"name": "large"}', False),
+    ("tenancy_ocid=ocid1.compartment.oc1..x", False),
+    ("compartment_ocid=ocid1.vcn.oc1..x", False),
+    ("subnet_ocid=ocid1.vcn.oc1..x", False),
+    ("gateway_subnet_ocid=ocid1.vcn.oc1..x", False),
+    ("scope_prefix=a b", False),
+    ("signing_secret_ocid=ocid1.vault.oc1..x", False),
+    ("process_data_memory_in_mbs=100", False),
+    ("shape=GENERIC_X86_ARM", False),
+    ("database_storage_gb=10", False),
+    ("archive_cold_after_days=0", False),
+    ("alarm_due_minutes=0", False),
+    ('notification_emails=["operators"]', False),
+    ("caller_header=X-Datasync-Caller", False),
+    ("caller_header=x-datasync-role", False),
+    ("caller_claim=sub]", False),
+    ("caller_claim=", False),
+    ("caller_claim=https://acme.example.com/client", True),
+    ("path_prefix=/jsondb", True),
+    ("path_prefix=/integration/v1", True),
+    ("path_prefix=jsondb", False),
+    ("path_prefix=/jsondb/", False),
+    ("path_prefix=//jsondb", False),
+    ("path_prefix=/{id}", False),
+    ("path_prefix=/jsondb/..", False),
+    ("path_prefix=", False),
+    ("tokens_vault_ocid=ocid1.key.oc1..x", False),
+    ("tokens_key_ocid=ocid1.vault.oc1..x", False),
+    ("system_vault_ocid=ocid1.key.oc1..x", False),
+    ("system_key_ocid=ocid1.vault.oc1..x", False),
+    ("system_key_ocid=ocid1.key.oc1..x", True),
+    ("vault_type=EXTERNAL", False),
+    ("vault_type=VIRTUAL_PRIVATE", True),
+    ("key_rotation_days=59", False),
+    ("key_rotation_days=366", False),
+    ("key_rotation_days=90.5", False),
+    ("key_rotation_days=60", True),
+    ("database_ocid=ocid1.database.oc1..x", False),
+    ("database_ocid=ocid1.autonomousdatabase.oc1..x", True),
+    ("database_admin_secret_ocid=ocid1.secret.oc1..x", False),
+    ("database_user=datasync", False),
+    ("database_user=ADMIN", False),
+    ("database_user=ORDERS_2", True),
+]
+
+
+def test_every_rule_of_a_variable_has_a_value_that_breaks_it() -> None:
+    broken = [value.partition("=")[0] for value, is_good in GIVEN if not is_good]
+    rules = {name: len(one.get("validation", [])) for name, one in blocks("variable").items()}
+    assert [name for name, count in rules.items() if broken.count(name) < count] == []
+
+
+def rounds(is_good: bool) -> list[dict[str, str]]:
+    """The values, one of each variable at a time: Terraform judges all variables in one go."""
+    found: list[dict[str, str]] = []
+    for value, good in GIVEN:
+        if good != is_good:
+            continue
+        name, _, given = value.partition("=")
+        free = next((one for one in found if name not in one), None)
+        if free is None:
+            found.append(free := {})
+        free[name] = given
+    return found
+
+
+def planned(folder: Path, given: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    """A plan of the variables alone, with the example's values but for those that are given."""
+    shutil.copy(TERRAFORM / "variables.tf", folder)
+    shutil.copy(TERRAFORM / "terraform.tfvars.example", folder / "terraform.tfvars")
+    options = [f"-var={name}={value}" for name, value in ({"image_tag": "1"} | given).items()]
+    command = [*(COMMAND or []), f"-chdir={folder}", "plan", "-input=false", "-no-color", *options]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+@needs_terraform
+@pytest.mark.parametrize("given", rounds(is_good=False))
+def test_a_value_that_breaks_a_rule_is_refused(tmp_path: Path, given: dict[str, str]) -> None:
+    done = planned(tmp_path, given)
+    assert done.returncode == 1
+    refused = re.findall(r'Invalid value for variable\n.*?variable "(\w+)" \{', done.stderr, re.DOTALL)
+    assert sorted(refused) == sorted(given), done.stderr
+
+
+@needs_terraform
+@pytest.mark.parametrize("given", rounds(is_good=True))
+def test_a_value_that_breaks_no_rule_is_taken(tmp_path: Path, given: dict[str, str]) -> None:
+    done = planned(tmp_path, given)
+    assert done.returncode == 0, done.stderr

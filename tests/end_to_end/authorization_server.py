@@ -85,9 +85,9 @@ def serving() -> Iterator[AuthorizationServer]:
     thread = threading.Thread(target=loop.run_until_complete, args=(serve(),))
     thread.start()
     try:
-        assert started.wait(10)
+        assert started.wait(120)
         yield server
     finally:
         loop.call_soon_threadsafe(ended.set)
-        thread.join(10)
+        thread.join(120)
         loop.close()

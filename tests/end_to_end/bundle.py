@@ -6,11 +6,12 @@ import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,23 +22,33 @@ import requests
 import local.emulators.soda
 from local.emulators import identity
 from local.emulators.oci.object_store import ObjectStore
+from local.emulators.private_files import private_folder
 from local.stack import ARCHIVE_BUCKET
-from tests.contract.oci_server import signer
+from tests.contract.oci_server import copy_keys, signer
 
 ROOT = Path(__file__).resolve().parents[2]
 COLLECTION = "datasync_records"
 TOKEN = "Bearer s3cr3t-Tok3n/of+the=target"
 
-# Short, so that what hangs or dies is over soon; everything is due again at once after a failure.
+PATIENCE = 300.0
+"""Seconds that a test waits for what it expects, however busy the machine is."""
+
+# Everything is due again at once after a failure. The times leave a busy machine room.
 SETTINGS = {
-    "TARGET_CONNECT_TIMEOUT": "500ms",
-    "TARGET_READ_TIMEOUT": "1s",
-    "LEASE": "3s",
+    "TARGET_CONNECT_TIMEOUT": "5s",
+    "TARGET_READ_TIMEOUT": "10s",
+    "LEASE": "30s",
     "RETRY_BACKOFF": "0s..0s",
     "RETRY_LIMIT": "3",
     "NOTIFICATION_TOPIC_OCID": "",  # a test of what operators are told turns it on
     "METRICS_NAMESPACE": "",
 }
+
+SHORT_LEASE = {"TARGET_CONNECT_TIMEOUT": "1s", "TARGET_READ_TIMEOUT": "6s", "LEASE": "10s"}
+"""For tests in which workers die: what they had leased is free again soon."""
+
+UNCHECKED = ("-m", "tests.faults.serve")
+"""A program that starts with settings that are wrong, which `python -m local run` refuses."""
 
 _secrets: set[str] = set()
 _homes: set[Path] = set()
@@ -86,7 +97,9 @@ class Bundle:
         named = {name.replace("_", "-"): value for name, value in headers.items()}
         if "Authorization" in named:
             secret(named["Authorization"])
-        response = requests.request(method, self.url + path, json=body, data=data, headers=named, timeout=60)
+        response = requests.request(
+            method, self.url + path, json=body, data=data, headers=named, timeout=PATIENCE
+        )
         assert not [one for one in _secrets if one in response.text], "a secret stands in an answer"
         return response
 
@@ -123,7 +136,7 @@ class Bundle:
 
     def received(self, prefix: str = "") -> list[dict[str, Any]]:
         """What the target received on paths that begin with `prefix`, oldest first."""
-        answer = requests.get(f"{self.target_url}/_received", {"prefix": prefix}, timeout=30).json()
+        answer = requests.get(f"{self.target_url}/_received", {"prefix": prefix}, timeout=PATIENCE).json()
         requests_: list[dict[str, Any]] = answer["requests"]
         for request in requests_:
             request["body"] = base64.b64decode(request["bodyBase64"])
@@ -132,23 +145,25 @@ class Bundle:
 
     def fault(self, where: str, **how: Any) -> None:
         """Let calls to an OCI service fail."""
-        response = requests.post(f"{self.oci_url}/_local/faults", json={"where": where, **how}, timeout=10)
+        response = requests.post(
+            f"{self.oci_url}/_local/faults", json={"where": where, **how}, timeout=PATIENCE
+        )
         assert response.status_code == 201, response.text
 
     def oci_calls(self) -> dict[str, int]:
         """How often each operation of the OCI services was called."""
-        counts: dict[str, int] = requests.get(f"{self.oci_url}/_local/calls", timeout=10).json()
+        counts: dict[str, int] = requests.get(f"{self.oci_url}/_local/calls", timeout=PATIENCE).json()
         return counts
 
     def clear_oci(self) -> None:
         """End all faults, and count calls from zero."""
-        requests.delete(f"{self.oci_url}/_local/faults", timeout=10)
-        requests.delete(f"{self.oci_url}/_local/calls", timeout=10)
+        requests.delete(f"{self.oci_url}/_local/faults", timeout=PATIENCE)
+        requests.delete(f"{self.oci_url}/_local/calls", timeout=PATIENCE)
 
     def task(self, name: str, **members: Any) -> Any:
         """Invoke process-data directly, as a schedule does, for one of its tasks; the function's answer."""
         client = oci.functions.FunctionsInvokeClient(
-            {}, service_endpoint=self.oci_url, signer=signer(self.home), timeout=120
+            {}, service_endpoint=self.oci_url, signer=signer(self.home), timeout=PATIENCE
         )
         body = json.dumps({"task": name, **members})
         return client.invoke_function(
@@ -205,7 +220,7 @@ class Bundle:
             soda = connection.getSodaDatabase()
             for name in soda.getCollectionNames():
                 soda.openCollection(name).truncate()
-        requests.delete(f"{self.target_url}/_received", timeout=10)
+        requests.delete(f"{self.target_url}/_received", timeout=PATIENCE)
         self.clear_oci()
 
     def kill(self) -> None:
@@ -216,15 +231,20 @@ class Bundle:
                 os.kill(pid, signal.SIGKILL)
             except ProcessLookupError:
                 continue
-        self.server.wait(10)
+        self.server.wait(PATIENCE)
 
 
 @contextmanager
 def running(
-    home: Path, *, program: Sequence[str] = ("-m", "local", "run"), **settings: str
+    home: Path, *, program: Sequence[str] = ("-m", "local", "run"), make_home: bool = True, **settings: str
 ) -> Iterator[Bundle]:
-    """Run a bundle on free ports, with `settings` over those for tests."""
+    """Run a bundle on free ports, with `settings` over those for tests.
+
+    Without `make_home` it makes home and keys itself, which takes a second more.
+    """
     _homes.add(home)
+    if make_home:
+        copy_keys(private_folder(home))
     environment = {"PORT": "0", "DATASYNC_HOME": str(home), **SETTINGS, **settings}
     with subprocess.Popen(
         [sys.executable, *program],
@@ -239,7 +259,7 @@ def running(
         finally:
             process.terminate()
             try:
-                process.wait(10)
+                process.wait(60)
             except subprocess.TimeoutExpired:
                 process.kill()
 
@@ -267,9 +287,26 @@ def target(*arguments: str) -> Iterator[str]:
             process.terminate()
 
 
-def eventually(condition: Any, seconds: float = 10.0) -> None:
-    """Wait until a condition holds, or fail."""
-    end = time.monotonic() + seconds
+_ports = iter(range(20_000 + 1000 * int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:]), 32_000))
+
+
+def own_port() -> int:
+    """A port that nobody gets by asking for a free one, as those from 32768 on, and no other test worker."""
+    for port in _ports:
+        with suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            return port
+    raise AssertionError("all ports of this worker are used up")
+
+
+def count(url: str) -> int:
+    """How many requests a target has received."""
+    received: int = requests.get(f"{url}/_received?count", timeout=PATIENCE).json()["count"]
+    return received
+
+
+def eventually(condition: Any, pause: float = 0.05) -> None:
+    """Wait until a condition holds, asking again after `pause` seconds; fail if it never does."""
+    end = time.monotonic() + PATIENCE
     while not condition():
         assert time.monotonic() < end, "it did not come to hold in time"
-        time.sleep(0.02)
+        time.sleep(pause)

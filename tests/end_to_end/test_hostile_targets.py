@@ -137,7 +137,7 @@ def listening() -> Iterator[Listener]:
             yield listener
         finally:
             server.shutdown(socket.SHUT_RDWR)
-            thread.join(10)
+            thread.join(bundles.PATIENCE)
 
 
 @pytest.fixture(scope="module")

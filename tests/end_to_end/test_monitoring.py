@@ -1,7 +1,6 @@
-"""What operators are told: metrics, messages, log lines, traces. The README names all of it."""
+"""What operators are told: metrics, messages, log lines, traces. docs/operating.md names all of it."""
 
 import json
-import re
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -13,11 +12,7 @@ from local.emulators.identity import TOPIC_OCID
 from local.emulators.oci.journal import Journal
 from shared.drivers import logs
 from shared.model import ids
-from shared.monitoring.metrics import METRICS
-from shared.monitoring.notifications import _message
-from tests.end_to_end.bundle import COLLECTION, ROOT, Bundle, running
-
-README = (ROOT / "README.md").read_text()
+from tests.end_to_end.bundle import COLLECTION, Bundle, running
 
 
 @pytest.fixture(scope="module")
@@ -152,27 +147,3 @@ def test_each_attempt_is_a_line_of_json(told: Bundle) -> None:
     assert about[failed]["target"] == told.target_url.removeprefix("http://")
     assert about[succeeded]["level"] == "debug"
     assert about[succeeded]["call"] == about[failed]["call"] != ""
-
-
-def test_the_readme_names_every_metric_and_log_member() -> None:
-    table = dict(re.findall(r"^\| `(\w+)` \| (.+?) \|$", README, re.MULTILINE))
-    for name, meaning in (METRICS | logs.LINE | logs.EVENT).items():
-        assert table.get(name) == meaning, name
-
-
-def test_the_readme_shows_a_message_as_it_is() -> None:
-    news = {
-        "failed": 3,
-        "dead": 1,
-        "calls": 2,
-        "reasons": {"404 at erp.example.com:443": 1, "503 at erp.example.com:443": 2},
-    }
-    title, body = _message(news, "01KB3R6PQK1BT0G58ZJ0013X5V", "datasync_records")
-    assert f"```text\n{title}\n\n{body}\n```" in README
-
-
-def test_the_readme_names_every_alarm() -> None:
-    text = (ROOT / "terraform/observability.tf").read_text()
-    made = re.findall(r'^    "([a-z-]+)" = \{.*?severity += "(\w+)"\n\s+body += "(.*?)"\n', text, re.M | re.S)
-    assert len(made) == len(re.findall(r"severity += \"", text))
-    assert re.findall(r"^\| `([a-z-]+)` \| ([A-Z]+) \| (.+) \|$", README, re.MULTILINE) == made

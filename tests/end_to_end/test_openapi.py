@@ -1,4 +1,4 @@
-"""`openapi.yaml` describes what is there: the routes, the README's examples, and whatever is asked."""
+"""`openapi.yaml` describes what is there: the routes, the documents' examples, and whatever is asked."""
 
 import json
 import re
@@ -14,9 +14,9 @@ from local.emulators import gateway
 from shared.delivery import requests
 from shared.ingest import validation
 from shared.model import record
+from tests.documents import blocks, read
 from tests.end_to_end import bundle as bundles
 from tests.end_to_end.bundle import ROOT, Bundle
-from tests.end_to_end.test_readme import README, blocks, section
 from tests.fuzz import described
 
 DESCRIPTION: dict[str, Any] = yaml.safe_load((ROOT / "openapi.yaml").read_text())
@@ -46,7 +46,7 @@ def test_it_describes_the_routes_that_terraform_deploys() -> None:
 
 def test_its_members_are_those_of_the_code() -> None:
     assert SCHEMAS["Message"]["properties"].keys() == validation.MEMBERS
-    assert set(SCHEMAS["OwnMember"]["not"]["enum"]) == record.SYSTEM_MEMBERS
+    assert set(SCHEMAS["OwnMember"]["not"]["enum"]) == record.SYSTEM_MEMBERS - record.OVERWRITTEN_MEMBERS
     assert SCHEMAS["Message"]["properties"]["targetRestApiOperation"]["enum"] == [*record.OPERATIONS]
     assert SCHEMAS["RetryRequest"]["properties"].keys() == set(requests.RETRY_MEMBERS)
 
@@ -71,27 +71,17 @@ def _resolved(response: dict[str, Any]) -> dict[str, Any]:
     return answer
 
 
-def test_what_the_readme_shows_fits_it() -> None:
-    bodies = re.findall(r"^curl .*?/(store|process|process/retry) .*?-d '(.*?)'$", _calls(), re.M | re.S)
+def test_what_the_documents_show_fits_it() -> None:
+    text = read("README.md") + read("docs/api.md")
+    calls = "\n".join(blocks(text, "sh")).replace("\\\n", "").replace("  curl", "curl")
+    bodies = re.findall(r"^curl .*?/(store|process|process/retry) .*?-d '(.*?)'$", calls, re.M | re.S)
     names = {"store": "StoreRequest", "process": "ProcessRequest", "process/retry": "RetryRequest"}
-    assert len(bodies) >= 5
+    assert len(bodies) >= 9
     for path, body in bodies:
         value = json.loads(body.replace("http://127.0.0.1", "https://erp.example.com"))
         assert fits(value, names[path]), body
-    stored, processed = (json.loads(block) for block in blocks(section("Calling it"), "json"))
-    assert fits(stored, "Stored")
-    assert fits(processed, "Processed")
-
-
-def _calls() -> str:
-    return "\n".join(blocks(section("Calling it"), "sh")).replace("\\\n", "").replace("  curl", "curl")
-
-
-def test_the_readme_s_table_of_errors_is_complete() -> None:
-    table = README.partition("### Errors")[2].partition("###")[0]
-    shown = {code for row in re.findall(r"^\| ([\d, ]+) \|", table, re.M) for code in row.split(", ")}
-    codes = {code for _, _, operation in operations() for code in operation["responses"] if code >= "400"}
-    assert shown == codes | {"405"}  # what has another method is no operation
+    for block in blocks(text, "json"):
+        assert fits(json.loads(block), "Stored") or fits(json.loads(block), "Processed"), block
 
 
 @pytest.fixture(scope="module")

@@ -15,7 +15,7 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import WebDriverWait
 
-from tests.end_to_end.bundle import ROOT, Bundle, running
+from tests.end_to_end.bundle import PATIENCE, ROOT, Bundle, running
 
 BROWSER, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
 pytestmark = pytest.mark.skipif(
@@ -47,7 +47,9 @@ class Page:
         return self.browser.find_element(By.ID, identity).text
 
     def until(self, text: str, identity: str) -> None:
-        WebDriverWait(self.browser, 15).until(lambda _: text in self.text(identity), f"{text} in {identity}")
+        WebDriverWait(self.browser, PATIENCE).until(
+            lambda _: text in self.text(identity), f"{text} in {identity}"
+        )
 
     def press(self, identity: str) -> None:
         self.browser.find_element(By.ID, identity).click()
@@ -65,7 +67,9 @@ class Page:
         return found
 
     def until_failures(self, number: int) -> None:
-        WebDriverWait(self.browser, 15).until(lambda _: len(self.failures()) == number, f"{number} failures")
+        WebDriverWait(self.browser, PATIENCE).until(
+            lambda _: len(self.failures()) == number, f"{number} failures"
+        )
 
 
 def test_an_operator_finds_opens_and_replays_a_failure(browser: webdriver.Chrome, bundle: Bundle) -> None:
@@ -197,7 +201,7 @@ def test_behind_a_gateway_that_wants_a_key_the_page_is_viewed_through_this_machi
         stored = bundle.call("POST", "/store", bundle.record("/status/404"), X_API_Key="s0urce-4f2a9c71d8aa")
         assert stored.status_code == 202
         assert bundle.call("POST", "/process", X_API_Key="0perator-b83e5d06ff").status_code == 200
-        assert requests.get(f"{bundle.url}/process", timeout=10).status_code == 401
+        assert requests.get(f"{bundle.url}/process", timeout=PATIENCE).status_code == 401
         command = [sys.executable, "-m", "datasync", "view", "--url", bundle.url, "--no-browser"]
         environment = os.environ | {"DATASYNC_API_KEY": "0perator-b83e5d06ff"}
         with subprocess.Popen(
@@ -208,10 +212,10 @@ def test_behind_a_gateway_that_wants_a_key_the_page_is_viewed_through_this_machi
             try:
                 page = Page(browser, replace(bundle, url=address))
                 shown = "return document.querySelectorAll('#failures [data-id]').length"
-                WebDriverWait(browser, 15).until(lambda _: browser.execute_script(shown) == 1)
+                WebDriverWait(browser, PATIENCE).until(lambda _: browser.execute_script(shown) == 1)
                 browser.find_element(By.CSS_SELECTOR, "#failures [data-id]").click()
                 found = browser.find_element(By.ID, "record-body")
-                WebDriverWait(browser, 15).until(lambda _: "404" in found.text)
+                WebDriverWait(browser, PATIENCE).until(lambda _: "404" in found.text)
                 for foreign in (
                     {"Host": "evil.example.com"},
                     {"Origin": "https://evil.example.com"},
@@ -219,7 +223,9 @@ def test_behind_a_gateway_that_wants_a_key_the_page_is_viewed_through_this_machi
                     {"Content-Type": "text/plain"},
                 ):
                     headers = {"Content-Type": "application/json"} | foreign
-                    other = requests.post(f"{address}/process/retry", b"{}", headers=headers, timeout=10)
+                    other = requests.post(
+                        f"{address}/process/retry", b"{}", headers=headers, timeout=PATIENCE
+                    )
                     assert other.status_code == 403, foreign
                 browser.switch_to.active_element.send_keys(Keys.ESCAPE)
                 page.press("count")  # while its own page may

@@ -1,77 +1,29 @@
-"""What the README shows is true: its commands run, its tables are the code's."""
+"""The README's four calls do what it says, on a bundle with the settings that `make run` has."""
 
 import json
-import re
-import shutil
-import subprocess
-import sys
-from dataclasses import fields
+from pathlib import Path
 
-import pytest
-
-from shared.settings import Settings
-from tests.end_to_end.bundle import ROOT, Bundle
-
-README = (ROOT / "README.md").read_text()
-SHOWN_ID = "01a20b76-df29-7055-b3ec-dc7ab6212dc5"
+from tests.documents import blocks, read, section
+from tests.end_to_end.bundle import running
+from tests.end_to_end.examples import Reader
+from tests.end_to_end.test_openapi import fits
 
 
-def section(title: str) -> str:
-    return re.split(r"^## ", README, flags=re.MULTILINE)[
-        [part.split("\n")[0] for part in re.split(r"^## ", README, flags=re.MULTILINE)].index(title)
-    ]
+def test_the_readme_s_calls_run_as_shown(tmp_path: Path) -> None:
+    using = section("README.md", "Using it")
+    with running(tmp_path / "home", RETRY_BACKOFF="30s..6h") as bundle:
+        reader = Reader(bundle)
+        store, process, retry, state = (reader.answers(block)[0] for block in blocks(using, "sh"))
+    stored, processed = (json.loads(block) for block in blocks(using, "json"))
+    assert store.keys() == stored.keys()
+    assert process == processed | {"lastReadOffset": store["id"]}
+    assert (retry["processedmessages"], retry["failedMessages"]) == (1, 0)
+    assert (state["id"], state["status"], state["retry_attempts"]) == (store["id"], "success", 1)
+    assert [attempt["code"] for attempt in state["attempts"]] == [503, 200]
+    assert fits(state, "State")
 
 
-def blocks(text: str, language: str) -> list[str]:
-    return re.findall(rf"```{language}\n(.*?)```", text, flags=re.DOTALL)
-
-
-def test_the_settings_table_is_that_of_the_code() -> None:
-    rows = re.findall(r"^\| `([A-Z_]+)` \| (.+?) \| (.+) \|$", section("Settings"), flags=re.MULTILINE)
-    declared = [
-        (one.name.upper(), one.metadata["default"], one.metadata["meaning"]) for one in fields(Settings)
-    ]
-    shown = [
-        (name, {"required": None, "none": ""}.get(default, default.strip("`")), meaning)
-        for name, default, meaning in rows
-    ]
-    assert shown == declared
-
-
-def test_every_target_of_the_makefile_that_the_readme_names_is_there() -> None:
-    targets = set(re.findall(r"^([a-z-]+):.*## ", (ROOT / "Makefile").read_text(), flags=re.MULTILINE))
-    assert set(re.findall(r"make ([a-z-]+)`", README)) | {"demo", "test"} <= targets
-    assert blocks(README, "sh")[0].startswith("make demo")
-
-
-@pytest.mark.skipif(not shutil.which("curl"), reason="the README's examples are made with curl")
-def test_the_examples_run_as_shown(bundle: Bundle) -> None:
-    identity = SHOWN_ID
-    answers = []
-    for block in blocks(section("Calling it"), "sh") + blocks(section("Operating"), "sh"):
-        commands = (
-            [block] if block.count("\ncurl") + block.count("\n.venv") == 0 else block.strip().split("\n")
-        )
-        for command in commands:
-            here = command.replace("http://127.0.0.1:8080", bundle.url)
-            here = here.replace("http://127.0.0.1:8081", bundle.target_url)
-            here = here.replace(".venv/bin/datasync", f"{sys.executable} -m datasync").replace(
-                SHOWN_ID, identity
-            )
-            done = subprocess.run(
-                ["bash", "-c", here], cwd=ROOT, capture_output=True, text=True, timeout=60, check=False
-            )
-            assert done.returncode == 0, (command, done.stdout, done.stderr)
-            assert '"title"' not in done.stdout, (command, done.stdout)
-            if command.startswith("curl"):
-                answers.append(json.loads(done.stdout))
-                identity = answers[0]["id"]
-    kept, array, processed, dry, replayed, report, state = answers
-    shown_kept, shown_processed = (json.loads(block) for block in blocks(section("Calling it"), "json"))
-    assert kept.keys() == shown_kept.keys()
-    assert len(array["records"]) == 2
-    assert {**processed, "lastReadOffset": ""} == {**shown_processed, "lastReadOffset": ""}
-    assert dry == {"matchingMessages": 1}
-    assert replayed["processedmessages"] == 1
-    assert report["counts"] == {"not_processed": 0, "success": 4, "filtered": 0, "failed": 0, "dead": 0}
-    assert (state["id"], state["status"]) == (identity, "success")
+def test_the_readme_begins_with_what_a_newcomer_types() -> None:
+    first = blocks(section("README.md", "Quick start"), "text")[0].splitlines()
+    assert [line.split("  ")[0] for line in first[1:]] == ["make demo", "make test"]
+    assert len(blocks(read("README.md"), "mermaid")) == 2

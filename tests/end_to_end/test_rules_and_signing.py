@@ -13,7 +13,7 @@ from oci.vault.models import Base64SecretContentDetails, CreateSecretDetails
 
 from local.emulators import identity
 from tests.contract.oci_server import signer
-from tests.end_to_end.bundle import ROOT, TOKEN, Bundle, running, secret
+from tests.end_to_end.bundle import ROOT, TOKEN, UNCHECKED, Bundle, running, secret
 
 RULES = [
     {"name": "large orders only", "filter": "payload.amount > `100`"},
@@ -74,7 +74,8 @@ def test_rules_that_take_long_hold_up_no_request(tmp_path: Path) -> None:
 
 
 def test_wrong_rules_are_told_before_anything_is_done(tmp_path: Path) -> None:
-    with running(tmp_path / "home", RULES='[{"name": "typo", "filter": "payload.["}]') as bundle:
+    rules = '[{"name": "typo", "filter": "payload.["}]'
+    with running(tmp_path / "home", program=UNCHECKED, RULES=rules) as bundle:
         answer = bundle.call("POST", "/process").json()
         assert answer["status"] == 500
         assert "RULES rule 'typo': filter is no JMESPath expression" in answer["detail"]

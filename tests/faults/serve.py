@@ -10,15 +10,16 @@ import os
 from pathlib import Path
 
 from local import stack
+from local.run import settings_of
 
 SITE = Path(__file__).parent / "site"
 
 
 async def main() -> None:
-    faults = json.loads(os.environ["FAULTS"])
+    faults = json.loads(os.environ.get("FAULTS", "{}"))
     path = os.pathsep.join([str(SITE), str(stack.CHECKOUT)])
-    settings = stack.settings_of(os.environ) | faults | {"PYTHONPATH": path}
-    also_allowed = os.environ["ALSO_ALLOWED"].split(",")
+    settings = settings_of(os.environ) | faults | {"PYTHONPATH": path}
+    also_allowed = os.environ.get("ALSO_ALLOWED", "").split(",")
     home = Path(os.environ["DATASYNC_HOME"])
     async with stack.running(home, settings, also_allowed=also_allowed) as running:
         print(running.url, running.target_url, running.oci_url, sep="\n", flush=True)

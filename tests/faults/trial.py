@@ -15,6 +15,12 @@ from tests.faults import checker
 from tests.faults.checker import Evidence, Received
 
 RETRY_LIMIT = 8
+LEASE_SECONDS = 5.0
+QUICK = {
+    "TARGET_CONNECT_TIMEOUT": "1s",
+    "TARGET_READ_TIMEOUT": "2500ms",
+    "LEASE": f"{LEASE_SECONDS:g}s",
+}
 KEYS = 10
 _PER_REQUEST = 500
 PROGRAM = ("-m", "tests.faults.serve")
@@ -148,6 +154,7 @@ def running(
         "FAULTS": json.dumps(faults or {}),
         "ALSO_ALLOWED": ",".join(target.url for target in targets),
         "RETRY_LIMIT": str(RETRY_LIMIT),
+        **QUICK,
         **settings,
     }
     with bundles.running(home, program=PROGRAM, **environment) as bundle:

@@ -1,9 +1,12 @@
 """Made-up values: any JSON, records near the rules, URLs near the grammar."""
 
+import base64
 from decimal import Decimal
 from typing import Any
 
 from hypothesis import strategies as st
+
+from shared.model import json_codec
 
 TEXT = st.text(max_size=20)
 NUMBERS = st.integers() | st.decimals(allow_nan=False, allow_infinity=False, places=3).map(Decimal.normalize)
@@ -33,7 +36,18 @@ URLS = st.builds(
 _HEADER_NAMES = st.sampled_from(
     ("X-A", "x-a", "Content-Type", "Host", "Cookie", "Fn-X", "a b", "é", "", "TE", "User-Agent", "Accept")
 )
-_PAIRS = st.lists(st.tuples(_HEADER_NAMES | TEXT, TEXT), max_size=4)
+_CONTENT_TYPES = st.sampled_from(
+    (
+        "text/plain",
+        "text/plain;charset=latin1",
+        'a/b; charset="utf-16"',
+        "application/json;charset=big5",
+        "charset=",
+    )
+)
+_PAIRS = st.lists(
+    st.tuples(_HEADER_NAMES | TEXT, TEXT) | st.tuples(st.just("Content-Type"), _CONTENT_TYPES), max_size=4
+)
 HEADERS = (
     _PAIRS.map(lambda pairs: [{"key": name, "value": value} for name, value in pairs])
     | _PAIRS.map(dict)
@@ -49,6 +63,7 @@ MESSAGES = st.fixed_dictionaries(
         "targetRestApiOperation": st.sampled_from(("POST", "PUT", "PATCH", "DELETE", "GET", "post")) | JSON,
         "targetRestApiPayload": JSON,
         "targetRestApiHeaders": HEADERS,
+        "reference": TEXT | JSON,
     },
 )
 GOOD_MESSAGES = st.fixed_dictionaries(
@@ -73,3 +88,12 @@ RECORDS = (
     | JSON
 )
 BODIES = RECORDS | st.lists(RECORDS, max_size=3)
+MESSAGES_OF_A_STREAM = st.builds(
+    lambda coordinates, key, value, others: {**others, **coordinates, "key": key, "value": value},
+    st.fixed_dictionaries(
+        {name: st.sampled_from((0, 1, "0")) | JSON for name in ("stream", "partition", "offset")}
+    ),
+    TEXT.map(lambda text: base64.b64encode(text.encode()).decode()) | JSON,
+    RECORDS.map(lambda value: base64.b64encode(json_codec.dump(value)).decode()) | TEXT | JSON,
+    st.dictionaries(TEXT, JSON, max_size=1),
+)

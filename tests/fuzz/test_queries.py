@@ -13,7 +13,7 @@ import local.emulators.soda
 from shared.model import json_codec
 from tests.fuzz.made_up import JSON
 
-PATHS = ("a", "b.c", "b", "d[*].e", "d", "d[0]", "missing", "b..c", "", "$a", "a.", "`a.b`")
+PATHS = ("a", "b.c", "b", "n", "d.e", "d", "d[0]", "missing", "b..c", "", "$a", "a.", "`a.b`")
 SCALARS = (
     st.integers(-3, 3)
     | st.decimals(-3, 3, places=1)
@@ -25,36 +25,31 @@ DOCUMENTS = st.lists(
     st.fixed_dictionaries(
         {},
         optional={
-            "a": SCALARS | st.lists(SCALARS, max_size=3),
-            "b": st.fixed_dictionaries({}, optional={"c": SCALARS | st.lists(SCALARS, max_size=2)}) | SCALARS,
+            "a": SCALARS,
+            "b": st.fixed_dictionaries({}, optional={"c": SCALARS}) | SCALARS,
+            "n": st.integers(-3, 3) | st.sampled_from(("1", "-1")) | st.none(),
             "d": st.lists(st.fixed_dictionaries({}, optional={"e": SCALARS}), max_size=3),
         },
     ),
     max_size=12,
 )
-OPERATORS = st.sampled_from(
-    ("$eq", "$ne", "$gt", "$gte", "$lt", "$lte", "$startsWith", "$like", "$hasSubstring", "$regex", "$what")
-)
+OPERATORS = st.sampled_from(("$eq", "$ne", "$gt", "$gte", "$lt", "$lte", "$startsWith", "$like", "$what"))
 TESTS = (
     SCALARS
     | st.dictionaries(OPERATORS, SCALARS, min_size=1, max_size=3)
-    | st.dictionaries(
-        st.sampled_from(("$in", "$nin", "$all", "$between")), st.lists(SCALARS, max_size=3), max_size=1
-    )
-    | st.fixed_dictionaries({"$exists": st.booleans() | SCALARS})
-    | st.fixed_dictionaries({"$not": st.dictionaries(OPERATORS, SCALARS, min_size=1, max_size=2)})
+    | st.dictionaries(st.sampled_from(("$in", "$nin")), st.lists(SCALARS, max_size=3), max_size=1)
     | JSON
 )
 CONDITIONS = st.recursive(
     st.dictionaries(st.sampled_from(PATHS), TESTS, max_size=3),
     lambda inner: st.dictionaries(
-        st.sampled_from(("$and", "$or", "$nor")), st.lists(inner, max_size=3), min_size=1, max_size=1
+        st.sampled_from(("$and", "$or")), st.lists(inner, max_size=3), min_size=1, max_size=1
     ),
     max_leaves=4,
 )
 ORDERS = st.lists(
     st.fixed_dictionaries(
-        {"path": st.sampled_from(("a", "b.c"))},
+        {"path": st.sampled_from(("a", "b.c", "n"))},
         optional={
             "order": st.sampled_from(("asc", "desc")),
             "datatype": st.sampled_from(("number", "varchar2")),
@@ -64,13 +59,9 @@ ORDERS = st.lists(
 )
 QUERIES = CONDITIONS | st.builds(lambda query, by: {"$query": query, "$orderby": by}, CONDITIONS, ORDERS)
 INDEXES = (
-    {"name": "a", "lax": True, "fields": [{"path": "a", "datatype": "varchar2", "maxLength": 100}]},
-    {
-        "name": "n",
-        "lax": True,
-        "fields": [{"path": "a", "datatype": "number"}, {"path": "b.c", "datatype": "varchar2"}],
-    },
-    {"name": "c", "lax": True, "fields": [{"path": "b.c", "datatype": "varchar2", "order": "desc"}]},
+    {"name": "a", "fields": [{"path": "a", "maxLength": 100}]},
+    {"name": "n", "fields": [{"path": "n", "datatype": "number"}, {"path": "b.c"}]},
+    {"name": "c", "fields": [{"path": "b.c", "order": "desc"}]},
 )
 
 
@@ -100,12 +91,14 @@ def test_indexes_change_no_answer(
 
 
 def answer(collection: oracledb.SodaCollection, query: Any) -> Any:
-    """Return the numbers of the documents found and their count, or Oracle's error."""
+    """Return the numbers of the documents found, or the error."""
     text = json_codec.dump(query).decode()
     try:
         found = [one.getContent().get("number") for one in collection.find().filter(text).getDocuments()]
         count = collection.find().filter(text).count() if "$orderby" not in query else len(found)
     except oracledb.Error as error:
         return error.args[0].full_code
+    except NotImplementedError as error:
+        return str(error)
     assert count == len(found)
     return found if "$orderby" in query else sorted(found, key=str)

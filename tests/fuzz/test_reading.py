@@ -16,10 +16,11 @@ from shared.ingest import connector_hub, validation
 from shared.ingest.validation import Conditions
 from shared.model import credentials, json_codec, record, targets
 from shared.model.errors import CallerError, Invalid, Misconfigured, NotJson
+from shared.model.payload import encoded_payload
 from shared.model.retry import retry_after_seconds
 from shared.outbound import oauth, sender
 from shared.settings import Settings
-from tests.fuzz.made_up import BODIES, HOSTS, JSON, RECORDS, TEXT, URLS
+from tests.fuzz.made_up import BODIES, HOSTS, JSON, MESSAGES_OF_A_STREAM, RECORDS, TEXT, URLS
 
 ALLOWED = targets.parse_allowed("erp.example.com,*.wild.example.com:8443,http://8.8.8.8,127.0.0.1")
 NAMES = sorted(Settings.__dataclass_fields__)
@@ -102,12 +103,13 @@ def test_a_body_is_records_that_can_be_sent_or_faults_that_are_there(body: Any, 
         return
     for members in batch.records:
         assert not members.keys() & record.SYSTEM_MEMBERS
+        assert targets.parse_url(members["targetRestApi"]).text == members["targetRestApi"]
         document = record.new(members)
         pairs = sender.headers(document, "token")
         names = [name.lower() for name, _ in pairs]
         assert len(set(names)) == len(names)
         assert not [one for pair in pairs for one in pair if set(one) & set("\r\n\0")]
-        assert isinstance(sender.body(document), bytes | None)
+        assert isinstance(encoded_payload(document), bytes | None)
         assert (
             record.public_view(document).keys().isdisjoint({"targetRestApiPayload", "targetRestApiHeaders"})
         )
@@ -196,14 +198,16 @@ def test_an_order_is_read_or_refused(body: bytes) -> None:
         assert process_request(body, SETTINGS, 0.0, direct=True).limit == SETTINGS.messages_per_call
 
 
-@given(
-    st.fixed_dictionaries({}, optional=dict.fromkeys(("stream", "partition", "key", "value", "offset"), JSON))
-)
-def test_a_streamed_message_is_read_or_set_aside(item: dict[str, Any]) -> None:
-    if connector_hub.is_batch([item]):
-        message = connector_hub.read(item, Conditions(target_refusal))
-        assert message.name
-        assert message.fault or message.members
+@given(st.lists(MESSAGES_OF_A_STREAM | JSON, max_size=5))
+def test_each_element_of_a_batch_is_a_record_or_set_aside(items: list[Any]) -> None:
+    messages = list(connector_hub.read(items, Conditions(target_refusal), 10_000))
+    assert len(messages) == len(items)
+    for message in messages:
+        assert bool(message.fault) != bool(message.members)
+        if message.members:
+            record.encoded(record.new(message.members, idempotency=message.key.members(0)))
+    again = list(connector_hub.read(items, Conditions(target_refusal), 10_000))
+    assert [message.key for message in again] == [message.key for message in messages]
 
 
 @given(RECORDS.map(lambda value: json_codec.dump(value).decode()) | TEXT.map("{".__add__))

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from shared.drivers import fdk
+from shared.drivers import responses
 from shared.ingest import validation
 from shared.ingest.validation import Conditions
 from shared.model import json_codec
@@ -64,12 +64,12 @@ HOSTILE: dict[str, tuple[Body, int]] = {
 }
 
 
-def answer(body: bytes) -> fdk.Response:
+def answer(body: bytes) -> responses.Response:
     try:
         validation.read(json_codec.parse(body), Conditions())
     except DataSyncError as error:
-        return fdk.problem(error)
-    return fdk.ok(None, 202)
+        return responses.problem(error)
+    return responses.ok(None, 202)
 
 
 @pytest.mark.parametrize("name", HOSTILE)

@@ -4,7 +4,8 @@ import json
 
 import pytest
 
-from local.emulators.callers import ROLES, Callers
+from local.emulators.functions import Reply
+from local.emulators.gateway.callers import ROLES, Caller, Callers
 
 MOBILE, OPS = "m0bile-m0bile-m0bile", "0ps:0ps/0ps=0ps+0ps"
 KEYS = f"source/mobile:{MOBILE}, operator/ops:{OPS}"
@@ -24,12 +25,18 @@ def callers(**environment: str) -> Callers:
 
 def status(callers: Callers, key: str | None, *roles: str, address: str = "192.0.2.1") -> int:
     headers = {} if key is None else {callers.header: key}
-    refusal = callers.refusal(headers, address, roles or ROLES)
-    return 200 if refusal is None else refusal.status
+    admitted = callers.admit(headers, address, roles or ROLES)
+    return admitted.status if isinstance(admitted, Reply) else 200
 
 
-def test_without_keys_everybody_may_call() -> None:
-    assert status(callers(), None, "operator") == 200
+def test_without_keys_everybody_may_call_and_nobody_has_a_name() -> None:
+    assert callers().admit({}, "192.0.2.1", ("operator",)) == Caller()
+
+
+def test_a_key_has_a_name_and_a_role() -> None:
+    known = callers(API_KEYS=KEYS)
+    assert known.admit({"X-API-Key": MOBILE}, "192.0.2.1", ROLES) == Caller("mobile", "source")
+    assert known.admit({"X-API-Key": OPS}, "192.0.2.1", ROLES) == Caller("ops", "operator")
 
 
 @pytest.mark.parametrize(
@@ -76,6 +83,13 @@ def test_one_key_has_one_owner() -> None:
         callers(API_KEYS=f"source/mobile:{MOBILE},operator/ops:{MOBILE}")
 
 
+def test_one_name_has_one_role() -> None:
+    """Both keys stand for one caller: what belongs to a source would be an operator's."""
+    with pytest.raises(ValueError, match="entry 2 names mobile, which has another role above"):
+        callers(API_KEYS=f"source/mobile:{MOBILE},operator/mobile:{OPS}")
+    assert len(callers(API_KEYS=f"source/mobile:{MOBILE},source/mobile:{OPS}").keys) == 2
+
+
 @pytest.mark.parametrize("rate", ["0", "0.000", "-1", "many", "1e3", "inf"])
 def test_a_rate_is_a_number_of_requests_per_second(rate: str) -> None:
     with pytest.raises(ValueError, match="RATE_LIMIT"):
@@ -104,8 +118,8 @@ def test_who_tries_keys_is_slowed_down_by_address() -> None:
 def test_who_is_too_fast_is_told_when_to_come_back() -> None:
     limited = callers(RATE_LIMIT="0.1")
     limited.clock = Clock()
-    assert limited.refusal({}, "192.0.2.1", ROLES) is None
-    refusal = limited.refusal({}, "192.0.2.1", ROLES)
-    assert refusal is not None
+    assert limited.admit({}, "192.0.2.1", ROLES) == Caller()
+    refusal = limited.admit({}, "192.0.2.1", ROLES)
+    assert isinstance(refusal, Reply)
     assert (refusal.status, refusal.header("Retry-After")) == (429, "10")
     assert json.loads(refusal.body)["detail"] == "More than 0.1 requests per second; repeat it later."

@@ -208,6 +208,7 @@ def test_process_takes_what_waits_and_what_is_due_again_the_longest_due_first(
         ({"streamOCIDToRetry": "unrecoverable", "retryCodes": "404"}, {"refused"}),
         ({"targetRestApi": "https://crm.example.com/"}, {"team"}),
         ({"targetRestApi": "https://erp.example.com/ord"}, DUE_AGAIN - {"team"}),
+        ({"targetRestApi": "HTTPS://CRM.example.com:443/leads"}, {"team"}),
         ({"targetRestApi": "erp.example.com"}, set()),
         ({"targetRestApi": "https://%"}, set()),
         ({"streamKey": "key1"}, {"keyed"}),

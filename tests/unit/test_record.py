@@ -1,5 +1,6 @@
 """A record's identity, its states as they are written, its place among others, and what is shown of it."""
 
+import hashlib
 import json
 import time
 import uuid
@@ -130,7 +131,9 @@ def test_a_new_record_is_due_at_once_in_its_partition_and_lane() -> None:
     "payload", [{"orderid": "18jan"}, '"size":0', {"size": 0, "datasync": {"size": 0}}, "x" * 5000, "ü" * 500]
 )
 def test_a_new_record_is_encoded_with_its_size_in_it(payload: object) -> None:
-    document = record.new(MEMBERS | {"targetRestApiPayload": payload}, {"ingest": "a", "digest": "b"})
+    document = record.new(
+        MEMBERS | {"targetRestApiPayload": payload}, idempotency={"ingest": "a", "digest": "b"}
+    )
     content = record.encoded(document)
     read = json.loads(content)
     assert abs(machinery(read)["size"] - len(content)) < 5  # the digits of the size itself
@@ -375,6 +378,46 @@ def test_a_keys_partition_and_lane_are_the_same_for_ever(key: str, partition: in
     for document in (stored(streamKey=key), {"id": "x", "streamKey": key}):
         assert record.partition(document) == partition
         assert record.key_digest(document) == lane
+
+
+def test_a_key_is_its_callers_own() -> None:
+    callers = ("", "mobile", "mobile2", "m")
+    documents = [{"id": "x", "streamKey": "key1", "caller": caller} for caller in callers]
+    assert len({record.key_digest(document) for document in documents}) == len(callers)
+    assert len({record.partition(document) for document in documents}) > 1
+    # What would be the same text without anything between caller and key.
+    one, other = {"streamKey": "b", "caller": "a"}, {"streamKey": "ab"}
+    assert record.key_digest(one) != record.key_digest(other)
+
+
+def test_an_idempotency_key_is_its_callers_own_and_an_anonymous_callers_is_as_it_always_was() -> None:
+    keys = {record.IdempotencyKey.of(caller, "order-4711", b"{}").digest for caller in ("", "a", "b")}
+    assert len(keys) == 3
+    assert hashlib.sha256(b"order-4711").hexdigest() in keys
+
+
+def test_a_record_tells_who_stored_it_and_what_proved_the_right_to_its_token() -> None:
+    proof = record.Proof("ocid1.vaultsecret.oc1..a", 3)
+    document = record.new(MEMBERS, "mobile", proof=proof)
+    assert (document["caller"], record.caller(document), record.proof(document)) == (
+        "mobile",
+        "mobile",
+        proof,
+    )
+    assert machinery(document)["lane"] == record.key_digest(MEMBERS | {"caller": "mobile"})
+    for after in (
+        transitions.failed(document, AGAIN, MOMENT),
+        transitions.failed(document, DEAD, MOMENT),
+        transitions.interrupted(document, "recoverable", 8, MOMENT),
+    ):
+        assert (record.caller(after), record.proof(after)) == ("mobile", proof)
+    assert proof.secret not in str(record.public_view(document))
+
+
+def test_an_anonymous_callers_record_has_no_caller_and_one_without_a_token_no_proof() -> None:
+    assert "caller" not in stored()
+    assert record.caller(stored()) == ""
+    assert record.proof(stored()) is None
 
 
 @pytest.mark.parametrize("key", [{}, {"streamKey": ""}])

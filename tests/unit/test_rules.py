@@ -1,7 +1,6 @@
 """Rules are validated when they are read, see no token, give exact numbers, and end in time."""
 
 import json
-import tracemalloc
 from decimal import Decimal
 from typing import Any
 
@@ -87,22 +86,16 @@ def test_an_evaluation_ends_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
         applied({"payload": expression}, targetRestApiPayload=payload)
 
 
-def test_a_text_that_would_be_too_long_is_not_made() -> None:
-    payload = {"text": "x" * 2000, "texts": [""] * 50_000}  # 100 MB, joined
-    tracemalloc.start()
-    try:
-        with pytest.raises(RuleFailed, match="gives too much"):
-            applied({"payload": "join(payload.text, payload.texts)"}, targetRestApiPayload=payload)
-        assert tracemalloc.get_traced_memory()[1] < 20_000_000
-    finally:
-        tracemalloc.stop()
-
-
 def test_rules_are_for_targets_and_operations() -> None:
     none = {"filter": "`false`"}
     assert applied({**none, "targetRestApi": "https://crm.example.com/"}) == DOCUMENT
     assert applied({**none, "targetRestApiOperation": "PUT, PATCH"}) == DOCUMENT
     assert applied({**none, "targetRestApi": "https://erp.", "targetRestApiOperation": "PUT,POST"}) is None
+    for written in ("HTTPS://ERP.example.com:443/orders", "https://erp.Example.com/orders"):
+        assert applied({**none, "targetRestApi": written}) is None
+        assert (
+            applied(none | {"targetRestApi": "https://erp.example.com/orders"}, targetRestApi=written) is None
+        )
 
 
 def test_each_rule_sees_what_the_one_before_it_made() -> None:
@@ -134,17 +127,13 @@ def test_what_is_no_rule_is_named(text: str, complaint: str) -> None:
     [
         ({"filter": "payload.lines"}, "filter gives neither true nor false"),
         ({"filter": "payload.lines[0].n"}, "filter gives neither true nor false"),  # 1, which equals true
-        ({"payload": "join(payload.text, payload.texts)"}, "payload gives too much"),
         ({"payload": "payload.missing"}, "payload gives null"),
         ({"headers": "{A: `1`}"}, "headers gives no object of strings"),
         ({"filter": "sum(payload.secret)"}, "filter fails (JMESPathTypeError)"),
-        ({"payload": "|".join(["[@,@]"] * 60)}, "payload gives too much"),
-        ({"payload": "|".join(["payload.text"] + ["[@,@]|join('',@)"] * 40)}, "payload gives too much"),
-        ({"payload": "payload.many[*].[a,a,a,a,a,a,a,a]"}, "payload takes more than 50000 steps"),
     ],
 )
 def test_what_fails_is_said_without_the_payload(entry: dict[str, str], reason: str) -> None:
-    payload = {"secret": "s3cr3t", "text": "x" * 100, "many": [{"a": 1}] * 90_000, "texts": [""] * 90_000}
+    payload = {"secret": "s3cr3t"}
     with pytest.raises(RuleFailed) as caught:
         applied({"name": "n", **entry}, targetRestApiPayload=payload | DOCUMENT["targetRestApiPayload"])  # type: ignore[operator]
     assert reason in str(caught.value)

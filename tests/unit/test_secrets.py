@@ -12,7 +12,7 @@ from shared.delivery.secrets import Secrets
 from shared.drivers import threads
 from shared.drivers.threads import Threads
 from shared.model.errors import DependencyDown
-from shared.storage.tokens import Unreadable
+from shared.storage.vault import Unreadable
 from tests.unit import engine
 
 SECONDS = 60.0

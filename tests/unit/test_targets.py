@@ -4,7 +4,8 @@ from ipaddress import ip_address
 
 import pytest
 
-from shared.model.targets import is_allowed_address, parse_allowed, parse_networks, parse_url, refusal
+from shared.model.addresses import is_allowed_address, parse_networks
+from shared.model.targets import normalised_prefix, parse_allowed, parse_url, refusal
 
 
 def is_refused(url: str, allowed: str, networks: str = "") -> bool:
@@ -34,9 +35,46 @@ def is_refused(url: str, allowed: str, networks: str = "") -> bool:
         (f"https://{'a' * 63}.example/", "https", f"{'a' * 63}.example:443"),
     ],
 )
-def test_a_url_is_taken_apart_and_kept_as_it_is(text: str, scheme: str, origin: str) -> None:
+def test_a_url_is_parsed(text: str, scheme: str, origin: str) -> None:
     url = parse_url(text)
-    assert (url.text, url.scheme, url.origin) == (text, scheme, origin)
+    assert (url.scheme, url.origin) == (scheme, origin)
+    assert parse_url(url.text) == url
+
+
+@pytest.mark.parametrize(
+    ("text", "normalised"),
+    [
+        ("HTTPS://ERP.Example.COM/Orders?A=B", "https://erp.example.com/Orders?A=B"),
+        ("https://erp.example.com:443/", "https://erp.example.com/"),
+        ("https://erp.example.com:0443?a", "https://erp.example.com?a"),
+        ("HTTP://LOCALHOST:80/pay", "http://localhost/pay"),
+        ("http://localhost:443/pay", "http://localhost:443/pay"),
+        ("https://erp.example.com:80", "https://erp.example.com:80"),
+        ("https://erp.example.com:08443/", "https://erp.example.com:8443/"),
+        ("https://[2001:DB8:0:0::1]:443/A", "https://[2001:db8::1]/A"),
+        ("https://erp.example.com/%7Ea/../B", "https://erp.example.com/%7Ea/../B"),  # the target's business
+    ],
+)
+def test_a_url_is_kept_in_the_form_in_which_urls_are_compared(text: str, normalised: str) -> None:
+    assert parse_url(text).text == normalised
+    assert normalised_prefix(normalised) == normalised
+
+
+@pytest.mark.parametrize(
+    ("text", "prefix"),
+    [
+        ("", ""),
+        ("HTT", "htt"),
+        ("Https://ERP.", "https://erp."),
+        ("HTTP://LOCALHOST:80", "http://localhost"),
+        ("https://erp.example.com:443/Orders", "https://erp.example.com/Orders"),
+        ("https://erp.example.com:443?A", "https://erp.example.com?A"),
+        ("https://erp.example.com:8443", "https://erp.example.com:8443"),
+        ("ftp://Host:21/A", "ftp://host:21/A"),
+    ],
+)
+def test_the_beginning_of_a_url_is_compared_with_normalised_ones(text: str, prefix: str) -> None:
+    assert normalised_prefix(text) == prefix
 
 
 NOT_ABSOLUTE = [
@@ -402,3 +440,21 @@ def test_a_zone_id_is_refused_however_it_is_written(zone: str) -> None:
 def test_a_wildcard_over_an_address_names_no_target(entry: str) -> None:
     with pytest.raises(ValueError, match="address"):
         parse_allowed(entry)
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "169.254.169.254",
+        "fd00:c1::a9fe:a9fe",
+        "::ffff:169.254.169.254",
+        "::169.254.169.254",
+        "64:ff9b::169.254.169.254",
+        "2002:a9fe:a9fe::1",
+        "fd00:c1::a9fe:a9fe%eth0",
+    ],
+)
+def test_no_listed_network_opens_the_metadata_of_the_instance(address: str) -> None:
+    everything = parse_networks("0.0.0.0/0, ::/0, 169.254.169.254, fd00:c1::a9fe:a9fe")
+    assert not is_allowed_address(ip_address(address), everything)
+    assert is_allowed_address(ip_address("169.254.169.253"), everything)

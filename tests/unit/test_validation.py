@@ -135,7 +135,7 @@ def test_a_key_is_a_string_of_at_most_256_characters_and_may_be_empty(key: str) 
     assert read({"streamKey": key, **VALID}).records[0]["streamKey"] == key
 
 
-@pytest.mark.parametrize("key", [None, 7, True, [], {}, "k" * 257])
+@pytest.mark.parametrize("key", [7, True, [], {}, "k" * 257])
 def test_another_key_is_refused(key: object) -> None:
     assert pointers({"streamKey": key, **VALID}) == ["/streamKey"]
     assert pointers({"streamKey": key, "streamMessage": VALID}) == ["/streamKey"]
@@ -152,7 +152,8 @@ def test_another_key_is_refused(key: object) -> None:
         ("targetRestApi", "https://evil.example/"),
         *product(["targetRestApiOperation"], [None, 7, "", [], ["POST"], "GET", "HEAD", "CONNECT"]),
         *product(["targetRestApiOperation"], ["post", "POST ", "POST\n", "POST,PUT"]),
-        *product(["targetRestApiHeaders"], [None, 7, True, "", "Content-Type: text/plain"]),
+        *product(["targetRestApiHeaders"], [7, True, "", "Content-Type: text/plain"]),
+        *product(["reference"], [7, True, [], {}, "r" * 257]),
     ],
 )
 @pytest.mark.parametrize("form", FORMS)
@@ -215,8 +216,8 @@ def test_every_secret_of_an_array_is_named_once_in_order() -> None:
 @pytest.mark.parametrize(
     "member",
     [
-        *("id", "createdDate", "status", "status_code", "failure_reason", "error_stream", "retry_attempts"),
-        *("lastAttemptDate", "nextAttemptDate", "dead", "datasync", "_id"),
+        *("id", "caller", "status_code", "failure_reason", "error_stream", "retry_attempts", "attempts"),
+        *("lastAttemptDate", "nextAttemptDate", "dead", "datasync", "_id", "setAside", "filteredBy"),
     ],
 )
 def test_what_the_system_writes_a_caller_can_not(member: str) -> None:
@@ -260,11 +261,112 @@ def test_a_header_that_a_record_can_not_set_is_named_in_both_forms_of_headers(na
 
 
 @pytest.mark.parametrize(
-    "name", ["X-Host", "Hosts", "Fnord", "X-Fn-Call-Id", "Accept", "content-type", "Set-Cookie"]
+    "name", ["X-Host", "Hosts", "Fnord", "X-Fn-Call-Id", "Accept", "content-type", "X-Cookie-Consent"]
 )
 def test_a_header_whose_name_only_resembles_a_refused_one_is_kept(name: str) -> None:
     for headers in ({name: "value"}, [{"key": name, "value": "value"}]):
         assert read(VALID | {"targetRestApiHeaders": headers}).records[0]["targetRestApiHeaders"] == headers
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("X-Api-Key", "x-api-key", "API-Key", "ApiKey", "X_API_KEY", "x-goog-api-key", "X-RapidAPI-Key"),
+        *("X-Auth-Token", "X-Access-Token", "X-Shopify-Access-Token", "X-Amz-Security-Token", "X-Auth-Key"),
+        *("Ocp-Apim-Subscription-Key", "x-functions-key", "Private-Token", "X-Vault-Token", "X-Gitlab-Token"),
+        *(
+            "Set-Cookie",
+            "Authentication",
+            "X-Authorization",
+            "X-Forwarded-Authorization",
+            "DD-API-KEY",
+            "Token",
+        ),
+        *("X-Client-Secret", "X-Secret", "X-Password", "Job-Token", "Circle-Token", "X-Session-Token"),
+    ],
+)
+def test_a_header_that_carries_a_credential_is_refused_with_the_advice_where_to_keep_it(name: str) -> None:
+    with pytest.raises(Invalid) as caught:
+        read(VALID | {"targetRestApiHeaders": {name: "s3cret-value"}})
+    (fault,) = caught.value.faults
+    assert fault.pointer == f"/targetRestApiHeaders/{name}"
+    assert "secret that vaultSecretName names" in fault.detail
+    assert "s3cret-value" not in fault.detail
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("X-CSRF-Token", "X-Continuation-Token", "X-Hub-Signature-256", "X-Request-Id", "Sec-WebSocket-Key"),
+        *("X-Key", "X-Api-Version", "X-Token-Type", "X-Author", "X-Secretary", "Authority", "Content-MD5"),
+    ],
+)
+def test_a_header_that_only_resembles_a_credential_is_kept(name: str) -> None:
+    assert read(VALID | {"targetRestApiHeaders": {name: "value"}}).records
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("member", ["reference", "vaultSecretName", "targetRestApiHeaders"])
+def test_an_optional_member_that_is_null_is_absent(form: Form, member: str) -> None:
+    assert kept(form, VALID | {member: None}) == {name: VALID[name] for name in VALID if name != member}
+
+
+def test_a_key_that_is_null_is_absent() -> None:
+    assert read({"streamKey": None, **VALID}).records == [VALID]
+    assert read({"streamKey": None, "streamMessage": VALID}).records == [VALID]
+
+
+def test_a_payload_that_is_null_is_sent_where_one_is_needed_and_absent_where_not() -> None:
+    empty = VALID | {"targetRestApiPayload": None}
+    assert read(empty).records == [empty]
+    (record,) = read(empty | {"targetRestApiOperation": "DELETE"}).records
+    assert "targetRestApiPayload" not in record
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_the_state_that_bodies_for_oracles_sample_have_is_overwritten(form: Form) -> None:
+    sent = VALID | {"status": "not_processed", "createdDate": "2021-01-01"}
+    assert kept(form, sent) == VALID
+    both = {"status": "new", "createdDate": 1, "streamMessage": sent}
+    assert read(both).records == [VALID]
+
+
+@pytest.mark.parametrize("reference", ["", "order 4711", "r" * 256, "😀" * 256])
+def test_a_reference_is_a_string_of_at_most_256_characters(reference: str) -> None:
+    assert read(VALID | {"reference": reference}).records[0]["reference"] == reference
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_a_url_is_kept_normalised(form: Form) -> None:
+    written = VALID | {"targetRestApi": "HTTPS://ERP.example.com:443/latest/orders"}
+    assert kept(form, written) == VALID
+
+
+@pytest.mark.parametrize(
+    ("content_type", "payload", "is_kept"),
+    [
+        ("text/plain; charset=ISO-8859-1", "Bjørn", True),
+        ('text/plain; charset="iso-8859-1"; format=flowed', "Bjørn", True),
+        ("text/plain;charset=ISO-8859-1", "10 €", False),
+        ("text/plain; charset=us-ascii", "Bjørn", False),
+        ("text/plain; charset=utf-16", "10 €", True),
+        ("text/plain; charset=utf-8", "10 €", True),
+        ("text/plain", "10 €", True),
+        ("text/plain; charset=klingon", "a", False),
+        ("text/plain; charset=zip", "a", False),
+        ("text/plain; charset=unicode_escape", "a", False),
+        ("application/json; charset=ISO-8859-1", "10 €", True),  # JSON can escape what the charset lacks
+        ("application/json; charset=klingon", {"a": 1}, False),
+    ],
+)
+def test_a_payload_is_one_that_can_be_sent_as_it_is_declared(
+    content_type: str, payload: object, is_kept: bool
+) -> None:
+    record = VALID | {"targetRestApiHeaders": {"Content-Type": content_type}, "targetRestApiPayload": payload}
+    if is_kept:
+        assert read(record).records == [record]
+    else:
+        assert pointers(record) == ["/targetRestApiPayload"]
 
 
 def test_a_headers_name_is_escaped_in_its_pointer() -> None:
@@ -352,7 +454,7 @@ def test_all_broken_rules_of_all_records_are_named_at_once() -> None:
         "targetRestApiOperation": "GET",
         "targetRestApiHeaders": {"Host": "evil.example", "X-Good": "good", "X-Bad": "\r\n"},
     }
-    request = [VALID, broken, 7, {"streamKey": 7, "status": "new", "streamMessage": broken}]
+    request = [VALID, broken, 7, {"streamKey": 7, "dead": True, "streamMessage": broken}]
     expected = [
         *("id", "vaultSecretName", "targetRestApi", "targetRestApiOperation"),
         *("targetRestApiHeaders/Host", "targetRestApiHeaders/X-Bad"),
@@ -361,7 +463,7 @@ def test_all_broken_rules_of_all_records_are_named_at_once() -> None:
         [
             *[f"/1/{place}" for place in expected],
             "/2",
-            *("/3/streamKey", "/3/status"),
+            *("/3/streamKey", "/3/dead"),
             *[f"/3/streamMessage/{place}" for place in expected],
         ]
     )

@@ -10,7 +10,8 @@ async with FunctionRunner([store_data, process_data], home) as runner:
     reply = await runner.invoke("process-data", b"", detached=True)                 # as a scheduler does
 """
 
+from local.emulators.functions.headers import end_to_end
 from local.emulators.functions.model import MAX_BODY_BYTES, Function, Headers, Reply, problem
 from local.emulators.functions.runner import FunctionRunner
 
-__all__ = ["MAX_BODY_BYTES", "Function", "FunctionRunner", "Headers", "Reply", "problem"]
+__all__ = ["MAX_BODY_BYTES", "Function", "FunctionRunner", "Headers", "Reply", "end_to_end", "problem"]

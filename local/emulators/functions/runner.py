@@ -12,6 +12,7 @@ from local.emulators.functions import headers as translate
 from local.emulators.functions.model import MAX_BODY_BYTES, Function, Headers, Reply, problem
 from local.emulators.functions.pool import FAILED, TIMED_OUT, Call, CallFailed, Pool
 from local.emulators.functions.process import Answer
+from local.emulators.private_files import private_folder
 
 _UNKNOWN = problem(404, "NotAuthorizedOrNotFound", "There is no such function.")
 _TOO_LARGE = problem(413, "RequestBodyTooLarge", f"A function takes at most {MAX_BODY_BYTES} bytes of body.")
@@ -34,7 +35,7 @@ class FunctionRunner:
 
     async def start(self) -> None:
         """Make ready to take calls; processes start with the first call of each function."""
-        self._logs.mkdir(parents=True, exist_ok=True)
+        private_folder(self._logs)
         # A socket's path has at most 108 bytes on Linux, 104 on macOS, where the default folder is long.
         self._sockets = Path(tempfile.mkdtemp(prefix="fn-", dir="/tmp"))
         self._pools = {

@@ -3,8 +3,12 @@ database.
 
 `connect` and `create_pool` give connections whose `getSodaDatabase()` is the driver's own
 `oracledb.SodaDatabase`; only the objects behind it are ours. It behaves as native collections of Oracle
-Database 23ai and later do, raises python-oracledb's exceptions with Oracle's codes, and refuses what it
-does not offer. Several processes may use one file at once.
+Database 23ai and later do and raises python-oracledb's exceptions with Oracle's codes; what Oracle has and
+nothing here uses is a `NotImplementedError` that names it. Several processes may use one file at once.
+
+It never answers a query by better means than Oracle is known to: see `planning`. `DATASYNC_SODA_TRACE` logs
+every operation with its plan (`tracing`); the DSN's options count round trips, and let them take time
+(`connection`, `round_trips`).
 
     >>> import tempfile
     >>> from local.emulators import soda
@@ -15,9 +19,9 @@ does not offer. Several processes may use one file at once.
     ...     [d.getContent()["city"] for d in orders.find().filter({"po": {"$gt": 1}}).getDocuments()]
     ['Lima']
 
-Modules, each importing only from those above it: errors; numbers, content, paths, scalars (values);
-conditions, matching, fields, sorting, qbe (queries); session (SQLite); metadata, indexes, catalog (what
-there is); documents, planning, data_guide, collection, database (what the driver calls); connection, pool.
+Modules, each importing only from those above it: errors, round_trips; json_types, paths; indexes; qbe,
+matching (queries); session (SQLite); documents, catalog (what there is); planning, tracing; operations,
+collection, database (what the driver calls); connection, pool.
 """
 
 from __future__ import annotations
@@ -28,8 +32,9 @@ import oracledb
 
 from .connection import Connection, connect
 from .pool import Pool, create_pool
+from .round_trips import counted as round_trips
 
-__all__ = ["Connection", "Pool", "connect", "create_pool", "explain"]
+__all__ = ["Connection", "Pool", "connect", "create_pool", "explain", "round_trips"]
 
 
 def explain(operation: oracledb.SodaOperation) -> list[str]:

@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Protocol
 
-from . import indexes, metadata
+from . import indexes
+from .documents import COLUMNS
 from .errors import ora
-from .fields import Field
-from .indexes import Index, quoted
-from .metadata import Metadata
-from .paths import parse
+from .indexes import Field, Index, quoted
 from .session import Session
-from .statements import Statements
 
 _TABLES = (
-    "CREATE TABLE IF NOT EXISTS soda_collections "
-    "(name TEXT PRIMARY KEY, metadata TEXT NOT NULL) WITHOUT ROWID",
+    "CREATE TABLE IF NOT EXISTS soda_collections (name TEXT PRIMARY KEY) WITHOUT ROWID",
     "CREATE TABLE IF NOT EXISTS soda_indexes "
     "(name TEXT PRIMARY KEY, collection TEXT NOT NULL, spec TEXT NOT NULL) WITHOUT ROWID",
 )
@@ -26,34 +21,32 @@ _TABLES = (
 
 @dataclass(frozen=True)
 class Collection:
-    """A collection: its table, its metadata, its indexes, and the indexed fields by path and data type."""
+    """A collection, its indexes, and the SQL on its table, which is the same for each operation."""
 
     name: str
-    metadata: Metadata
     indexes: tuple[Index, ...] = ()
-    columns: Mapping[tuple[str, str], tuple[tuple[str, Field], ...]] = field(default_factory=dict)
 
     @property
     def table(self) -> str:
-        """The name of the table that holds the documents."""
-        return f"soda:{self.name}"
+        """The name of the table that holds the documents, as an SQL identifier."""
+        return quoted(f"soda:{self.name}")
 
     @cached_property
-    def indexed(self) -> Mapping[str, Field]:
-        """The indexed fields, by the columns that an insert fills."""
-        return dict(item for fields in self.columns.values() for item in fields)
+    def fields(self) -> tuple[Field, ...]:
+        """The indexed fields, each once, in the order of the columns that a write fills."""
+        return tuple(dict.fromkeys(item.field for index in self.indexes for item in index.fields))
 
     @cached_property
-    def replaceable(self) -> Mapping[str, Field]:
-        """The indexed fields whose columns a replacement fills: a native document keeps its `_id`."""
-        if not self.metadata.native:
-            return self.indexed
-        return {name: field for name, field in self.indexed.items() if parse(field.path)[0] != "_id"}
+    def insert(self) -> str:
+        """The statement that inserts a row: its `COLUMNS`, and what `fields` are."""
+        columns = ", ".join((COLUMNS, *(field.column for field in self.fields)))
+        return f"INSERT INTO {self.table} ({columns}) VALUES (?, ?, ?{', ?' * len(self.fields)})"  # noqa: S608 - names are quoted
 
     @cached_property
-    def statements(self) -> Statements:
-        """The statements on its table."""
-        return Statements(quoted(self.table), list(self.indexed), list(self.replaceable))
+    def replace(self) -> str:
+        """The statement that replaces version, body and `fields` of the document with a key."""
+        changed = ", ".join(f"{name} = ?" for name in ("version", "body", *(f.column for f in self.fields)))
+        return f"UPDATE {self.table} SET {changed} WHERE key = ?"  # noqa: S608 - names are quoted
 
 
 class Catalog:
@@ -76,7 +69,7 @@ class Catalog:
         return self._known[name]
 
     def existing(self, name: str) -> Collection:
-        """The collection of that name; ORA-42204 where it was dropped."""
+        """The collection of that name; ORA-42204 if it was dropped."""
         collection = self.get(name)
         if collection is None:
             raise ora(42204, f"the collection {name!r} was dropped")
@@ -94,86 +87,57 @@ class Catalog:
         sql = "SELECT name FROM soda_collections WHERE name >= ? ORDER BY name LIMIT ?"
         return [name for (name,) in self.session.query(sql, (start, limit or -1))]
 
-    def create(self, name: str, document: str) -> Collection:
-        """Creates the collection with that metadata; somebody else's is kept where it was there before."""
+    def create(self, name: str) -> Collection:
+        """Creates the collection; one that exists already is kept."""
         with self.session.atomic(commit=True):
             for sql in _TABLES:
                 self.session.query(sql)
             found = self.get(name)
             if found is None:
-                self.session.query("INSERT INTO soda_collections VALUES (?, ?)", (name, document))
+                self.session.query("INSERT INTO soda_collections VALUES (?)", (name,))
                 self.session.query(
-                    f"CREATE TABLE {quoted(f'soda:{name}')} (position INTEGER PRIMARY KEY, "
-                    "key TEXT NOT NULL UNIQUE, "
-                    "version TEXT NOT NULL, ident, media TEXT, created TEXT, modified TEXT, body NOT NULL)"
+                    f"CREATE TABLE {Collection(name).table} (position INTEGER PRIMARY KEY, "
+                    "key TEXT NOT NULL UNIQUE, version TEXT NOT NULL, body TEXT NOT NULL)"
                 )
         return found or self.existing(name)
 
     def drop(self, name: str) -> bool:
-        """Drops a collection and its indexes; False where there is none."""
+        """Drops a collection and its indexes; False if there is none."""
         collection = self.get(name)
         if collection is None:
             return False
         with self.session.atomic(commit=True):
             self.session.query("DELETE FROM soda_indexes WHERE collection = ?", (name,))
             self.session.query("DELETE FROM soda_collections WHERE name = ?", (name,))
-            self.session.query(f"DROP TABLE {quoted(collection.table)}")
+            self.session.query(f"DROP TABLE {collection.table}")
         return True
 
     def create_index(self, name: str, text: str) -> None:
-        """Creates an index on the collection `name`; ORA-40733 where its name is taken."""
+        """Creates an index on the collection `name`; ORA-40733 if its name is taken."""
         index = indexes.parse_spec(text)
         with self.session.atomic(commit=True):
             collection = self.existing(name)
             if self.session.query("SELECT 1 FROM soda_indexes WHERE name = ?", (index.name,)):
                 raise ora(40733, f"there is an index {index.name!r} already")
             self.session.query("INSERT INTO soda_indexes VALUES (?, ?, ?)", (index.name, name, text))
-            there = self._columns(collection)
-            for indexed in {item.column: item for item in index.fields}.values():
-                if indexed.column not in there:
-                    for sql in indexes.column_ddl(collection.table, indexed):
+            for field in dict.fromkeys(item.field for item in index.fields):
+                if field not in collection.fields:
+                    for sql in indexes.column_ddl(collection.table, field):
                         self.session.query(sql)
             for sql in indexes.index_ddl(collection.table, index):
                 self.session.query(sql)
 
-    def drop_index(self, collection_name: str, name: str) -> bool:
-        """Drops an index and the columns that only it needs; False where there is none of that name."""
-        collection = self.existing(collection_name)
-        index = next((index for index in collection.indexes if index.name == name), None)
-        if index is None:
-            return False
-        needed = {item.column for other in collection.indexes if other is not index for item in other.fields}
-        with self.session.atomic(commit=True):
-            self.session.query("DELETE FROM soda_indexes WHERE name = ?", (name,))
-            for ddl_name in (name, f"{name}:unique"):
-                self.session.query(f"DROP INDEX IF EXISTS {quoted(ddl_name)}")
-            for column in {item.column for item in index.fields} - needed:
-                self.session.query(f"ALTER TABLE {quoted(collection.table)} DROP COLUMN {column}")
-        return True
-
     def _has_tables(self) -> bool:
         return bool(self.session.query("SELECT 1 FROM sqlite_master WHERE name = 'soda_collections'"))
-
-    def _columns(self, collection: Collection) -> set[str]:
-        rows = self.session.query(f"PRAGMA table_xinfo({quoted(collection.table)})")
-        return {str(row[1]) for row in rows}
 
     def _load(self, name: str) -> Collection | None:
         if not self._has_tables():
             return None
-        rows = self.session.query("SELECT metadata FROM soda_collections WHERE name = ?", (name,))
-        if not rows:
+        if not self.session.query("SELECT 1 FROM soda_collections WHERE name = ?", (name,)):
             return None
-        specs = self.session.query(
-            "SELECT spec FROM soda_indexes WHERE collection = ? ORDER BY name", (name,)
-        )
-        found = tuple(indexes.parse_spec(str(spec)) for (spec,) in specs)
-        columns: dict[tuple[str, str], dict[str, Field]] = {}
-        for index in found:
-            for item in index.fields:
-                columns.setdefault((item.field.path, item.field.datatype), {})[item.column] = item.field
-        by_path = {key: tuple(value.items()) for key, value in columns.items()}
-        return Collection(name, metadata.read(str(rows[0][0])), found, by_path)
+        sql = "SELECT spec FROM soda_indexes WHERE collection = ? ORDER BY name"
+        specs = self.session.query(sql, (name,))
+        return Collection(name, tuple(indexes.parse_spec(str(spec)) for (spec,) in specs))
 
 
 class Link(Protocol):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,7 @@ from oracledb import errors as driver
 from .catalog import Catalog
 from .database import DatabaseImpl
 from .errors import dpy, ora
+from .round_trips import RoundTrips
 from .session import Session
 
 SCHEME = "sqlite:"
@@ -23,29 +25,46 @@ BUSY_TIMEOUT = 5.0  # seconds that a write waits for another process's transacti
 
 @dataclass(frozen=True)
 class Target:
-    """Which file a DSN names, and whether it may be created."""
+    """Which file a DSN names, whether it may be created, and what a round trip to it costs."""
 
     path: Path
     create: bool
+    trips: RoundTrips
 
 
 def parse_dsn(dsn: str) -> Target:
-    """The file of `sqlite:/abs/file.db`, `sqlite:relative.db` or a plain path; `?mode=rw` never creates
-    it."""
+    """The file of `sqlite:/abs/file.db`, `sqlite:relative.db` or a plain path, and the DSN's options.
+
+    `?mode=rw` never creates the file; `round_trip_ms=5` puts so many milliseconds into each round trip, and
+    `round_trips=FILE` counts them in a file (see `round_trips`).
+    """
     path, _, options = dsn.removeprefix(SCHEME).partition("?") if dsn.startswith(SCHEME) else (dsn, "", "")
-    given = parse_qs(options, keep_blank_values=True)
-    mode = given.pop("mode", ["rwc"])[-1]
-    if given or mode not in ("rw", "rwc") or not path:
-        raise ora(12154, f"{dsn!r}: write sqlite:/path/to/file.db, with ?mode=rw if it must be there already")
-    return Target(Path(unquote(path) if dsn.startswith(SCHEME) else path), mode == "rwc")
+    given = {name: found[-1] for name, found in parse_qs(options, keep_blank_values=True).items()}
+    mode, log = given.pop("mode", "rwc"), given.pop("round_trips", "")
+    try:
+        seconds = float(given.pop("round_trip_ms", "0")) / 1000
+    except ValueError:
+        seconds = -1.0
+    if given or mode not in ("rw", "rwc") or not path or not 0 <= seconds < math.inf:
+        options = "mode=rw if it must be there already, round_trip_ms=MS, round_trips=FILE"
+        raise ora(12154, f"{dsn!r}: write sqlite:/path/to/file.db; after a ? there may be {options}")
+    trips = RoundTrips(seconds, Path(log) if log else None)
+    return Target(Path(unquote(path) if dsn.startswith(SCHEME) else path), mode == "rwc", trips)
 
 
 class Connection:
     """A connection; one thread at a time may use it. Closing one of a pool gives it back, rolled back."""
 
-    def __init__(self, catalog: Catalog, give_back: Callable[[Catalog], None] | None = None) -> None:
+    def __init__(
+        self,
+        catalog: Catalog,
+        give_back: Callable[[Catalog], None] | None = None,
+        opened: set[str] | None = None,
+    ) -> None:
+        """`opened` are the names of collections that the pool has opened already."""
         self._catalog: Catalog | None = catalog
         self._give_back = give_back
+        self._opened = opened
 
     @property
     def catalog(self) -> Catalog:
@@ -71,30 +90,19 @@ class Connection:
     def getSodaDatabase(self) -> oracledb.SodaDatabase:  # noqa: N802 - the driver's name
         """The SODA interface of this connection."""
         make: Any = oracledb.SodaDatabase._from_impl  # noqa: SLF001 - the driver offers no other way
-        database: oracledb.SodaDatabase = make(self, DatabaseImpl(self))
+        database: oracledb.SodaDatabase = make(self, DatabaseImpl(self, self._opened))
         return database
 
     def commit(self) -> None:
         """Makes the changes durable."""
         self.session.commit()
+        self.session.trips.make("commit")
 
     def rollback(self) -> None:
         """Undoes the changes since the last commit."""
         if self.session.rollback():
             self.catalog.forget()
-
-    def ping(self) -> None:
-        """Asks the database for a sign of life; raises where there is none."""
-        self.session.check_file()
-        self.session.query("SELECT count(*) FROM sqlite_master")
-
-    def is_healthy(self) -> bool:
-        """Whether the connection can be used; asks the file system, and not the database."""
-        try:
-            self.session.check_file()
-        except oracledb.Error:
-            return False
-        return True
+        self.session.trips.make("rollback")
 
     def close(self) -> None:
         """Rolls back and closes; or gives the connection back to its pool."""
@@ -117,11 +125,12 @@ class Connection:
 
 def open_catalog(target: Target, timeout: float) -> Catalog:
     """Opens the file; its errors are those of `oracledb.connect`."""
-    return Catalog(Session(target.path, create=target.create, timeout=timeout))
+    target.trips.make("connect", 2)
+    return Catalog(Session(target.path, create=target.create, timeout=timeout, trips=target.trips))
 
 
 def connect(path: str | Path, *, timeout: float = BUSY_TIMEOUT) -> Connection:
-    """Opens the database file at `path` (or of a `sqlite:` DSN) and creates it where it is missing.
+    """Opens the database file at `path` (or of a `sqlite:` DSN) and creates it if it is missing.
 
     A write waits `timeout` seconds for another process's transaction, then ORA-00054 is raised.
     """

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
-from . import content, metadata
-from .catalog import Collection, Link
+from . import json_types
+from .catalog import Link
 from .collection import CollectionImpl
 from .documents import DocumentImpl
-from .errors import ora
+from .errors import missing, ora
 
 
 class DatabaseImpl:
@@ -17,47 +16,51 @@ class DatabaseImpl:
 
     supports_json = True
 
-    def __init__(self, link: Link) -> None:
+    def __init__(self, link: Link, opened: set[str] | None) -> None:
+        """`opened` are the collections whose metadata the pool has; None if there is no pool."""
         self._link = link
+        self._opened = opened
 
-    def create_collection(self, name: str | None, text: str | None, map_mode: bool) -> CollectionImpl:
-        """Creates a collection, or opens the one that is there with the same metadata."""
+    def create_collection(self, name: str | None, metadata: str | None, map_mode: bool) -> CollectionImpl:
+        """Creates a native collection, or opens the one that is there."""
         _check_name(name)
         if not name:
             raise ora(40658, "give the collection a name")
-        document = metadata.native(name) if text is None else metadata.custom(name, text)
-        if map_mode:
-            raise ora(40623, "mapMode is not there for native collections")
-        found = self._link.catalog.get(name) or self._link.catalog.create(name, document)
-        if json.loads(found.metadata.document) != json.loads(document):
-            raise ora(40669, f"there is a collection {name!r} with other metadata")
-        return self._open(found)
+        if metadata is not None or map_mode:
+            raise missing("a collection with metadata of its own, or over a table,")
+        self._link.session.trips.make("createCollection")
+        found = self._link.catalog.get(name) or self._link.catalog.create(name)
+        return CollectionImpl(self._link, found)
 
     def open_collection(self, name: str | None) -> CollectionImpl | None:
         """The collection of that name, or None."""
         _check_name(name)
         if name is None:
             raise ora(40658, "give the name of a collection")
+        if self._opened is None or name not in self._opened:
+            self._link.session.trips.make("openCollection")
         found = self._link.catalog.get(name)
-        return None if found is None else self._open(found)
+        if found is not None and self._opened is not None:
+            self._opened.add(name)
+        return None if found is None else CollectionImpl(self._link, found)
 
     def get_collection_names(self, start_name: str | None, limit: int) -> list[str]:
         """Names of collections in alphabetical order."""
         _check_name(start_name)
+        self._link.session.trips.make("getCollectionNames")
         return self._link.catalog.names(start_name or "", limit)
 
     def create_document(self, data: bytes, key: str | None, media_type: str | None) -> DocumentImpl:
-        """A document whose content is bytes."""
+        """A document whose content is JSON text."""
         _check_name(key)
-        return DocumentImpl(data, key, media_type=media_type)
+        if media_type not in (None, "application/json"):
+            raise missing(f"media type {media_type}")
+        return DocumentImpl(data, key)
 
     def create_json_document(self, value: Any, key: str | None) -> DocumentImpl:
         """A document whose content is a JSON value."""
         _check_name(key)
-        return DocumentImpl(content.from_python(value), key)
-
-    def _open(self, collection: Collection) -> CollectionImpl:
-        return CollectionImpl(self._link, collection)
+        return DocumentImpl(json_types.from_python(value), key)
 
 
 def _check_name(name: object) -> None:

@@ -1,20 +1,20 @@
-"""Documents: what `oracledb.SodaDocument` shows, and how a document becomes a row."""
+"""Documents: what `oracledb.SodaDocument` shows, and how a document becomes a row and a row a document."""
 
 from __future__ import annotations
 
-import datetime
 import os
-import re
 import time
 from dataclasses import dataclass
 from itertools import count
 from typing import Any
 
-from . import content, scalars
-from .session import Row, SqlValue, read_document
+import oracledb
 
-_OBJECT_ID = re.compile("[0-9A-Fa-f]{24}")
-JSON = "application/json"
+from . import json_types
+from .errors import missing, ora
+
+COLUMNS = "key, version, body"
+Row = tuple[str, str, str]
 
 
 @dataclass(frozen=True)
@@ -24,12 +24,9 @@ class DocumentImpl:
     content: Any = None
     key: str | None = None
     version: str | None = None
-    media_type: str | None = JSON
-    created_on: str | None = None
-    last_modified: str | None = None
 
     def get_content(self) -> tuple[Any, str]:
-        """The content, and its encoding where it is bytes."""
+        """The content, and its encoding if it is bytes."""
         return self.content, "UTF-8"
 
     def get_key(self) -> str | None:
@@ -41,27 +38,49 @@ class DocumentImpl:
         return self.version
 
     def get_media_type(self) -> str:
-        """The media type."""
-        return self.media_type or JSON
+        """The media type: there is no other."""
+        return "application/json"
 
-    def get_created_on(self) -> str | None:
-        """When it was created, in collections that keep this."""
-        return self.created_on
+    def get_created_on(self) -> None:
+        """Native collections do not keep when a document was created."""
 
-    def get_last_modified(self) -> str | None:
-        """When it was last changed, in collections that keep this."""
-        return self.last_modified
-
-    def json(self) -> Any:
-        """The content as a JSON value; ORA-40780 where it is none."""
-        return content.parse(self.content) if isinstance(self.content, bytes) else self.content
+    def get_last_modified(self) -> None:
+        """Native collections do not keep when a document was changed."""
 
 
 def from_row(row: Row) -> DocumentImpl:
-    """The document of a row of `statements.COLUMNS`."""
-    key, version, ident, media, created, modified, body = row
-    value = body if isinstance(body, bytes) else read_document(body, ident)
-    return DocumentImpl(value, key, version, media, created, modified)
+    """The document of a row of `COLUMNS`; its content begins with its `_id`, of which the key is the text."""
+    key, version, body = row
+    return DocumentImpl({"_id": oracledb.JsonId(bytes.fromhex(key)), **json_types.decode(body)}, key, version)
+
+
+def new_row(document: DocumentImpl) -> tuple[Row, dict[str, Any]]:
+    """The row of a document to insert, and its content; ORA-40665 if it has a key."""
+    if document.key is not None:
+        raise ora(40665, "create the document without a key: the collection assigns keys itself")
+    content = json_object(document)
+    if "_id" in content:
+        raise missing("an _id of one's own")
+    return (_new_object_id(), new_version(), json_types.encode(content)), content
+
+
+def json_object(document: DocumentImpl) -> dict[str, Any]:
+    """The content of a document to write; ORA-40780 if it is no JSON object."""
+    content = document.content
+    value = json_types.parse(content) if isinstance(content, bytes) else content
+    if not isinstance(value, dict):
+        raise ora(40780, "the content of a document has to be a JSON object")
+    return value
+
+
+def without_id(content: dict[str, Any], key: str) -> dict[str, Any]:
+    """Content that replaces a document's; ORA-40665 if its `_id` is another one's."""
+    if "_id" not in content:
+        return content
+    ident = content["_id"]
+    if not isinstance(ident, oracledb.JsonId) or ident.hex() != key:
+        raise ora(40665, f"the content's _id is not that of the document with key {key}: leave it unchanged")
+    return {name: value for name, value in content.items() if name != "_id"}
 
 
 def new_version() -> str:
@@ -69,18 +88,14 @@ def new_version() -> str:
     return os.urandom(16).hex().upper()
 
 
-def now() -> str:
-    """A time stamp as SODA shows it: UTC with microseconds."""
-    return datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
-
-
 _PROCESS = os.urandom(5)
 _COUNTER = count(int.from_bytes(os.urandom(3), "big"))
 
 
-def new_object_id() -> bytes:
-    """A generated `_id`: 12 bytes, as JSON_ID('OID') makes them: seconds, a random part, a counter."""
-    return int(time.time()).to_bytes(4, "big") + _PROCESS + (next(_COUNTER) & 0xFFFFFF).to_bytes(3, "big")
+def _new_object_id() -> str:
+    """A generated `_id` as a key: 12 bytes, as JSON_ID('OID') makes them: seconds, random ones, a counter."""
+    ident = int(time.time()).to_bytes(4, "big") + _PROCESS + (next(_COUNTER) & 0xFFFFFF).to_bytes(3, "big")
+    return ident.hex()
 
 
 def _after_fork() -> None:
@@ -89,17 +104,3 @@ def _after_fork() -> None:
 
 
 os.register_at_fork(after_in_child=_after_fork)
-
-
-def key_of(ident: SqlValue) -> str:
-    """The key of a native document: the hexadecimal digits of a generated `_id`, the text of one that is
-    chosen."""
-    if isinstance(ident, bytes):
-        return ident.hex()
-    value = content.decode(str(ident))
-    return scalars.to_string(value) or str(ident)
-
-
-def normalized_key(key: str) -> str:
-    """A native key as it is stored: hexadecimal digits of a generated `_id` may be given in upper case."""
-    return key.lower() if _OBJECT_ID.fullmatch(key) else key

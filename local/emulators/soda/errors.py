@@ -27,23 +27,15 @@ _TEXTS = {
     1578: "ORACLE data block corrupted",
     1653: "unable to extend table",
     1722: "invalid number",
-    1861: "literal does not match format string",
-    3001: "unimplemented feature",
+    1795: "maximum number of expressions in a list is 1000",
     12154: "could not resolve the connect identifier specified",
-    24418: "Cannot open further sessions.",
+    24381: "error(s) in array DML",
     40456: "JSON_VALUE evaluated to non-scalar value",
-    40462: "JSON_VALUE evaluated to no value",
     40470: "JSON_VALUE evaluated to multiple values",
     40478: "output value too large",
-    40582: "cannot find a data guide-enabled index",
-    40623: "table does not exist",
     40626: "collection cannot be dropped or indexed as there are uncommitted operations on it",
     40658: "collection name is null",
-    40663: "collection is read-only",
     40665: "client-assigned key cannot be used for this operation",
-    40666: "key is required: the collection has client-assigned keys",
-    40669: "Collection with the same name but different metadata exists",
-    40675: "invalid metadata",
     40676: "invalid Query-By-Example (QBE) filter specification",
     40733: "an index with the specified name already exists in the schema",
     40734: "key and version are the only attributes allowed for the operation, and the key is required",
@@ -63,6 +55,11 @@ def ora(code: int, detail: str = "") -> oracledb.Error:
     return kind(error)
 
 
+def in_bulk(detail: str) -> oracledb.IntegrityError:
+    """The exception for a duplicate among many documents: of the right class, and with no code to rely on."""
+    return oracledb.IntegrityError(ora(24381, detail).args[0])
+
+
 def dpi(number: int, text: str) -> oracledb.Error:
     """The exception for an error of ODPI-C, the layer between the driver and the Oracle client."""
     error = driver._Error(f"DPI-{number}: {text}")  # noqa: SLF001 - the driver offers no other way
@@ -75,8 +72,13 @@ def dpy(number: int, **arguments: Any) -> oracledb.Error:
     return error.exc_type(error)
 
 
+def missing(what: str) -> NotImplementedError:
+    """The exception for what Oracle has and this emulator does not, since nothing here needs it."""
+    return NotImplementedError(f"{what}: Oracle has it, local/emulators/soda does not; add it there first")
+
+
 def bad_filter(detail: str) -> oracledb.Error:
-    """A QBE that cannot be understood, or that asks for something this database does not offer."""
+    """A QBE that cannot be understood."""
     return ora(40676, detail)
 
 

@@ -26,6 +26,7 @@ class Pool:
         self._free: list[Catalog] = []
         self._busy = 0
         self._closed = False
+        self._opened: set[str] = set()
         self._changed = threading.Condition()
         for _ in range(minimum):
             self._free.append(open_catalog(self._target, timeout))
@@ -40,15 +41,10 @@ class Pool:
         """How many of them are in use."""
         return self._busy
 
-    @property
-    def max(self) -> int:
-        """How many there may be at most."""
-        return self._maximum
-
     def acquire(self) -> Connection:
         """A connection that has the file open as it is now.
 
-        Stale ones are dropped: where the file was removed or replaced, a new connection is tried, and its
+        Stale ones are dropped: if the file was removed or replaced, a new connection is tried, and its
         failure is an `oracledb.OperationalError`.
         """
         self._reserve()
@@ -57,11 +53,7 @@ class Pool:
         except BaseException:
             self._release_place()
             raise
-        return Connection(catalog, self._take_back)
-
-    def release(self, connection: Connection) -> None:
-        """Gives a connection back, as its `close` does."""
-        connection.close()
+        return Connection(catalog, self._take_back, self._opened)
 
     def close(self, force: bool = False) -> None:
         """Closes the pool; DPY-1005 while connections are in use, unless forced."""
@@ -108,10 +100,11 @@ class Pool:
                 return catalog
 
     def _take_back(self, catalog: Catalog) -> None:
-        """Puts a connection back among the free ones, without a transaction; drops it where that fails."""
+        """Puts a connection back among the free ones, without a transaction; drops it if that fails."""
         try:
             if catalog.session.rollback():
                 catalog.forget()
+                catalog.session.trips.make("rollback")
             catalog.session.autocommit = False
         except oracledb.Error:
             catalog.session.close()
@@ -127,25 +120,16 @@ class Pool:
 def create_pool(
     dsn: str,
     *,
-    user: str | None = None,
-    password: str | None = None,
     min: int = 1,  # noqa: A002 - the driver's name
     max: int = 4,  # noqa: A002 - the driver's name
     increment: int = 1,
-    getmode: oracledb.PoolGetMode = oracledb.POOL_GETMODE_WAIT,
     wait_timeout: int = 0,
-    timeout: int = 0,
-    ping_interval: int = 60,
     busy_timeout: float = BUSY_TIMEOUT,
 ) -> Pool:
-    """A pool for a `sqlite:` DSN, with the parameters of `oracledb.create_pool` that a caller may want to
-    give.
+    """A pool for a `sqlite:` DSN, with the parameters of `oracledb.create_pool` that this project gives.
 
-    `wait_timeout` is in milliseconds, and counts with `POOL_GETMODE_TIMEDWAIT` or wherever it is not 0; with
-    `POOL_GETMODE_NOWAIT` nobody waits. A write waits `busy_timeout` seconds for another process's
-    transaction.
+    A caller waits `wait_timeout` milliseconds for a connection, forever if that is 0; a write waits
+    `busy_timeout` seconds for another process's transaction.
     """
-    waits = None if getmode == oracledb.POOL_GETMODE_WAIT and not wait_timeout else wait_timeout / 1000
-    if getmode == oracledb.POOL_GETMODE_NOWAIT:
-        waits = 0.0
+    waits = wait_timeout / 1000 if wait_timeout else None
     return Pool(dsn, minimum=min, maximum=max, wait_timeout=waits, timeout=busy_timeout)

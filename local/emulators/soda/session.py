@@ -16,10 +16,12 @@ from typing import Any
 
 import oracledb
 
-from . import content, fields
-from .conditions import Condition
 from .errors import dpy, from_os, from_sqlite, ora
+from .indexes import field_of, index_value
+from .json_types import decode
 from .matching import Matcher, compile_condition
+from .qbe import Condition
+from .round_trips import RoundTrips
 
 SqlValue = str | bytes | int | float | None
 Row = tuple[Any, ...]
@@ -28,28 +30,17 @@ _STATEMENTS = 512  # prepared statements kept per connection
 _RETRY_SECONDS = 0.02
 
 
-def read_document(body: str, ident: SqlValue) -> Any:
-    """The content of a stored document; `ident` is its `_id` where the collection keeps one in the
-    content."""
-    stored = content.decode(body)
-    return stored if ident is None else {"_id": read_ident(ident), **stored}
-
-
-def read_ident(ident: SqlValue) -> Any:
-    """The `_id` of a document: bytes are a generated one, text is the JSON of one that the client chose."""
-    return oracledb.JsonId(ident) if isinstance(ident, bytes) else content.decode(str(ident))
-
-
 class Session:
     """A SQLite connection whose errors are Oracle's, with the transaction rules of a python-oracledb
     connection."""
 
-    def __init__(self, path: Path, *, create: bool, timeout: float) -> None:
+    def __init__(self, path: Path, *, create: bool, timeout: float, trips: RoundTrips) -> None:
         self.path = path
+        self.trips = trips
         self.autocommit = False
         self._matchers: dict[int, Matcher] = {}
         self._last_matcher = 0
-        self._last: tuple[str, SqlValue, Any] = ("", None, None)
+        self._last: tuple[str, Any] = ("", None)
         self._raised: Exception | None = None
         self._db: sqlite3.Connection | None = None
         with self._translated():
@@ -78,8 +69,8 @@ class Session:
                     raise
                 time.sleep(_RETRY_SECONDS)
         db.execute("PRAGMA synchronous = FULL")
-        db.create_function("soda_field", 3, self._sql_field, deterministic=True)
-        db.create_function("soda_match", 3, self._sql_match)
+        db.create_function("soda_field", 2, self._sql_field, deterministic=True)
+        db.create_function("soda_match", 2, self._sql_match)
 
     # ---- the file ----
 
@@ -94,7 +85,7 @@ class Session:
         return status.st_dev, status.st_ino
 
     def check_file(self) -> None:
-        """Raises ORA-01034 where the file is gone, unreadable, or another one than this session has open."""
+        """Raises ORA-01034 if the file is gone, unreadable, or another one than this session has open."""
         if self._file_identity() != self._identity:
             raise ora(1034, f"{self.path} was replaced by another file")
 
@@ -129,14 +120,16 @@ class Session:
             return db.execute(sql, params).rowcount
 
     def write_many(self, sql: str, rows: Iterable[Sequence[SqlValue]]) -> None:
-        """Runs one statement for each of `rows`: all of them, or none where one fails."""
-        with self.atomic(commit=False), self._translated() as db:
+        """Runs one statement for each of `rows`; if one fails, those before it stay, uncommitted."""
+        self.begin()
+        with self._translated() as db:
             db.executemany(sql, rows)
+        self._finish()
 
     @contextmanager
     def writing(self) -> Iterator[None]:
         """Holds the write lock: what the block reads stays true until it has written. With autocommit it ends
-        with a commit, or where it raises with a rollback of what it began."""
+        with a commit, or if it raises with a rollback of what it began."""
         was_open = self.in_transaction
         self.begin()
         try:
@@ -200,7 +193,7 @@ class Session:
 
     @contextmanager
     def matcher(self, condition: Condition | None) -> Iterator[int | None]:
-        """A number by which `soda_match` finds the condition within the block; None where there is none."""
+        """A number by which `soda_match` finds the condition within the block; None if there is none."""
         if condition is None:
             yield None
             return
@@ -212,24 +205,23 @@ class Session:
         finally:
             del self._matchers[number]
 
-    def _document(self, body: str, ident: SqlValue) -> Any:
-        last = self._last
-        if last[0] != body or last[1] != ident:
-            self._last = last = (body, ident, read_document(body, ident))
-        return last[2]
+    def _document(self, body: str) -> Any:
+        if self._last[0] != body:
+            self._last = (body, decode(body))
+        return self._last[1]
 
-    def _sql_field(self, body: str, ident: SqlValue, spec: str) -> SqlValue:
+    def _sql_field(self, body: str, spec: str) -> SqlValue:
         """SQL function: a field's value in the form in which an index holds it."""
         try:
-            return fields.index_value(self._document(body, ident), fields.from_spec(spec))
+            return index_value(self._document(body), field_of(spec))
         except Exception as error:
             self._raised = error
             raise
 
-    def _sql_match(self, body: str, ident: SqlValue, number: int) -> bool:
+    def _sql_match(self, body: str, number: int) -> bool:
         """SQL function: whether a document fulfils the registered condition."""
         try:
-            return self._matchers[number](self._document(body, ident))
+            return self._matchers[number](self._document(body))
         except Exception as error:
             self._raised = error
             raise

@@ -8,6 +8,7 @@ follows is free, so that one target serves as many addresses as a scenario needs
     /flaky/{times}/…        503 so many times per path and Idempotency-Key, then 200
     /slow/{ms}/…            200 after so many milliseconds
     /hang/…                 no answer, while the caller waits
+    /stall/{times}/…        no answer so many times per path and Idempotency-Key, then 200
     /reset/…                the connection is reset (TCP RST) without an answer
     /big/{bytes}/…          200 with a body of that size, its length not announced
     /drip/{ms}/…            200, then one byte of body every so many milliseconds, without end

@@ -3,7 +3,9 @@
 import asyncio
 
 from aiohttp import web
+from aiohttp.typedefs import Handler
 
+from local.emulators.hosts import is_for_this_server
 from local.emulators.target.behaviours import BEHAVIOURS, CLOSING, FAILURES, Call, Failures
 from local.emulators.target.received import Log, Received
 
@@ -14,7 +16,7 @@ LOG = web.AppKey("LOG", Log)
 
 def create_app(*, recording: bool = True) -> web.Application:
     """The target; without recording it keeps nothing of what it receives."""
-    app = web.Application(client_max_size=BODY_LIMIT)
+    app = web.Application(client_max_size=BODY_LIMIT, middlewares=[_showing_nobody_else])
     app[CLOSING] = asyncio.Event()
     app[FAILURES] = Failures()
     app.on_shutdown.append(_close)
@@ -27,6 +29,14 @@ def create_app(*, recording: bool = True) -> web.Application:
     for method in METHODS:
         app.router.add_route(method, r"/{path:(?s:[^_].*)}", _receive)
     return app
+
+
+@web.middleware
+async def _showing_nobody_else(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Refuse what shows the requests received, tokens included, to a page in a browser on this machine."""
+    if request.path.startswith("/_") and not is_for_this_server(request):
+        raise web.HTTPMisdirectedRequest(text="Host must name the address and port of this target")
+    return await handler(request)
 
 
 async def _close(app: web.Application) -> None:

@@ -99,6 +99,13 @@ async def _hang(call: Call) -> web.StreamResponse:
     return _disconnect(call)
 
 
+async def _stall(call: Call) -> web.StreamResponse:
+    key = call.request.headers.get("Idempotency-Key")
+    if call.request.app[FAILURES].another(call.request.path, key, call.number(0, 1_000_000)):
+        return await _hang(call)
+    return await _ok(call)
+
+
 async def _reset(call: Call) -> web.StreamResponse:
     transport = call.request.transport
     if transport is not None:
@@ -173,6 +180,7 @@ _ALL = (
     Behaviour("/flaky/{times}", "503 so many times per path and Idempotency-Key, then 200", _flaky),
     Behaviour("/slow/{ms}", "200 after so many milliseconds", _slow),
     Behaviour("/hang", "no answer, while the caller waits", _hang),
+    Behaviour("/stall/{times}", "no answer so many times per path and Idempotency-Key, then 200", _stall),
     Behaviour("/reset", "the connection is reset without an answer", _reset),
     Behaviour("/big/{bytes}", "200 with a body of that size", _big),
     Behaviour("/drip/{ms}", "200, then a byte every so many milliseconds, without end", _drip),

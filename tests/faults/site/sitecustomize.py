@@ -74,11 +74,11 @@ def install_kill(step: str) -> None:
     import oracledb
 
     from shared.delivery.completer import Completer
-    from shared.drivers.documents import SmallDocuments
-    from shared.operations.archive import Archive
+    from shared.operations.archiver import Bucket
+    from shared.operations.lease import MaintenanceLease
     from shared.storage.leases import LeaseTable
     from shared.storage.records import Records
-    from shared.storage.tokens import TokenVault
+    from shared.storage.vault import Vault
 
     steps: dict[str, Callable[[], None]] = {
         "before the lease": lambda: before(LeaseTable, "take"),
@@ -91,17 +91,19 @@ def install_kill(step: str) -> None:
         "after the write": lambda: after(Records, "write"),
         "before the release": lambda: before(LeaseTable, "release"),
         # of maintenance
+        "as the lease of maintenance was taken": lambda: after(MaintenanceLease, "take"),
         "while expiring": lambda: before(Records, "write"),
-        "before the batch is noted": lambda: before(SmallDocuments, "change"),
-        "after the batch is noted": lambda: after(SmallDocuments, "change"),
-        "after the put": lambda: after(Archive, "put"),
-        "before the second put": lambda: before(Archive, "put", 2),
+        "before the batch is noted": lambda: before(MaintenanceLease, "note"),
+        "after the batch is noted": lambda: after(MaintenanceLease, "note"),
+        "after the put": lambda: after(Bucket, "put"),
+        "before the second put": lambda: before(Bucket, "put", 2),
         "mid-delete": lambda: before(oracledb.SodaOperation, "remove"),
         "after the put of the dead": lambda: before(Records, "remove", 2),
         "after the delete": lambda: after(Records, "remove"),
         "while archiving the dead": lambda: before(LeaseTable, "renew"),
-        "before a secret goes": lambda: before(TokenVault, "delete"),
-        "after a secret went": lambda: after(TokenVault, "delete"),
+        "before a secret goes": lambda: before(Vault, "schedule_deletion"),
+        "after a secret went": lambda: after(Vault, "schedule_deletion"),
+        "before the lease of maintenance is released": lambda: before(MaintenanceLease, "release"),
     }
     steps[step]()
 

@@ -10,15 +10,20 @@ from fdk import response
 
 
 async def handler(ctx, data=None):
-    """Obey `sleep`, `touch`, `raise`, `die`, `status`, `headers`, `body_size`; echo what is not JSON."""
+    """Obey the wishes in a JSON object: first `begin` (a file to make) and `await` (one to wait for).
+
+    Then `touch`, `raise`, `die`, `status`, `headers`, `body_size`. A body that is not JSON is sent back.
+    """
     body = data.getvalue()
     try:
         wish = json.loads(body)
     except ValueError:
         return response.Response(ctx, body, {"Content-Type": "application/octet-stream"})
     await asyncio.sleep(wish.get("sleep", 0))
-    if "touch" in wish:
-        _touch(Path(wish["touch"]))
+    _touch(wish.get("begin"))
+    while not _is_there(wish.get("await")):  # noqa: ASYNC110 - another process makes the file
+        await asyncio.sleep(0.01)
+    _touch(wish.get("touch"))
     if "raise" in wish:
         raise RuntimeError(wish["raise"])
     if wish.get("die"):
@@ -28,8 +33,13 @@ async def handler(ctx, data=None):
     return response.Response(ctx, content, headers, status_code=wish.get("status", 200))
 
 
-def _touch(path):
-    path.touch()
+def _touch(file):
+    if file:
+        Path(file).touch()
+
+
+def _is_there(file):
+    return not file or Path(file).exists()
 
 
 def _seen(ctx):
@@ -40,5 +50,6 @@ def _seen(ctx):
         "headers": ctx.Headers(),
         "http_headers": ctx.HTTPHeaders(),
         "deadline": ctx.Deadline(),
+        "call_id": ctx.CallID(),
         "environment": dict(os.environ),
     }

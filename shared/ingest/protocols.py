@@ -1,0 +1,40 @@
+"""What the way in needs of storage and monitoring, and no more of them than that."""
+
+from collections.abc import Collection, Sequence
+from typing import Protocol
+
+from shared.model.record import Document, Proof
+from shared.monitoring.call_stats import CallStats
+
+
+class RecordStore(Protocol):
+    """The records of storage, as far as they are used here."""
+
+    def insert(self, documents: Sequence[Document]) -> None:
+        """Store new records, all or none; Taken if another request has used a key of theirs."""
+
+    def get(self, identity: str) -> Document | None:
+        """Return the record with this id."""
+
+    def received(self, key: str) -> list[Document]:
+        """Return the records that one request has stored under an idempotency key, in their order."""
+
+    def already_received(self, places: Collection[str]) -> dict[str, Document]:
+        """Return the records with these idempotency keys, by key."""
+
+
+class TokenStore(Protocol):
+    """The callers' tokens, as far as they are used here."""
+
+    def token(self, name: str) -> str | None:
+        """Return the token that is kept under a name; None if there is none."""
+
+    def claim(self, name: str, token: str) -> Proof | None:
+        """Keep a token under a new name, or prove by it the right to use the name."""
+
+
+class Notifier(Protocol):
+    """What tells operators of failures, as far as it is used here."""
+
+    def notify(self, seen: CallStats, call: str, *, publishing: bool = True) -> None:
+        """Publish what failed, or keep it for a later call to publish."""
