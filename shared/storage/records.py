@@ -1,7 +1,7 @@
 """The records in SODA: insert, find what a call may handle, write outcomes, count; with their indexes."""
 
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -119,9 +119,13 @@ class Records:
         return found, unread
 
     def first_waiting(
-        self, keys: Collection[str], targets: Mapping[str, Any], before: str
+        self,
+        keys: Collection[str],
+        targets: Mapping[str, Any],
+        before: str,
+        is_begun: Callable[[str], bool],
     ) -> tuple[dict[str, str], set[str]]:
-        """Return the id of the oldest unfinished record of each key, if one is older than the id `before`.
+        """Return the id of the oldest waiting record of each key that is not begun, if older than `before`.
 
         `targets` is a condition on their targets. What is read is bounded in bytes; the keys of which nothing
         is known are returned too.
@@ -136,7 +140,8 @@ class Records:
                     break
                 for stored in found:
                     key, identity = str(stored.document[MACHINERY]["keyed"]), stored.document["id"]
-                    oldest[key] = min(identity, oldest.get(key, identity))
+                    if not is_begun(identity):
+                        oldest[key] = min(identity, oldest.get(key, identity))
                 unread -= {one[member("keyed")] for one in some["$or"]}
         return oldest, unread
 

@@ -26,6 +26,10 @@ class Secret:
     proof: Proof
 
 
+class Unreadable(DependencyDown):
+    """One secret can't be read; Vault itself answers."""
+
+
 @dataclass(frozen=True)
 class KeptSecret:
     """A secret that store-data has made, and whether it is on its way out."""
@@ -49,7 +53,7 @@ class Vault:
         """Return what a secret holds now; None where there is none that can be read.
 
         A system secret is nobody's token, whatever its name: its text is left out. Raises DependencyDown
-        where Vault can't say.
+        where Vault can't say, and Unreadable where it says no.
         """
         try:
             bundle = self._clients.call(

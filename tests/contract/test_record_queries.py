@@ -28,6 +28,7 @@ MEMBERS = {
     "targetRestApiPayload": {"orderid": "18jan"},
     "streamKey": "k",
 }
+KEY = record.key_digest(MEMBERS)
 
 
 @pytest.fixture
@@ -76,7 +77,7 @@ def questions(records: Records) -> Iterator[tuple[str, Callable[[], Any]]]:
     yield "due", lambda: records.page(passing, 10)
     yield "queue", lambda: records.page(replace(due(moment), target="erp.example.com:443"), 10)
     yield "due", lambda: records.reaches(due(moment), 10)
-    yield "keyed", lambda: records.first_waiting([record.key_digest(MEMBERS)], {"$in": ["a:443"]}, "02")
+    yield "keyed", lambda: records.first_waiting([KEY], {"$in": ["a:443"]}, "02", bool)
     yield "ingest", lambda: records.received("0" * 64)
     yield "due", lambda: records.count(due(moment))
     yield "replay", lambda: records.page(Query(REPLAY), 10)

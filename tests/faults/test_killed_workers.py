@@ -42,7 +42,7 @@ def test_a_worker_dies_at_a_step(tmp_path: Path, step: str) -> None:
 def test_twenty_workers_die_at_random_times(tmp_path: Path) -> None:
     kills, stop = 0, threading.Event()
     dice = random.Random(20261124)
-    with running(tmp_path / "home", LEASE="2500ms", RETRY_LIMIT="40") as trial:
+    with running(tmp_path / "home", RETRY_LIMIT="40") as trial:
         trial.store_many(1000)
 
         def call_on_and_on() -> None:
@@ -68,7 +68,7 @@ def test_twenty_workers_die_at_random_times(tmp_path: Path) -> None:
 
 def test_a_record_that_kills_its_worker_ends_dead_and_the_others_are_delivered(tmp_path: Path) -> None:
     """Which of those in flight did it is not known at first: the third time it is sent alone."""
-    with running(tmp_path / "home", faults={"POISON": "/poison"}, LEASE="2100ms") as trial:
+    with running(tmp_path / "home", faults={"POISON": "/poison"}) as trial:
         ids = trial.store_many(60, "/ok")
         poison, behind = trial.store(
             [trial.bundle.record(f"/ok/{name}", streamKey="poison") for name in ("poison", "behind")]

@@ -16,10 +16,9 @@ from local.emulators.identity import TOPIC_OCID
 from tests.end_to_end.bundle import TOKEN, eventually
 from tests.end_to_end.test_outages import gone, locked
 from tests.faults.test_stalls import locked_now_and_then
-from tests.faults.trial import SampleTarget, Trial, running, sample_target
+from tests.faults.trial import LEASE_SECONDS, SampleTarget, Trial, running, sample_target
 
-LEASE_SECONDS = 4.0
-OCI_SECONDS = 5.0  # until a call to a service is given up; longer than a lease
+OCI_SECONDS = LEASE_SECONDS + 1  # until a call to a service is given up; longer than a lease
 NEW_SECRETS = 20  # that one request may store
 HANGS: dict[str, Any] = {"delay": 60, "status": 503}
 FAILURES: dict[str, dict[str, Any]] = {
@@ -44,8 +43,6 @@ def _shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Trial, P
         ]
         faults = {"OCI": str(OCI_SECONDS), "SIGNERS": str(signers), "NAMES": "made up", "REFUSALS": "made up"}
         settings = {
-            "LEASE": f"{LEASE_SECONDS:g}s",
-            "TARGET_READ_TIMEOUT": "2s",
             "FAN_OUT": "4",
             "NOTIFICATION_TOPIC_OCID": TOPIC_OCID,
             "METRICS_NAMESPACE": "datasync",
@@ -122,7 +119,7 @@ def test_while_vault_hangs_records_without_tokens_are_delivered_and_the_others_w
     trial.bundle.fault("secrets", **HANGS)
     with ThreadPoolExecutor(2) as pool:
         first = pool.submit(trial.process)
-        eventually(lambda: trial.own.count() == len(plain), 60)
+        eventually(lambda: trial.own.count() == len(plain))
         second = pool.submit(trial.call)
         answer = first.result()
         assert (answer["processedmessages"], answer["failedMessages"], answer["endOfStream"]) == (
@@ -227,7 +224,7 @@ def test_a_call_whose_helpers_can_not_be_started_delivers_everything_itself(
     trial.store_many(600, "/ok")
     assert trial.process(noOfMessagesToProcess=600)["processedmessages"] == 600
     assert trial.assert_all_delivered() == 0
-    eventually(lambda: not trial.bundle.call("GET", "/process").json()["leases"], 60)
+    eventually(lambda: not trial.bundle.call("GET", "/process").json()["leases"])
 
 
 # The database
@@ -249,7 +246,7 @@ def test_a_database_that_is_away_for_longer_than_a_lease_doubles_only_what_was_i
     ids = trial.store_many(200, "/slow/200")
     with ThreadPoolExecutor(1) as pool:
         call = pool.submit(trial.call)
-        eventually(lambda: trial.own.count() > 20, 60)
+        eventually(lambda: trial.own.count() > 20)
         with outage(trial.bundle.database):
             assert call.result().status_code in (200, 503)  # it ends by itself
     trial.deliver_all()

@@ -50,13 +50,13 @@ def test_a_worker_suspended_past_its_lease_sends_nothing_more_when_it_wakes(tmp_
         ids = trial.store_many(500, "/slow/150")
         with ThreadPoolExecutor(2) as pool:
             first = pool.submit(trial.call)
-            eventually(lambda: trial.own.count() > 50, 60)
+            eventually(lambda: trial.own.count() > 50)
             sleeper = delivering(trial.bundle)
             suspend(trial.bundle, sleeper)
             asleep = trial.own.count()
             second = pool.submit(trial.deliver_all)
             try:
-                eventually(lambda: trial.own.count() > asleep + 50, 60)  # the lease is 3 s
+                eventually(lambda: trial.own.count() > asleep + 50)  # once the lease is over
             finally:
                 os.kill(sleeper, signal.SIGCONT)
             assert first.result().status_code in (200, 503), (first.result().text, trial.bundle.logs())
@@ -84,7 +84,7 @@ def test_workers_whose_clocks_are_minutes_apart_share_without_doubling(tmp_path:
 
         with ThreadPoolExecutor(4) as pool:
             calls = [pool.submit(call_on_and_on, one) for one in (wrong, right, wrong, right)]
-            eventually(lambda: target.count() > 600, 60)
+            eventually(lambda: target.count() > 600)
             stop.set()
             for call in calls:
                 call.result()
@@ -93,11 +93,14 @@ def test_workers_whose_clocks_are_minutes_apart_share_without_doubling(tmp_path:
         assert right.assert_all_delivered() == 0
 
 
+FLAPPING = {"RETRY_LIMIT": "1000", "RETRY_BACKOFF": "100ms..500ms", "TARGET_READ_TIMEOUT": "1s"}
+
+
 def test_a_target_that_flaps_gets_everything_in_order(tmp_path: Path) -> None:
     """It stands still for longer than the time-outs, and goes on, again and again."""
     with (
         sample_target() as target,
-        running(tmp_path / "home", target, RETRY_LIMIT="1000", RETRY_BACKOFF="100ms..500ms") as trial,
+        running(tmp_path / "home", target, **FLAPPING) as trial,
     ):
         pid = target_pid(target.url)
         trial.store_many(300, f"{target.url}/slow/30")
@@ -115,7 +118,7 @@ def test_a_target_that_flaps_gets_everything_in_order(tmp_path: Path) -> None:
                 trial.process()
             stop.set()
             flapping.result()
-        eventually(lambda: trial.process()["endOfStream"] and finished(trial.bundle), 60)
+        eventually(lambda: trial.process()["endOfStream"] and finished(trial.bundle))
         trial.assert_all_delivered()
 
 

@@ -15,6 +15,12 @@ from tests.faults import checker
 from tests.faults.checker import Evidence, Received
 
 RETRY_LIMIT = 8
+LEASE_SECONDS = 5.0
+QUICK = {
+    "TARGET_CONNECT_TIMEOUT": "1s",
+    "TARGET_READ_TIMEOUT": "2500ms",
+    "LEASE": f"{LEASE_SECONDS:g}s",
+}
 KEYS = 10
 _PER_REQUEST = 500
 PROGRAM = ("-m", "tests.faults.serve")
@@ -99,12 +105,20 @@ class Trial:
         return self.answers[-1]
 
     def deliver_all(self, calls: int = 40, **members: Any) -> int:
-        """Call `/process` until nothing is left, also where processes die; return how many calls it took."""
+        """Call `/process` until nothing is due, also where processes die; return how many calls it took."""
         for number in range(calls):
             response = self.call(**members)
-            if response.status_code == 200 and response.json()["endOfStream"]:
+            is_over = response.status_code == 200 and response.json()["endOfStream"]
+            if is_over and not self.report()["due"]:
                 return number + 1
         raise AssertionError(f"it did not end: {self.answers[-3:]}")
+
+    def report(self) -> dict[str, Any]:
+        """Return the operators' view."""
+        response = self.bundle.call("GET", "/process")
+        assert response.status_code == 200, response.text
+        report: dict[str, Any] = response.json()
+        return report
 
     def received(self) -> list[Received]:
         """Return what all targets received."""
@@ -118,15 +132,15 @@ class Trial:
             self.bundle.documents(),
             self.received(),
             self.answers,
-            self.bundle.call("GET", "/process").json(),
+            self.report(),
             retry_limit,
             self.is_unanswered,
         )
         return checker.check(evidence, interrupted)
 
-    def assert_all_delivered(self, interrupted: int = 0) -> int:
+    def assert_all_delivered(self, interrupted: int = 0, retry_limit: int = RETRY_LIMIT) -> int:
         """Hold the promises, and that every record is a success; how often one was accepted once more."""
-        twice = self.check(interrupted)
+        twice = self.check(interrupted, retry_limit)
         assert {one["status"] for one in self.bundle.documents()} == {"success"}
         return twice
 
@@ -140,6 +154,7 @@ def running(
         "FAULTS": json.dumps(faults or {}),
         "ALSO_ALLOWED": ",".join(target.url for target in targets),
         "RETRY_LIMIT": str(RETRY_LIMIT),
+        **QUICK,
         **settings,
     }
     with bundles.running(home, program=PROGRAM, **environment) as bundle:
