@@ -26,10 +26,6 @@ class Secret:
     proof: Proof
 
 
-class Unreadable(DependencyDown):
-    """One secret can't be read; Vault itself answers."""
-
-
 @dataclass(frozen=True)
 class KeptSecret:
     """A secret that store-data has made, and whether it is on its way out."""
