@@ -1,26 +1,29 @@
-"""The use cases, put together from the settings; parts on the first call and kept by the process.
+"""The use cases, put together from the settings; made on the first call and kept by the process.
 
 Where that fails the caller gets the error, and the next call tries again. A use case is imported where it is
-parts: each function loads its own, and no more.
+made: each function loads its own, and no more.
 """
 
 import functools
 import os
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from shared.drivers import logs
 from shared.drivers.database import Database
 from shared.drivers.documents import SmallDocuments
 from shared.drivers.oci import OciClients, read_secret
+from shared.model.errors import DataSyncError
 from shared.monitoring.notifications import Notifications
 from shared.settings import Settings
 from shared.storage.records import Records
 from shared.storage.tokens import TokenVault
+from shared.storage.vault import Vault
 
 if TYPE_CHECKING:
     from shared.delivery.service import DeliveryService
+    from shared.drivers.responses import Response
     from shared.ingest.service import IngestService
-    from shared.operations.maintenance import Maintenance
+    from shared.operations.maintenance import Maintenance, Step
     from shared.operations.provisioning import Provisioning
     from shared.operations.report import Report
     from shared.operations.tasks import Task
@@ -28,7 +31,7 @@ if TYPE_CHECKING:
 
 
 class _Parts:
-    """What all use cases are parts of."""
+    """What all use cases are made of."""
 
     def __init__(self, settings: Settings):
         self.clients = OciClients(settings.oci_service_endpoint)
@@ -38,7 +41,8 @@ class _Parts:
         self.documents = SmallDocuments(self.database, settings.collection)
         self.records = Records(self.database, settings.collection)
         self.notifications = Notifications(self.clients, self.documents, settings)
-        self.tokens = TokenVault(self.clients, settings, self.documents)
+        self.vault = Vault(self.clients, settings)
+        self.tokens = TokenVault(self.vault)
 
     def open_database(self, connections: int = 4) -> Database:
         """Return the database, with at most so many connections, which are made on first use."""
@@ -49,7 +53,7 @@ class _Parts:
 
 @functools.cache
 def _parts() -> _Parts:
-    """Return the parts, parts from the function's configuration, which the platform gives as environment."""
+    """Return the parts, made from the function's configuration, which the platform gives as environment."""
     return _Parts(Settings.from_config(os.environ))
 
 
@@ -106,13 +110,22 @@ def report() -> "Report":
 
 def maintenance() -> "Maintenance":
     """Return what the daily call does; its clock is that of the call."""
-    from shared.operations.archive import Archive
+    from shared.operations.archiver import Archiver, Bucket
+    from shared.operations.expirer import Expirer
+    from shared.operations.lease import MaintenanceLease
     from shared.operations.maintenance import Maintenance
+    from shared.operations.pruner import Pruner
 
-    parts = _parts()
-    archive = Archive(parts.clients, parts.settings.archive_bucket)
-    used = parts.records, _leases(), parts.documents, parts.tokens, archive, delivery().publisher
-    return Maintenance(parts.settings, *used)
+    parts, settings = _parts(), _parts().settings
+    steps: list[Step] = []
+    if settings.expire_after:
+        steps.append(Expirer(settings, parts.records, _leases(), delivery().publisher))
+    if settings.archive_bucket:
+        bucket = Bucket(parts.clients, settings.archive_bucket)
+        steps.append(Archiver(settings, parts.records, _leases(), bucket))
+    if settings.secrets_unused_after:
+        steps.append(Pruner(settings, parts.records, parts.vault))
+    return Maintenance(MaintenanceLease(parts.documents, settings.lease), steps)
 
 
 def provisioning() -> "Provisioning":
@@ -124,10 +137,18 @@ def provisioning() -> "Provisioning":
     return Provisioning(parts.settings, parts.clients, parts.database, parts.records, leases, parts.documents)
 
 
-def run_task(task: "Task", deadline: float) -> dict[str, Any]:
-    """Do what a direct invocation asks for beside deliveries, until `deadline` (monotonic seconds)."""
+def run_task(task: "Task", deadline: float) -> "Response":
+    """Do what a direct invocation asks for beside deliveries, until `deadline` (monotonic seconds).
+
+    What keeps the database from being prepared is answered, not raised: a 502 would lose the words, which
+    Terraform shows.
+    """
+    from shared.drivers import responses
     from shared.operations.tasks import PREPARE
 
-    if task.name == PREPARE:
-        return provisioning().run(deadline, task.admin_password_secret)
-    return maintenance().run(deadline, dry_run=task.dry_run)
+    if task.name != PREPARE:
+        return responses.ok(maintenance().run(deadline, dry_run=task.dry_run))
+    try:
+        return responses.ok(provisioning().run(deadline, task.admin_password_secret))
+    except DataSyncError as error:
+        return responses.problem(error)

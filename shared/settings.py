@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import MISSING, Field, dataclass, field, fields
 from typing import Any
 
-from shared.model import codes, parsing, targets
+from shared.model import addresses, codes, parsing, targets
 from shared.model.errors import Fault, Misconfigured
 from shared.model.retry import RetryPolicy
 from shared.model.rules import Rule
@@ -44,8 +44,8 @@ class Settings:
         " HTTP. The port defaults to the scheme's",
         "",
     )
-    allowed_networks: tuple[targets.Network, ...] = _setting(
-        targets.parse_networks,
+    allowed_networks: tuple[addresses.Network, ...] = _setting(
+        addresses.parse_networks,
         "networks that may be connected to although they are not public, such as `10.1.0.0/16`",
         "",
     )
@@ -122,7 +122,7 @@ class Settings:
     secrets_unused_after: float = _setting(
         parsing.duration,
         "time since its last use after which a token's deletion is scheduled; `0s`: never",
-        "30d",
+        "90d",
     )
     rules: tuple[Rule, ...] = _setting(
         parse_rules, "JSON list of rules that filter records or transform what is sent", ""
@@ -195,10 +195,6 @@ class Settings:
             )
         if self.messages_per_call > self.messages_per_call_max:
             faults.append(Fault("MESSAGES_PER_CALL", "must be at most MESSAGES_PER_CALL_MAX"))
-        if self.archive_bucket and self.secrets_unused_after > self.archive_after:
-            faults.append(
-                Fault("SECRETS_UNUSED_AFTER", "must be at most ARCHIVE_AFTER: what is archived is not seen")
-            )
         if self.notification_topic_ocid and self.notification_interval < LEAST_NOTIFICATION_INTERVAL:
             faults.append(
                 Fault("NOTIFICATION_INTERVAL", f"must be at least {LEAST_NOTIFICATION_INTERVAL:g}s")

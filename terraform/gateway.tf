@@ -82,14 +82,17 @@ resource "oci_apigateway_deployment" "this" {
           }
 
           header_transformations {
-            # Who calls is what the gateway has authenticated, whatever a client says in this header.
+            # Who calls, and in which role, is what the gateway has authenticated, whatever a client says here.
             dynamic "set_headers" {
-              for_each = var.token_keys_url == null ? [] : [var.caller_claim]
+              for_each = var.token_keys_url == null ? [] : [local.caller_headers]
               content {
-                items {
-                  name      = local.caller_name_header
-                  values    = ["$${request.auth[${set_headers.value}]}"]
-                  if_exists = "OVERWRITE"
+                dynamic "items" {
+                  for_each = set_headers.value
+                  content {
+                    name      = items.key
+                    values    = ["$${request.auth[${items.value}]}"]
+                    if_exists = "OVERWRITE"
+                  }
                 }
               }
             }
@@ -102,7 +105,7 @@ resource "oci_apigateway_deployment" "this" {
               }
 
               dynamic "items" {
-                for_each = var.token_keys_url == null ? [local.caller_name_header] : []
+                for_each = var.token_keys_url == null ? keys(local.caller_headers) : []
                 content {
                   name = items.value
                 }

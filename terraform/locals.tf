@@ -27,8 +27,8 @@ locals {
   functions    = toset(["store-data", "process-data"])
   registry     = "ocir.${var.region}.oci.oraclecloud.com/${data.oci_objectstorage_namespace.this.namespace}"
   settings     = { for setting in var.settings : split("=", setting)[0] => regex("=(.*)$", setting)[0] }
-  # Read by the functions; the gateway sets it, or removes it.
-  caller_name_header = "X-Datasync-Caller"
+  # Read by the functions; the gateway sets them from these claims, or removes them.
+  caller_headers = { X-Datasync-Caller = var.caller_claim, X-Datasync-Role = "scope" }
   # Metrics' namespaces have no hyphens.
   metrics_namespace = replace(var.name, "-", "_")
 

@@ -194,8 +194,8 @@ variable "caller_header" {
   default     = "X-API-Key"
 
   validation {
-    condition     = can(regex("^[A-Za-z0-9-]{1,64}$", var.caller_header)) && !contains(["authorization", "x-datasync-caller"], lower(var.caller_header))
-    error_message = "Name a header other than Authorization and X-Datasync-Caller."
+    condition     = can(regex("^[A-Za-z0-9-]{1,64}$", var.caller_header)) && !contains(["authorization", "x-datasync-caller", "x-datasync-role"], lower(var.caller_header))
+    error_message = "Name a header other than Authorization, X-Datasync-Caller and X-Datasync-Role."
   }
 }
 

@@ -27,7 +27,7 @@ async def _handle(request: Request) -> Response:
         case []:
             request.expect_method("POST", "GET")
             if direct and (task := tasks.task(request.body)):
-                return responses.ok(await threads.OPERATIONS.run(app.run_task, task, request.deadline))
+                return await threads.OPERATIONS.run(app.run_task, task, request.deadline)
             wanted = process_request(request.body, service.settings, request.deadline, direct=direct)
         case ["retry"]:
             request.expect_method("POST")

@@ -39,27 +39,38 @@ class SmallDocuments:
     def all(self) -> dict[str, Content]:
         """Return all documents by name; there are fewer than a hundred."""
         with self._database.collection(self.spec) as collection:
-            contents = [found.getContent() for found in collection.find().getDocuments()]
+            contents = [_without_key(found.getContent()) for found in collection.find().getDocuments()]
         return {content["name"]: content for content in contents}
 
-    def read(self, name: str) -> Content:
-        """Return a document; an empty one if there is none with this name."""
+    def find(self, name: str) -> SmallDocument | None:
+        """Return a document with what replacing it needs; None if there is none with this name."""
         with self._database.collection(self.spec) as collection:
-            found = find(collection, name)
+            return find(collection, name)
+
+    def read(self, name: str) -> Content:
+        """Return a document's content; nothing but its name if there is none with this name."""
+        found = self.find(name)
         return dict(found.content) if found else {"name": name}
+
+    def replace(
+        self, name: str, known: SmallDocument | None, content: Mapping[str, Any]
+    ) -> SmallDocument | None:
+        """Write a document, a new one if none is known; None if another process was faster."""
+        with suppress(Taken), self._database.collection(self.spec) as collection:
+            if known is not None:
+                return replaced(collection, known, content)
+            return insert(collection, name, content)
+        return None
 
     def change(self, name: str, change: Callable[[Content], Content | None]) -> Content | None:
         """Write what `change` makes of the newest content, and return it; None if it returns None."""
         for attempt in range(_TRIES):
-            with suppress(Taken), self._database.collection(self.spec) as collection:
-                found = find(collection, name)
-                content = change(dict(found.content) if found else {})
-                if content is None:
-                    return None
-                if found is None:
-                    insert(collection, name, content)
-                if found is None or replaced(collection, found, content):
-                    return content
+            known = self.find(name)
+            content = change(dict(known.content) if known else {})
+            if content is None:
+                return None
+            if self.replace(name, known, content) is not None:
+                return content
             time.sleep(min(0.001 * 2**attempt, 0.05))
         raise DependencyDown(
             "Too many processes change one internal document at once. Repeat the request later."
@@ -74,22 +85,20 @@ def find(collection: Any, name: str) -> SmallDocument | None:
     )
 
 
-def insert(collection: Any, name: str, content: Mapping[str, Any]) -> None:
+def insert(collection: Any, name: str, content: Mapping[str, Any]) -> SmallDocument:
     """Insert a document into an open collection; raises Taken if another process was first."""
-    collection.insertOne(json_codec.dump({**content, "name": name}))
+    named = {**content, "name": name}
+    written = collection.insertOneAndGet(json_codec.dump(named))
+    return SmallDocument(written.key, written.version, named)
 
 
-def replaced(collection: Any, note: SmallDocument, content: Mapping[str, Any]) -> SmallDocument | None:
+def replaced(collection: Any, known: SmallDocument, content: Mapping[str, Any]) -> SmallDocument | None:
     """Replace a document in an open collection; None if another process has changed it."""
-    operation = collection.find().key(note.key).version(note.version)
-    written = operation.replaceOneAndGet(json_codec.dump({**content, "name": note.content["name"]}))
+    named = {**content, "name": known.content["name"]}
+    written = collection.find().key(known.key).version(known.version).replaceOneAndGet(json_codec.dump(named))
     # If nothing matched, the driver returns an empty document, without key and version.
     version = None if written is None else written.version
-    return (
-        None
-        if version is None
-        else SmallDocument(note.key, version, {**content, "name": note.content["name"]})
-    )
+    return None if version is None else SmallDocument(known.key, version, named)
 
 
 def _without_key(content: Content) -> Content:

@@ -9,7 +9,7 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
-from shared.model.errors import DependencyDown
+from shared.model.errors import DependencyDown, Misconfigured
 
 log = logging.getLogger(__name__)
 
@@ -44,15 +44,17 @@ class OciClients:
     def call(self, service: str, client: str, operation: str, *arguments: Any, **options: Any) -> Any:
         """Call an operation (`"secrets", "SecretsClient", "get_secret_bundle", ocid`) and return its data.
 
-        Raises Refused if the service answers with a 4xx, DependencyDown if it can't be reached or fails.
+        Raises Refused if the service answers with a 4xx, DependencyDown if it can't be reached or fails, or
+        if nothing can be signed.
         """
-        target = self._client(service, client)
         return self._carried_out(
-            service, operation, lambda: getattr(target, operation)(*arguments, **options)
+            service,
+            operation,
+            lambda: getattr(self._client(service, client), operation)(*arguments, **options),
         )
 
     def _carried_out(self, service: str, operation: str, call: Callable[[], Any]) -> Any:
-        from oci.exceptions import ClientError, ConnectTimeout, RequestException, ServiceError
+        from oci.exceptions import ClientError, ConnectTimeout, ServiceError
 
         try:
             return call().data
@@ -60,18 +62,18 @@ class OciClients:
             log.info("OCI %s.%s answered %s %s", service, operation, error.status, error.code)
             if 400 <= error.status < 500 and error.status not in (401, 429):
                 raise Refused(error.status, str(error.message)) from None
-        except (RequestException, ConnectTimeout, ClientError) as error:
+        except (OSError, ConnectTimeout, ClientError) as error:  # those of `requests`, and the signer's
             log.warning("OCI %s.%s failed: %s", service, operation, type(error).__name__)
         raise DependencyDown(f"The OCI service {service} is unavailable; nothing was changed. Repeat later.")
 
     def all(self, service: str, client: str, operation: str, *arguments: Any, **options: Any) -> list[Any]:
         """Call an operation that lists something, and return all pages; raises the same errors as `call`."""
-        target = self._client(service, client)
 
         def listed() -> Any:
             from oci.pagination import list_call_get_all_results
 
-            return list_call_get_all_results(getattr(target, operation), *arguments, **options)
+            list_page = getattr(self._client(service, client), operation)
+            return list_call_get_all_results(list_page, *arguments, **options)
 
         return list(self._carried_out(service, operation, listed))
 
@@ -125,15 +127,19 @@ class OciClients:
 def read_secret(clients: OciClients, ocid: str) -> str:
     """Return the text of the operator's own secret with this OCID."""
     try:
-        bundle = clients.call("secrets", "SecretsClient", "get_secret_bundle", ocid)
+        return secret_text(clients.call("secrets", "SecretsClient", "get_secret_bundle", ocid))
     except Refused as error:
         raise DependencyDown(
             f"Vault refused ({error.status}) a system secret; the operator checks its OCID and the policies."
         ) from None
-    return secret_text(bundle)
+    except ValueError:
+        raise Misconfigured(f"The system secret {ocid} is not UTF-8 text; store it anew.") from None
 
 
-def secret_text(bundle: object) -> str:
-    """Return the text in a secret's bundle, which Vault gives as base64 [Vault API, SecretBundle]."""
-    content: str = bundle.secret_bundle_content.content  # type: ignore[attr-defined]  # the SDK is untyped
-    return base64.b64decode(content).decode()
+def secret_text(bundle: Any) -> str:
+    """Return the text in a secret's bundle, which Vault gives as base64 [Vault API, SecretBundle].
+
+    A line break at its end is none of it: editors and `echo` put one there. Raises ValueError where it is
+    not UTF-8.
+    """
+    return base64.b64decode(bundle.secret_bundle_content.content).decode().rstrip("\r\n")

@@ -1,161 +1,170 @@
-"""Batches of ended records on their way into the archive: noted, put there, deleted together with the note.
+"""The archiver: moves what has ended into a bucket, in batches: noted, put there, then deleted.
 
-Whatever ends a run, the next one finds its note and finishes that batch. Two runs at once do no harm: one of
-them has the note, and only who has it deletes. Each batch, and each try at one, writes to its own object.
+A batch is noted with the lease before its object is put, and forgotten in the transaction that deletes its
+records, so an interrupted one is found by the next run, and put again under the same name. Whatever else
+happens, each record that is deleted stands, as it was deleted, in the object of its batch:
+
+- the name says which records in which states were noted, so two batches never write to one object;
+- a batch puts and deletes records only in the states in which they were noted. A run that was taken for dead
+  read them earlier than the one that finishes its batch, so what it still puts holds no less;
+- it can delete nothing: the lease is not its own any more.
 """
 
+import gzip
+import hashlib
 import logging
-import secrets
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from datetime import datetime
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import timedelta
+from itertools import chain
 
-from shared.drivers.documents import Content, SmallDocuments
-from shared.model import ids, record
+from shared.drivers.oci import OciClients, Refused
+from shared.model import ids, json_codec
+from shared.model.errors import DependencyDown
 from shared.model.record import Document
-from shared.operations.archive import Archive
-from shared.operations.turns import BATCH, Leased, Turns, is_mine
+from shared.operations import pruner
+from shared.operations.maintenance import BATCH, Done, Run, is_leased, leased_partitions
+from shared.settings import Settings
 from shared.storage.leases import Lease, LeaseTable
-from shared.storage.queries import FAILED, Query
-from shared.storage.records import Records
+from shared.storage.queries import FAILED, LATELY, Query, member
+from shared.storage.records import Records, Stored
 
 log = logging.getLogger(__name__)
 
 FINISHED, DEAD = "finished", "dead"  # kinds of batches, and folders of the archive
-_NAME = "archive"  # of the note
-_ENDED: dict[str, Callable[[Document], bool]] = {
-    FINISHED: lambda document: document["status"] in (record.SUCCESS, record.FILTERED),
-    DEAD: lambda document: bool(document.get("dead")),
-}
+_NOTE = "batch"  # in the lease's memory
+_LEVEL = 6  # of compression
 
 
-@dataclass
-class Archiving:
-    """Moves what ended before `cutoff`; one instance serves one run."""
+class Bucket:
+    """The archive: objects of compressed JSON lines, each put as a whole."""
 
-    collection: str
-    records: Records
-    leases: LeaseTable
-    notes: SmallDocuments
-    archive: Archive
-    cutoff: datetime
-    finished: int = 0
-    """How many finished records were moved, and how many dead ones."""
-    dead: int = 0
+    def __init__(self, clients: OciClients, name: str):
+        self._clients = clients
+        self._name = name
+        self._namespace = ""
 
-    def count(self) -> None:
-        """Count what would be moved."""
-        self.finished = self.records.count_finished(self.cutoff)
-        self.dead = self.records.count(self._dead())
+    def put(self, name: str, documents: Sequence[Document]) -> None:
+        """Put records under a name, one a line; the same records make the same object, byte for byte.
 
-    def run(self, turns: Turns) -> bool:
-        """Move batch after batch; what an interrupted run had begun comes first. False where some is left."""
-        self._empty_left_over()
-        return self._finish_interrupted() and self._move_finished(turns) and self._move_dead(turns)
-
-    def _move_finished(self, turns: Turns) -> bool:
-        after = ""
-        while page := self.records.finished(self.cutoff, after, BATCH):
-            if not (turns.in_time() and self._moved(FINISHED, [one.document for one in page])):
-                return False
-            after = page[-1].document["id"]
-        return True
-
-    def _dead(self) -> Query:
-        conditions = {"dead": True, "datasync.lately": {"$lt": ids.timestamp(self.cutoff)}}
-        return Query(FAILED, conditions=conditions)
-
-    def _move_dead(self, turns: Turns) -> bool:
-        """Move dead records, each while no worker can replay it: a forced replay may be under way."""
-        is_all = True
-        for page in turns.pages(self.records, self._dead()):
-            with Leased(self.leases) as lease:
-                mine = [one.document for one in page if is_mine(one.document, lease)]
-                if mine and not self._moved(DEAD, mine, lease):
-                    return False
-            is_all &= len(mine) == len(page)
-        return is_all and turns.in_time()
-
-    def _finish_interrupted(self) -> bool:
-        """Finish the batch that another run had begun; False where others work on its partitions.
-
-        That run may yet live: its note is taken from it, with another name for the object, so that it can
-        neither delete nor write over anything any more.
+        Raises DependencyDown where it may not be there.
         """
-        note = self.notes.read(_NAME)
-        if not note.get("ids"):
-            return True
-        if note["kind"] == FINISHED:
-            return self._taken_over(note, None)
-        with Leased(self.leases) as lease:
-            found = self.records.with_ids(note["ids"])
-            return all(is_mine(one.document, lease) for one in found) and self._taken_over(note, lease)
+        lines = b"".join(json_codec.dump(document) + b"\n" for document in documents)
+        try:
+            self._namespace = self._namespace or str(self._call("get_namespace"))
+            self._call("put_object", self._namespace, self._name, name, gzip.compress(lines, _LEVEL, mtime=0))
+        except Refused as error:
+            raise DependencyDown(
+                f"Object Storage refused ({error.status}) to keep an archive; the operator checks"
+                " ARCHIVE_BUCKET and the policies. Nothing was deleted."
+            ) from None
 
-    def _taken_over(self, note: Content, lease: Lease | None) -> bool:
-        def take(current: Content) -> Content | None:
-            if current.get("object") != note["object"]:
-                return None
-            left_over = [*current.get("leftOver", ()), current["object"]]
-            return {**current, "object": self._name(note["kind"], note["ids"][0]), "leftOver": left_over}
+    def _call(self, operation: str, *arguments: object) -> object:
+        return self._clients.call("object_storage", "ObjectStorageClient", operation, *arguments)
 
-        log.info("an interrupted batch is archived again: %s", note["object"])
-        taken = self.notes.change(_NAME, take)
-        return taken is None or self._completed(taken, lease)
 
-    def _moved(self, kind: str, documents: Sequence[Document], lease: Lease | None = None) -> bool:
-        """Archive a batch and delete it; False where that is left to another run."""
-        identities = [document["id"] for document in documents]
-        noted: Content = {"object": self._name(kind, identities[0]), "kind": kind, "ids": identities}
+@dataclass(frozen=True)
+class Batch:
+    """Records that leave together: their object's name, and by id the version in which each was noted."""
 
-        def begin(note: Content) -> Content | None:
-            return None if note.get("ids") else {**note, **noted}
+    kind: str
+    name: str
+    versions: Mapping[str, str]
 
-        note = self.notes.change(_NAME, begin)
-        if note is None:
-            log.info("another maintenance call is at work; this one archives no more")
-            return False
-        return self._completed(note, lease)
-
-    def _name(self, kind: str, first: str) -> str:
-        """Return the name of an object that no other batch has, by the day on which its first was stored."""
+    @classmethod
+    def of(cls, collection: str, kind: str, found: Sequence[Stored]) -> "Batch":
+        """Return a batch of records in the order of their ids; by its first one's day its object is filed."""
+        versions = {str(one.document["id"]): one.version for one in found}
+        first, last = found[0].document["id"], found[-1].document["id"]
         day = ids.stored_at(first).strftime("%Y/%m/%d")
-        return f"{self.collection}/{kind}/{day}/{first}-{secrets.token_hex(4)}.jsonl.gz"
+        digest = hashlib.sha256(json_codec.dump(versions)).hexdigest()[:8]
+        return cls(kind, f"{collection}/{kind}/{day}/{first}_{last}_{digest}.jsonl.gz", versions)
 
-    def _completed(self, note: Content, lease: Lease | None) -> bool:
-        """Archive what a noted batch holds now, then delete that: never the other way round.
+    def done(self, number: int) -> Done:
+        """Return what it is to have archived so many of its records."""
+        return Done(archivedDead=number) if self.kind == DEAD else Done(archived=number)
 
-        What the note names is read again: since then another run may have archived it, or a replay delivered
-        it. Where the deletion is not to be, the object holds nothing: what it held is archived by another.
-        """
-        kind, name = str(note["kind"]), str(note["object"])
-        found = [one.document for one in self.records.with_ids(note["ids"])]
-        documents = [one for one in found if _ENDED[kind](one)]
-        if documents:
-            self.archive.put(name, documents)
-        is_ours = lease is None or self.leases.renew(lease)
-        if not (is_ours and self.records.remove(documents, _NAME, name)):
-            log.info("a batch was changed or taken over by others meanwhile; it is left to them")
-            if documents:
-                self.archive.put(name, [])
-            return False
-        if kind == FINISHED:
-            self.finished += len(documents)
-        else:
-            self.dead += len(documents)
-        self._empty_left_over()
-        return True
 
-    def _empty_left_over(self) -> None:
-        """Empty the objects that interrupted runs have left, and whose records stand in another by now."""
-        note = self.notes.read(_NAME)
-        emptied = note.get("leftOver", ())
-        if note.get("ids") or not emptied:  # of what is noted now, nothing stands in another object yet
+class Archiver:
+    """Moves what ended longer than ARCHIVE_AFTER ago."""
+
+    def __init__(self, settings: Settings, records: Records, leases: LeaseTable, bucket: Bucket):
+        self._collection = settings.collection
+        self._after = timedelta(seconds=settings.archive_after)
+        self._records = records
+        self._leases = leases
+        self._bucket = bucket
+
+    def count(self, run: Run) -> Done:
+        """Count what would be moved."""
+        finished = self._records.count_finished(run.now - self._after)
+        return Done(archived=finished, archivedDead=self._records.count(self._dead(run)))
+
+    def run(self, run: Run) -> Iterator[Done]:
+        """Move batch after batch, an interrupted one first; none is begun while another is not completed."""
+        for part in chain(self._complete_interrupted(run), self._move_finished(run), self._move_dead(run)):
+            yield part
+            if _NOTE in run.lease.memory():
+                return
+
+    def _complete_interrupted(self, run: Run) -> Iterator[Done]:
+        note = run.lease.memory().get(_NOTE)
+        if not note:
             return
-        for name in emptied:
-            self.archive.put(name, [])
+        batch = Batch(**note)
+        log.info("an interrupted batch is archived again: %s", batch.name)
+        if batch.kind == FINISHED:
+            yield self._completed(run, batch, self._as_noted(batch), None)
+            return
+        with leased_partitions(self._leases) as lease:
+            found = self._as_noted(batch)
+            is_free = all(is_leased(one.document, lease) for one in found)
+            done = self._completed(run, batch, found, lease) if is_free else Done(endOfWork=False)
+        yield done
 
-        def forget(current: Content) -> Content:
-            rest = [name for name in current.get("leftOver", ()) if name not in emptied]
-            return {**current, "leftOver": rest}
+    def _as_noted(self, batch: Batch) -> list[Stored]:
+        found = self._records.with_ids(batch.versions)
+        return [one for one in found if one.version == batch.versions[one.document["id"]]]
 
-        self.notes.change(_NAME, forget)
+    def _move_finished(self, run: Run) -> Iterator[Done]:
+        after = ""
+        while page := self._records.finished(run.now - self._after, after, BATCH):
+            if not run.goes_on():
+                yield Done(endOfWork=False)
+                return
+            yield self._moved(run, FINISHED, page)
+            after = page[-1].document["id"]
+
+    def _dead(self, run: Run) -> Query:
+        return Query(
+            FAILED, conditions=[{"dead": True, member(LATELY): {"$lt": ids.timestamp(run.now - self._after)}}]
+        )
+
+    def _move_dead(self, run: Run) -> Iterator[Done]:
+        """Move dead records, each while no worker can replay it: a forced replay may be under way."""
+        for page in run.pages(self._records, self._dead(run)):
+            with leased_partitions(self._leases) as lease:
+                free = [one for one in page if is_leased(one.document, lease)]
+                done = self._moved(run, DEAD, free, lease) if free else Done()
+            yield done + Done(endOfWork=len(free) == len(page))
+        yield Done(endOfWork=run.goes_on())
+
+    def _moved(self, run: Run, kind: str, found: Sequence[Stored], lease: Lease | None = None) -> Done:
+        batch = Batch.of(self._collection, kind, found)
+        run.lease.note(**{_NOTE: asdict(batch)})
+        return self._completed(run, batch, found, lease)
+
+    def _completed(self, run: Run, batch: Batch, found: Sequence[Stored], lease: Lease | None) -> Done:
+        """Put what a noted batch holds into the archive, then delete it: never the other way round."""
+        documents = [one.document for one in found]
+        if documents:
+            self._bucket.put(batch.name, documents)
+        is_leased_still = lease is None or self._leases.renew(lease)
+        uses = pruner.with_uses(run.lease.memory(), documents)
+        if is_leased_still and run.lease.note_by(
+            lambda held, content: self._records.remove(found, held, content), **{_NOTE: None}, **uses
+        ):
+            return batch.done(len(documents))
+        run.lease.note()  # raises where that was the reason
+        log.info("a batch was changed by others meanwhile; it is left to the next run")
+        return Done(endOfWork=False)

@@ -1,10 +1,10 @@
-"""The use case of the call after a deployment: the database's schema user is made, and the collections."""
+"""The use case of the call after a deployment: makes the database's schema user, and the collections."""
 
 import logging
 import re
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -27,17 +27,18 @@ _NEEDED_SECONDS = 15.0  # for a try; with less left none is begun
 
 @dataclass(frozen=True)
 class Provisioning:
-    """Prepares one database; one instance serves a call."""
+    """Provisions one database; one instance serves a call."""
 
     settings: Settings
     clients: OciClients
     database: Database
     records: Records
     leases: LeaseTable
-    notes: SmallDocuments
-    sleep: Callable[[float], None] = field(default=time.sleep)
+    documents: SmallDocuments
 
-    def run(self, deadline: float, admin_password_secret: str) -> dict[str, Any]:
+    def run(
+        self, deadline: float, admin_password_secret: str, sleep: Callable[[float], None] = time.sleep
+    ) -> dict[str, Any]:
         """Make the schema user with the vault's newest password, then the collections with their indexes.
 
         What is there is left as it is. Tries again until `deadline` (monotonic seconds) where a service can't
@@ -51,7 +52,7 @@ class Provisioning:
                 if time.monotonic() + _PAUSE_SECONDS + _NEEDED_SECONDS > deadline:
                     raise
                 log.warning("not prepared yet: %s", error)
-                self.sleep(_PAUSE_SECONDS)
+                sleep(_PAUSE_SECONDS)
             else:
                 return {"prepared": True}
 
@@ -68,7 +69,7 @@ class Provisioning:
     def _make_collections(self) -> None:
         self.records.get("")
         self.leases.snapshot_and_fence()
-        self.notes.all()
+        self.documents.all()
 
 
 def block() -> str:

@@ -1,31 +1,60 @@
-"""The operators' view: how many records are in which state, what fails and why, who works on it."""
+"""The operators' view: how many records are in which state, what fails and why, which workers hold what."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Protocol
 
-from shared.drivers.documents import SmallDocuments
+from shared.drivers.documents import Content
 from shared.model import record
 from shared.model.ids import timestamp
 from shared.model.record import Document
 from shared.storage import counters
-from shared.storage.leases import LeaseTable
 from shared.storage.queries import DUE, FAILED, REPLAY, FailureQuery, Query, due
-from shared.storage.records import SEARCHED, Records
+from shared.storage.records import SEARCHED, Stored
 
 LATEST = 50  # failures shown
 _HIDDEN = ("targetRestApiPayload", "targetRestApiHeaders")
+
+
+class Records(Protocol):
+    """What is asked of the records."""
+
+    def count(self, query: Query | None = None, /) -> int:
+        """Count the records of a query."""
+
+    def page(self, query: Query, limit: int, /) -> list[Stored]:
+        """Return the first records of a query."""
+
+    def latest_failures(self, search: FailureQuery, limit: int, /) -> tuple[list[Document], bool]:
+        """Return failed records, and whether every failure was looked at."""
+
+    def failures_by(self, path: str, /) -> dict[str, int]:
+        """Count failed records by a member."""
+
+
+class Leases(Protocol):
+    """What is asked of the table of workers."""
+
+    def overview(self, now: datetime, /) -> tuple[list[dict[str, Any]], list[str]]:
+        """Return the workers with what they hold, and the targets whose circuits are open."""
+
+
+class Documents(Protocol):
+    """What is asked of the small documents."""
+
+    def all(self) -> dict[str, Content]:
+        """Return every document's content by its name."""
 
 
 class Report:
     """What `GET /process` answers; one instance serves a process's calls."""
 
     def __init__(
-        self, records: Records, leases: LeaseTable, notes: SmallDocuments, *, with_payloads: bool = False
+        self, records: Records, leases: Leases, documents: Documents, *, with_payloads: bool = False
     ):
         self._records = records
         self._leases = leases
-        self._notes = notes
+        self._documents = documents
         self._with_payloads = with_payloads
 
     def read(self, search: FailureQuery | None = None) -> dict[str, Any]:
@@ -35,12 +64,12 @@ class Report:
         arrive they need not add up to the last one.
         """
         now = datetime.now(UTC)
-        notes = self._notes.all()
+        documents = self._documents.all()
         latest, all_searched = self._records.latest_failures(search or FailureQuery(), LATEST)
         return {
             "time": timestamp(now),
-            **self._counted(now, counters.finished(notes)),
-            "lastDay": counters.last_day(notes, now),
+            **self._counted(now, counters.finished(documents)),
+            "lastDay": counters.last_day(documents, now),
             **self._work(now),
             "latestFailures": [self._shown(one) for one in latest],
             "failuresSearched": None if all_searched else SEARCHED,

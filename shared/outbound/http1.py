@@ -17,6 +17,7 @@ from shared.outbound.faults import INFORMATIONAL, LONG_HEAD, NOT_HTTP, NoAnswer
 LONGEST_HEAD = 256 * 1024  # bytes, with the informational answers before it
 MOST_INFORMATIONAL = 16
 
+_USUAL = {"Accept": "*/*", "Accept-Encoding": "identity"}  # where a record has none of its own
 _PREFIX = b"HTTP/"
 _END_OF_HEAD = re.compile(rb"\n(?:\n|\r[^\n]*\n)")  # a line that begins with CR or LF, as curl has it
 _STATUS = re.compile(  # curl's two sscanf formats, " HTTP/%1d.%1d%c%3d" and " HTTP/%1[23] %d"
@@ -45,9 +46,6 @@ def encoded(request: HttpRequest, url: TargetUrl) -> bytes:
         return f"{text}\r\n\r\n".encode() + (request.body or b"")
     except UnicodeEncodeError:
         raise ValueError("a header has a character that is none") from None
-
-
-_USUAL = {"Accept": "*/*", "Accept-Encoding": "identity"}
 
 
 def _unsendable(request: HttpRequest) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from tests.benchmark import archiving, counting, delivering, draining, drawing, finding, storing
+from tests.benchmark import archiving, counting, delivering, draining, drawing, finding, requesting, storing
 
 RESULTS = Path(__file__).parent / "results"
 
@@ -22,6 +22,7 @@ def main() -> None:
     quick = parser.parse_args().quick
     if quick:
         delivering.RUNS, delivering.LATENCIES = 1, (0, 100)
+        requesting.RUNS, requesting.LATENCIES = 1, (0, 100)
     results: dict[str, Any] = {
         "machine": f"{os.cpu_count()} cores, Python {platform.python_version()}, {platform.system()}"
     }
@@ -29,6 +30,8 @@ def main() -> None:
     _show("Round trips and calls", _counted(results["counting"]))
     results["storing"] = storing.measure()
     _show("Latency of /store, and cold starts", storing.table(results["storing"]))
+    results["requesting"] = requesting.measure()
+    _show("CPU time of a request", requesting.table(results["requesting"]))
     results["delivering"] = delivering.measure()
     _show("Deliveries per second, and CPU seconds per 1,000", delivering.table(results["delivering"]))
     results["draining"] = draining.measure(0.2 if quick else 1.0)

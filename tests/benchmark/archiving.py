@@ -12,7 +12,7 @@ from typing import Any
 
 from shared.drivers.database import Database
 from shared.model import ids, record, transitions
-from shared.operations.turns import BATCH
+from shared.operations.maintenance import BATCH
 from shared.storage.records import Records
 from tests.benchmark.finding import MEMBERS
 from tests.benchmark.machine import SETTINGS
@@ -55,12 +55,12 @@ def _finished(bundle: Bundle, number: int) -> list[str]:
     """Insert records that ended two hours ago; their ids."""
     database = Database(f"sqlite:{bundle.database}", "", str)
     records, moment = Records(database, COLLECTION), datetime.now(UTC) - timedelta(hours=2)
-    ids = [f"{ids.id_at(moment)[:24]}{place:012x}" for place in range(number)]
-    documents = (transitions.succeeded(record.new(MEMBERS) | {"id": one}, 200, moment) for one in ids)
+    made = [f"{ids.id_at(moment)[:24]}{place:012x}" for place in range(number)]
+    documents = (transitions.succeeded(record.new(MEMBERS) | {"id": one}, 200, moment) for one in made)
     for _ in range(0, number, INSERTED):
         records.insert(list(itertools.islice(documents, INSERTED)))
     database.close()
-    return ids
+    return made
 
 
 def _call(bundle: Bundle, ids: list[str]) -> float:

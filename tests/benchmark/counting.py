@@ -28,6 +28,7 @@ from shared.settings import Settings
 from shared.storage.leases import LeaseTable
 from shared.storage.records import Records
 from shared.storage.tokens import TokenVault
+from shared.storage.vault import Vault
 from tests.benchmark.machine import SETTINGS, path, targets
 from tests.end_to_end import bundle as bundles
 
@@ -82,7 +83,7 @@ def _counted(configuration: dict[str, str], home: Path, limit: int) -> tuple[int
         delivery = DeliveryService(
             settings,
             records,
-            TokenVault(clients, settings, notes),
+            TokenVault(Vault(clients, settings)),
             Leasing(
                 settings,
                 records,

@@ -87,7 +87,8 @@ def test_rollback_undoes_what_was_not_committed(connection, database):
     collection.insertOne({"a": 1})
     connection.commit()
     collection.insertOne({"a": 2})
-    assert collection.find().count() == 2
+    collection.insertMany([{"a": 3}, {"a": 4}])
+    assert collection.find().count() == 4
     connection.rollback()
     assert collection.find().count() == 1
 

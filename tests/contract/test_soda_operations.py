@@ -205,6 +205,14 @@ def test_strict_index_refuses_what_it_cannot_hold(collection, datatype, value):
     assert collection.find().count() == 2
 
 
+def test_index_refuses_several_values_of_one_field(collection):
+    collection.createIndex({"name": "several", "fields": [{"path": "a.b", "maxLength": 10}]})
+    with pytest.raises(oracledb.DatabaseError) as error:
+        collection.insertOne({"a": [{"b": "x"}, {"b": "y"}]})
+    assert code(error) == "ORA-40470"
+    collection.insertOne({"a": [{"b": "x"}, {"c": "y"}]})
+
+
 def test_answers_do_not_depend_on_indexes(collection):
     values = ["a", "b", "ab", "10", "9", 10, 9, 1.5, -1, 0, "", "true", True, False, None, "zz"]
     collection.insertMany(

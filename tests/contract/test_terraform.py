@@ -292,6 +292,7 @@ GIVEN = [
     ("alarm_due_minutes=0", False),
     ('notification_emails=["operators"]', False),
     ("caller_header=X-Datasync-Caller", False),
+    ("caller_header=x-datasync-role", False),
     ("caller_claim=sub]", False),
     ("caller_claim=", False),
     ("caller_claim=https://acme.example.com/client", True),

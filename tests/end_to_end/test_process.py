@@ -144,7 +144,8 @@ def test_the_number_of_records_in_a_call_is_bounded(bundle: Bundle) -> None:
 @pytest.mark.parametrize("data", [None, b"", b"{}", b"  "])
 def test_the_body_of_process_may_be_left_away(bundle: Bundle, data: bytes | None) -> None:
     bundle.stored()
-    response = bundle.call("POST", "/process", data=data)
+    declared = {"Content_Type": "application/json"} if data else {}
+    response = bundle.call("POST", "/process", data=data, **declared)
     assert response.json()["processedmessages"] == 1
 
 
@@ -343,7 +344,7 @@ def test_a_missing_secret_is_a_failure_that_can_be_replayed_and_is_looked_up_onc
     state = bundle.state(ids[0])
     assert (state["status_code"], state["error_stream"]) == ("unexpectedError", "recoverable")
     assert name in state["failure_reason"]
-    assert bundle.oci_calls() == {"secrets.get_secret_bundle_by_name": 1, "vault.list_secrets": 1}
+    assert bundle.oci_calls() == {"secrets.get_secret_bundle_by_name": 1}
     client.cancel_secret_deletion(secret.id)
 
 

@@ -95,14 +95,13 @@ def test_callers_who_become_anonymous_and_known_again(deployment: Deployment) ->
             blocked = [item["name"] for item in transformed["filter_headers"][0]["items"]]
             named = [item for one in transformed["set_headers"] for item in one["items"]]
             if anonymous:
-                assert (blocked, named) == (["X-API-Key", "X-Datasync-Caller"], [])
+                assert (blocked, named) == (["X-API-Key", "X-Datasync-Caller", "X-Datasync-Role"], [])
             else:
-                said = {
-                    "name": "X-Datasync-Caller",
-                    "values": ["${request.auth[sub]}"],
-                    "if_exists": "OVERWRITE",
-                }
-                assert (blocked, named) == (["X-API-Key"], [said])
+                said = [
+                    {"name": name, "values": [f"${{request.auth[{claim}]}}"], "if_exists": "OVERWRITE"}
+                    for name, claim in (("X-Datasync-Caller", "sub"), ("X-Datasync-Role", "scope"))
+                ]
+                assert (blocked, named) == (["X-API-Key"], said)
 
 
 def test_the_path_prefix_changes_in_place(deployment: Deployment) -> None:

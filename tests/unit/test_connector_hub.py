@@ -106,6 +106,8 @@ def test_the_same_message_has_the_same_key_and_every_other_another() -> None:
     others = [
         message(offset=1),
         message(offset=10),
+        message(offset=1) | {"value": "0e30="},
+        message(offset=10) | {"value": "e30="},
         message() | {"partition": "1"},
         message() | {"stream": "order", "partition": "s0"},
         message(RECORD | {"note": 1}),  # a Stream that was made anew

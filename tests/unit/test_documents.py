@@ -14,6 +14,7 @@ from shared.delivery.summary import Summary
 from shared.drivers import logs
 from shared.model import rules
 from shared.model.errors import DataSyncError
+from shared.model.record import SYSTEM_MEMBERS
 from shared.monitoring.metrics import METRICS
 from shared.monitoring.notifications import _message
 from shared.settings import Settings
@@ -117,7 +118,7 @@ def test_the_members_of_a_record_are_those_that_are_checked() -> None:
 
 def test_the_members_of_a_state_are_those_that_the_system_writes() -> None:
     shown = column(section("docs/api.md", "Reading a record's state"), "member")
-    assert set(shown) == set(SCHEMAS["OwnMember"]["not"]["enum"]) - HIDDEN
+    assert set(shown) == SYSTEM_MEMBERS - HIDDEN
 
 
 def test_the_members_of_an_answer_are_those_of_the_code() -> None:

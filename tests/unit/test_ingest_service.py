@@ -3,8 +3,6 @@
 import base64
 import json
 import sys
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -15,110 +13,9 @@ from shared.drivers.database import Database, Taken
 from shared.ingest.service import Caller, IngestService, StoreRequest
 from shared.model import record
 from shared.model.errors import Conflict, DependencyDown, Invalid, NotFound, NotJson, TooLarge
-from shared.model.record import MACHINERY, Document, Proof
-from shared.monitoring.call_stats import CallStats
-from shared.settings import Settings
+from shared.model.record import MACHINERY, Proof
 from shared.storage.records import Records
-
-SETTINGS = Settings.from_config(
-    {
-        "DATABASE_DSN": "sqlite:none",
-        "VAULT_OCID": "vault",
-        "VAULT_KEY_OCID": "key",
-        "VAULT_COMPARTMENT_OCID": "compartment",
-        "ALLOWED_TARGETS": "erp.example.com",
-        "CONNECTOR_HUB_SECRETS": "listed",
-        "BODY_LIMIT": "16KiB",
-    }
-)
-RECORD = {
-    "targetRestApi": "https://erp.example.com/orders",
-    "targetRestApiOperation": "POST",
-    "targetRestApiPayload": {"orderid": "18jan"},
-}
-
-
-@dataclass
-class MemoryRecords:
-    """Records in memory; `faults` are raised by the next insertions, one by one."""
-
-    stored: list[Document] = field(default_factory=list)
-    faults: list[Exception | None] = field(default_factory=list)
-    inserted: list[int] = field(default_factory=list)
-    is_blind: bool = False
-    """Whether what others have just stored is not seen yet."""
-
-    def insert(self, documents: Sequence[Document]) -> None:
-        fault = self.faults.pop(0) if self.faults else None
-        if fault is not None:
-            raise fault
-        known = {self._key(document) for document in self.stored} - {None}
-        if any(self._key(document) in known for document in documents):
-            raise Taken
-        self.stored += documents
-        self.inserted.append(len(documents))
-
-    def get(self, identity: str) -> Document | None:
-        return next((one for one in self.stored if one["id"] == identity), None)
-
-    def received(self, key: str) -> list[Document]:
-        return [one for one in self.stored if str(self._key(one)).startswith(f"{key}-")]
-
-    def already_received(self, places: Collection[str]) -> dict[str, Document]:
-        return (
-            {}
-            if self.is_blind
-            else {str(self._key(one)): one for one in self.stored if self._key(one) in places}
-        )
-
-    @staticmethod
-    def _key(document: Document) -> Any:
-        return document[MACHINERY].get("ingest")
-
-
-@dataclass
-class MemoryTokens:
-    """Tokens in memory; each has the name and the number of tokens at the time as its proof."""
-
-    kept: dict[str, str] = field(default_factory=dict)
-    fault: Exception | None = None
-
-    def token(self, name: str) -> str | None:
-        return self.kept.get(name)
-
-    def claim(self, name: str, token: str) -> Proof:
-        if self.fault:
-            raise self.fault
-        if self.kept.setdefault(name, token) != token:
-            raise Conflict("in use")
-        return Proof(f"ocid1.{name}", 1)
-
-
-@dataclass
-class Told:
-    """What operators are told of."""
-
-    numbers: list[int] = field(default_factory=list)
-
-    def notify(self, seen: CallStats, call: str, *, publishing: bool = True) -> None:
-        assert not publishing  # a source does not wait for that
-        self.numbers.append(seen.dead)
-
-
-@dataclass
-class World:
-    records: MemoryRecords = field(default_factory=MemoryRecords)
-    tokens: MemoryTokens = field(default_factory=MemoryTokens)
-    told: Told = field(default_factory=Told)
-
-    @property
-    def service(self) -> IngestService:
-        return IngestService(SETTINGS, self.records, self.tokens, self.told)
-
-    def store(self, body: Any, **request: Any) -> tuple[Any, bool]:
-        raw = body if isinstance(body, bytes) else json.dumps(body).encode()
-        result = self.service.store(StoreRequest(raw, **request))
-        return result.answer, result.is_new
+from tests.unit.ingest_world import RECORD, SETTINGS, MemoryTokens, Told, World
 
 
 @pytest.fixture
@@ -306,6 +203,13 @@ def test_a_batch_may_be_larger_than_a_body_and_its_elements_not(world: World) ->
     small, large = RECORD | {"note": "x" * 4000}, RECORD | {"note": "x" * 16 * 1024}
     world.store([message(small, number) for number in range(10)] + [message(large, 10)], is_direct=True)
     assert [one["status"] for one in world.records.stored] == ["not_processed"] * 10 + ["failed"]
+
+
+def test_a_batch_has_as_many_small_messages_as_the_platform_lets_through(world: World) -> None:
+    small = {name: value for name, value in RECORD.items() if name != "targetRestApiPayload"}
+    batch = [message(small | {"targetRestApiOperation": "DELETE"}, number) for number in range(18_000)]
+    world.store(batch, is_direct=True)  # of more JSON values than another body may have
+    assert len(world.records.stored) == 18_000
 
 
 def test_a_message_that_comes_again_is_stored_once_and_answered_alike(world: World) -> None:

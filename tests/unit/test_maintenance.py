@@ -1,359 +1,260 @@
-"""What others work on is left alone, and of what is archived nothing is lost, however many runs there are."""
+"""One run of maintenance at a time; its steps go on where another run was interrupted."""
 
-import threading
-import time
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from shared.delivery import leasing
-from shared.drivers.database import Database
-from shared.drivers.documents import SmallDocuments
 from shared.model import record, transitions
 from shared.model.errors import DependencyDown
-from shared.model.transitions import Failure
-from shared.monitoring.call_stats import Backlog, CallStats
-from shared.operations import turns
-from shared.operations.maintenance import Maintenance
-from shared.settings import Settings
-from shared.storage import counters
-from shared.storage.leases import LeaseTable
+from shared.operations import maintenance
+from shared.operations.lease import LeaseLost, MaintenanceLease
+from shared.operations.maintenance import Done, Run
 from shared.storage.queries import FailureQuery
-from shared.storage.records import Records
+from tests.unit.maintaining import Work
 
-CONFIG = {"DATABASE_DSN": "sqlite:x", "VAULT_OCID": "v", "VAULT_KEY_OCID": "k", "VAULT_COMPARTMENT_OCID": "c"}
-
-
-class Published:
-    """What operators are told, taken down."""
-
-    def __init__(self) -> None:
-        self.dead = 0
-
-    def notify(self, seen: CallStats) -> None:
-        self.dead += seen.dead
-
-    wants_metrics = False
-
-    def post_metrics(self, seen: CallStats, backlog: Backlog) -> None:
-        """Post nothing."""
+NOTHING = {"archived": 0, "archivedDead": 0, "expired": 0, "secretsDeleted": 0}
 
 
-class Archived:
-    """An archive in memory; something may happen while a batch is put there."""
+class Time:
+    """Monotonic seconds that pass where somebody sleeps; something may happen meanwhile."""
 
     def __init__(self) -> None:
-        self.objects: dict[str, list[str]] = {}
+        self.now = 1000.0
         self.meanwhile: Callable[[], object] = bool
 
-    def put(self, name: str, documents: list[Any]) -> None:
+    def __call__(self) -> float:
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        self.now += seconds
         self.meanwhile()
-        self.objects[name] = [document["id"] for document in documents]
 
 
 @pytest.fixture
-def work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Maintenance:
-    """Maintenance of a real collection, in which everything is old at once, and which waits for nobody."""
-    monkeypatch.setattr(turns, "_LEASE_SECONDS", 0.0)
-    database = Database(f"sqlite:{tmp_path / 'records.db'}", "", str)
-    ages = {
-        "EXPIRE_AFTER": "1ms",
-        "SECRETS_UNUSED_AFTER": "0s",
-        "ARCHIVE_BUCKET": "b",
-        "ARCHIVE_AFTER": "1ms",
+def work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Work:
+    monkeypatch.setattr(maintenance, "_PARTITIONS_SECONDS", 0.0)
+    return Work(tmp_path / "records.db")
+
+
+@pytest.fixture
+def clock() -> Time:
+    return Time()
+
+
+def lease(work: Work, clock: Time, seconds: float = 60.0) -> MaintenanceLease:
+    return MaintenanceLease(work.documents, seconds, clock, clock.sleep)
+
+
+class Steps:
+    """A step that does what it is told, part by part."""
+
+    def __init__(self, *parts: Callable[[Run], Done]):
+        self.parts = parts
+
+    def count(self, run: Run) -> Done:
+        return Done(archived=7)
+
+    def run(self, run: Run) -> Iterator[Done]:
+        for part in self.parts:
+            yield part(run)
+
+
+# The lease
+
+
+def test_of_two_runs_one_has_the_lease_until_it_releases_it(work: Work, clock: Time) -> None:
+    first, second = lease(work, clock), lease(work, clock)
+    assert first.take(clock.now)
+    assert not second.take(clock.now)
+    first.release()
+    assert second.take(clock.now)
+
+
+def test_a_run_leaves_as_soon_as_the_other_shows_that_it_lives(work: Work, clock: Time) -> None:
+    first, second = lease(work, clock), lease(work, clock)
+    assert first.take(clock.now)
+    clock.meanwhile = first.keep
+    began = clock.now
+    assert not second.take(clock.now + 300)
+    assert 15 <= clock.now - began < 20  # it renews four times in the length of its lease
+
+
+def test_a_run_takes_over_from_one_that_renews_nothing_for_the_length_of_its_own_lease(
+    work: Work, clock: Time
+) -> None:
+    dead, second = lease(work, clock, 30), lease(work, clock, 90)
+    assert dead.take(clock.now)
+    began = clock.now
+    assert not second.take(clock.now + 29)
+    assert second.take(clock.now + 31)
+    assert clock.now - began >= 30
+    clock.now += 80
+    assert not lease(work, clock).take(clock.now + 89)
+
+
+def test_whoever_has_lost_the_lease_changes_nothing_more(work: Work, clock: Time) -> None:
+    dead, second = lease(work, clock, 0), lease(work, clock)
+    assert dead.take(clock.now)
+    dead.note(batch="mine")
+    assert second.take(clock.now + 1)
+    for change in (dead.keep, lambda: dead.note(batch=None)):
+        with pytest.raises(LeaseLost):
+            change()
+    dead.release()
+    assert not lease(work, clock).take(clock.now + 1)
+    second.note(more=1)
+    assert second.memory() == {"batch": "mine", "more": 1}
+
+
+def test_what_runs_remember_outlives_them(work: Work, clock: Time) -> None:
+    first = lease(work, clock)
+    assert first.take(clock.now)
+    first.note(a=1, b=2)
+    first.note(a=None)
+    first.release()
+    later = lease(work, clock)
+    assert later.memory() == {"b": 2}
+    assert later.take(clock.now)
+    assert later.memory() == {"b": 2}
+
+
+# A run
+
+
+def test_a_second_run_does_nothing_and_says_that_another_has_the_lease(work: Work) -> None:
+    held = work.lease()
+    assert held.take(0.0)
+    watching = MaintenanceLease(work.another().documents, 60, sleep=lambda _: held.note())
+    second = maintenance.Maintenance(watching, [Steps(lambda _: pytest.fail("it runs"))])
+    assert second.run(float("inf")) == NOTHING | {"endOfWork": False, "anotherRun": True}
+
+
+def test_what_all_steps_did_is_added_up(work: Work) -> None:
+    one = Steps(lambda _: Done(archived=2), lambda _: Done(archived=3, expired=1))
+    other = Steps(lambda _: Done(endOfWork=False), lambda _: Done(archivedDead=4))
+    assert work.run(one, other) == {
+        "archived": 5,
+        "archivedDead": 4,
+        "expired": 1,
+        "secretsDeleted": 0,
+        "endOfWork": False,
+        "anotherRun": False,
     }
-    settings = Settings.from_config(CONFIG | ages)
-    leases, notes = LeaseTable(database, database, "c", 60), SmallDocuments(database, "c")
-    later = datetime.now(UTC) + timedelta(hours=1)
-    parts = Records(database, "c"), leases, notes, None, Archived(), Published()
-    return Maintenance(settings, *parts, later, sleep=lambda _: None)  # type: ignore[arg-type]  # as above
 
 
-def stored(work: Maintenance, number: int) -> list[Any]:
-    members = {"targetRestApi": "https://a.example.com/", "targetRestApiOperation": "DELETE"}
-    documents = [record.new(members) for _ in range(number)]
-    work.records.insert(documents)
-    return work.records.with_ids([document["id"] for document in documents])
+def test_a_run_that_loses_the_lease_says_what_it_did_before(work: Work) -> None:
+    def lost(run: Run) -> Done:
+        work.lease_seconds = 0.0
+        taken = work.documents.find("maintenance")
+        assert taken is not None
+        assert work.documents.replace("maintenance", taken, {**taken.content, "by": "another"})
+        run.lease.note()
+        return Done(archived=100)
+
+    steps = Steps(lambda _: Done(archived=2), lost, lambda _: pytest.fail("it goes on"))
+    assert work.run(steps) == NOTHING | {"archived": 2, "endOfWork": False, "anotherRun": True}
 
 
-def dead(work: Maintenance, number: int) -> list[str]:
-    found = stored(work, number)
-    failure = Failure(404, "why", "unrecoverable", None)
-    outcomes = [(one, transitions.failed(one.document, failure, datetime.now(UTC))) for one in found]
-    work.records.write(outcomes)
-    return [one.document["id"] for one in found]
+def test_a_run_that_a_service_ends_gives_the_lease_up(work: Work) -> None:
+    def down(_run: Run) -> Done:
+        raise DependencyDown("down")
 
-
-def test_what_others_work_on_neither_expires_nor_is_archived(work: Maintenance) -> None:
-    waiting, gone = [one.document["id"] for one in stored(work, 40)], dead(work, 40)
-    other = work.leases.take(work.leases.snapshot_and_fence(), 32)
-    assert other is not None
-    done = work.run(time.monotonic() + 60)
-    busy = {one for one in waiting + gone if record.partition({"id": one}) in other.partitions}
-    assert done["endOfWork"] is False
-    assert done["expired"] == work.publisher.dead == len(set(waiting) - busy) > 0  # type: ignore[attr-defined]  # as above
-    left = {one.document["id"] for one in work.records.with_ids(waiting + gone)}
-    assert left == busy | set(waiting)  # what has just expired is young
-    work.leases.release(other)
-    done = work.run(time.monotonic() + 60)
-    assert (done["endOfWork"], done["expired"]) == (True, len(set(waiting) & busy))
-    archived = [one for ids in work.archive.objects.values() for one in ids]  # type: ignore[attr-defined]  # as above
-    assert sorted(archived) == sorted(gone)
-
-
-def test_an_interrupted_batch_of_the_dead_waits_for_its_partitions(work: Maintenance) -> None:
-    ids = dead(work, 20)
-    work.notes.change("archive", lambda _: {"object": "interrupted", "kind": "dead", "ids": ids})
-    other = work.leases.take(work.leases.snapshot_and_fence(), 32)
-    assert other is not None
-    assert work.run(time.monotonic() + 60)["endOfWork"] is False
-    assert len(work.records.with_ids(ids)) == 20
-    work.leases.release(other)
-    assert work.run(time.monotonic() + 60)["archivedDead"] == 20
-    assert objects(work) == [ids]
-    assert work.notes.read("archive") == {"name": "archive", "leftOver": []}
-    assert work.archive.objects["interrupted"] == []  # type: ignore[attr-defined]  # as above
-
-
-def finished(work: Maintenance, number: int, later: timedelta = timedelta()) -> list[str]:
-    found = stored(work, number)
-    outcomes = [(one, transitions.succeeded(one.document, 200, datetime.now(UTC) + later)) for one in found]
-    work.records.write(outcomes)
-    return [one.document["id"] for one in found]
-
-
-def another(work: Maintenance, later: timedelta = timedelta()) -> Maintenance:
-    """A second run, in a process of its own."""
-    database = work.records._database
-    parts = {"records": Records(database, "c"), "leases": LeaseTable(database, database, "c", 60)}
-    return replace(work, **parts, notes=SmallDocuments(database, "c"), now=work.now + later)  # type: ignore[arg-type]  # these
-
-
-def objects(work: Maintenance) -> list[list[str]]:
-    """What the archive holds, by object; one that was left over holds nothing."""
-    return [ids for ids in work.archive.objects.values() if ids]  # type: ignore[attr-defined]  # as above
-
-
-def once(monkeypatch: pytest.MonkeyPatch, target: object, name: str, meanwhile: Callable[[], object]) -> None:
-    """Let something happen after the first call of a method, before its caller goes on."""
-    original, done = getattr(target, name), []
-
-    def called(*arguments: Any) -> Any:
-        result = original(*arguments)
-        if not done:
-            done.append(True)
-            meanwhile()
-        return result
-
-    monkeypatch.setattr(target, name, called)
-
-
-def counted(work: Maintenance) -> int:
-    return counters.finished(work.notes.all())["success"]
-
-
-@pytest.fixture
-def quiet(work: Maintenance) -> Maintenance:
-    """Maintenance in which nothing expires."""
-    return replace(work, settings=replace(work.settings, expire_after=0.0))
-
-
-def test_two_runs_at_once_archive_each_record_once(
-    quiet: Maintenance, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    ids, other = finished(quiet, 20), another(quiet)
-    once(monkeypatch, quiet.records, "finished", lambda: other.run(time.monotonic() + 60))
-    quiet.run(time.monotonic() + 60)
-    assert objects(quiet) == [ids]
-    assert counted(quiet) == 0
-
-
-def test_a_run_with_an_old_page_writes_over_nothing_of_another(
-    quiet: Maintenance, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The other run began later, and so found one more between the first and the last."""
-    first, late, last = (
-        finished(quiet, 1),
-        finished(quiet, 1, timedelta(hours=1, seconds=1)),
-        finished(quiet, 1),
-    )
-    other = another(quiet, timedelta(seconds=2))
-    once(monkeypatch, quiet.records, "finished", lambda: other.run(time.monotonic() + 60))
-    quiet.run(time.monotonic() + 60)
-    assert objects(quiet) == [[*first, *late, *last]]
-    assert counted(quiet) == 0
-
-
-def test_two_runs_with_one_batch_noted_leave_it_to_one(
-    quiet: Maintenance, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    ids, other = finished(quiet, 20), another(quiet)
-    once(monkeypatch, quiet.notes, "change", lambda: other.run(time.monotonic() + 60))
-    assert quiet.run(time.monotonic() + 60)["endOfWork"] is False
-    assert objects(quiet) == [ids]
-    assert counted(quiet) == 0
-
-
-def test_what_was_replayed_out_of_an_interrupted_batch_is_archived_later_beside_it(
-    quiet: Maintenance,
-) -> None:
-    ids, archive = dead(quiet, 3), quiet.archive
-    archive.meanwhile = lambda: (_ for _ in ()).throw(DependencyDown("down"))  # type: ignore[attr-defined]
     with pytest.raises(DependencyDown):
-        quiet.run(time.monotonic() + 60)
-    archive.meanwhile = bool  # type: ignore[attr-defined]
-
-    def fails(failure: Failure) -> None:
-        found = quiet.records.with_ids([ids[0], ids[2]])
-        quiet.records.write(
-            [(one, transitions.failed(one.document, failure, datetime.now(UTC))) for one in found]
-        )
-
-    fails(Failure(503, "why", "recoverable", datetime.now(UTC)))
-    quiet.run(time.monotonic() + 60)
-    fails(Failure(503, "why", "recoverable", None))
-    quiet.run(time.monotonic() + 60)
-    assert sorted(objects(quiet)) == sorted([[ids[1]], [ids[0], ids[2]]])
+        work.run(Steps(down))
+    assert work.lease().take(0.0)
 
 
-def test_an_interrupted_batch_of_which_nothing_is_left_leaves_nothing_behind(quiet: Maintenance) -> None:
-    (one,) = dead(quiet, 1)
-    quiet.archive.objects["c/dead/x"] = [one]  # type: ignore[attr-defined]  # as above
-    quiet.notes.change("archive", lambda _: {"object": "c/dead/x", "kind": "dead", "ids": [one]})
-    (found,) = quiet.records.with_ids([one])
-    quiet.records.write([(found, transitions.succeeded(found.document, 200, datetime.now(UTC)))])
-    quiet.run(time.monotonic() + 60)
-    assert objects(quiet) == [[one]]  # among those that were delivered
+def test_a_dry_run_counts_and_takes_no_lease(work: Work) -> None:
+    assert work.lease().take(0.0)
+    answer = work.run(Steps(lambda _: pytest.fail("it runs")), Steps(), dry_run=True)
+    assert answer == NOTHING | {"archived": 14, "endOfWork": True, "anotherRun": False}
 
 
-@pytest.mark.parametrize("is_delivered", [True, False])
-def test_a_dead_record_that_another_took_over_is_not_deleted(quiet: Maintenance, is_delivered: bool) -> None:
-    """A batch took so long that its lease was over, and a forced replay has handled the record."""
-    (one,) = dead(quiet, 1)
-    lease = LeaseTable(quiet.records._database, quiet.records._database, "c", 0.0)
-    slow = replace(quiet, leases=lease)
-
-    def replayed() -> None:
-        taker = LeaseTable(quiet.records._database, quiet.records._database, "c", 0.0)
-        taker.snapshot_and_fence()
-        assert taker.take(taker.snapshot_and_fence(), record.PARTITIONS)
-        (found,) = quiet.records.with_ids([one])
-        failure = Failure(404, "why", "unrecoverable", None)
-        after = (
-            transitions.succeeded(found.document, 200, datetime.now(UTC))
-            if is_delivered
-            else transitions.failed(found.document, failure, datetime.now(UTC))
-        )
-        assert quiet.records.write([(found, after)]) == [True]
-
-    quiet.archive.meanwhile = replayed  # type: ignore[attr-defined]  # as above
-    assert slow.run(time.monotonic() + 60)["endOfWork"] is False
-    assert [found.document["id"] for found in quiet.records.with_ids([one])] == [one]
+def test_no_batch_is_begun_without_the_time_for_it(work: Work) -> None:
+    held = work.lease()
+    assert held.take(0.0)
+    assert not Run(work.now, 0.0, held).goes_on()
+    assert Run(work.now, float("inf"), held).goes_on()
 
 
-def test_a_deletion_removes_nothing_where_a_record_was_changed(quiet: Maintenance) -> None:
-    ids = dead(quiet, 2)
-    quiet.notes.change("archive", lambda _: {"object": "o", "kind": "dead", "ids": ids})
-    read = [one.document for one in quiet.records.with_ids(ids)]
-    (found,) = quiet.records.with_ids(ids[:1])
-    quiet.records.write([(found, transitions.succeeded(found.document, 200, datetime.now(UTC)))])
-    assert quiet.records.remove(read, "archive", "o") is False
-    assert len(quiet.records.with_ids(ids)) == 2
-    assert quiet.notes.read("archive")["ids"] == ids
-    assert counted(quiet) == 1
+# What expires
 
 
-def test_between_two_batches_under_a_lease_deliveries_have_time_to_look(
-    quiet: Maintenance, monkeypatch: pytest.MonkeyPatch
+def test_what_others_work_on_does_not_expire_before_they_have_ended(work: Work) -> None:
+    waiting = [one.document["id"] for one in work.stored(40)]
+    other = work.leases.take(work.leases.snapshot_and_fence(), 32)
+    assert other is not None
+    busy = {one for one in waiting if record.partition({"id": one}) in other.partitions}
+    done = work.run(work.expirer)
+    assert done["endOfWork"] is False
+    assert done["expired"] == work.published.dead == len(set(waiting) - busy) > 0
+    work.leases.release(other)
+    done = work.run(work.expirer)
+    assert (done["endOfWork"], done["expired"]) == (True, len(busy))
+
+
+def test_what_expires_at_once_can_be_told_apart_by_its_time(
+    work: Work, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(turns, "BATCH", 10)
-    pauses: list[float] = []
-    dead(quiet, 25)
-    work = replace(quiet, sleep=pauses.append)
-    assert work.run(time.monotonic() + 60)["archivedDead"] == 25
-    assert len(pauses) == 2  # of three batches
-    assert min(pauses) > leasing._LOOK_AGAIN_SECONDS[1]
-
-
-class Watched(SmallDocuments):
-    """Documents of which a batch to be finished is looked at until something else happened."""
-
-    def __init__(self, database: Database, until: threading.Event):
-        super().__init__(database, "c")
-        self.was_read = threading.Event()
-        self._until = until
-        self._reads = 0
-
-    def read(self, name: str) -> dict[str, Any]:
-        found = super().read(name)
-        self._reads += 1
-        if found.get("ids") and self._reads == 2:  # at first it is asked whether something was left over
-            self.was_read.set()
-            self._until.wait(5)
-        return found
-
-
-@pytest.mark.parametrize("make", [finished, dead])
-def test_a_living_run_that_is_taken_for_an_interrupted_one_loses_nothing(
-    quiet: Maintenance, make: Callable[..., list[str]]
-) -> None:
-    """Another reads the note of its batch, and goes on when that batch is already archived and deleted."""
-    ids, ended = make(quiet, 20), threading.Event()
-    notes = Watched(quiet.records._database, ended)
-    other = replace(another(quiet), notes=notes)
-    answers: list[Any] = []
-    second = threading.Thread(target=lambda: answers.append(other.run(time.monotonic() + 60)))
-
-    def meanwhile() -> None:
-        quiet.archive.meanwhile = bool  # type: ignore[attr-defined]  # as above
-        second.start()
-        assert notes.was_read.wait(5)
-
-    quiet.archive.meanwhile = meanwhile  # type: ignore[attr-defined]  # as above
-    quiet.run(time.monotonic() + 60)
-    ended.set()
-    second.join()
-    assert [one["endOfWork"] for one in answers] == [True]
-    assert objects(quiet) == [ids]
-    assert quiet.records.with_ids(ids) == []
-    assert counted(quiet) == 0
-
-
-@pytest.mark.parametrize("make", [finished, dead])
-def test_a_slow_run_whose_batch_another_finishes_writes_over_nothing(
-    quiet: Maintenance, make: Callable[..., list[str]]
-) -> None:
-    ids, other = make(quiet, 20), another(quiet)
-    quiet.leases._seconds = 0.0  # it is so slow that its lease is over
-
-    def meanwhile() -> None:
-        quiet.archive.meanwhile = bool  # type: ignore[attr-defined]  # as above
-        other.leases._seconds = 0.0
-        other.leases.snapshot_and_fence()
-        other.run(time.monotonic() + 60)
-
-    quiet.archive.meanwhile = meanwhile  # type: ignore[attr-defined]  # as above
-    assert quiet.run(time.monotonic() + 60)["endOfWork"] is False
-    assert objects(quiet) == [ids]
-    assert quiet.records.with_ids(ids) == []
-
-
-def test_what_expires_at_once_can_be_told_apart_by_its_time(work: Maintenance) -> None:
-    stored(work, 20)
-    assert work.run(time.monotonic() + 60)["expired"] == 20
+    monkeypatch.setattr(maintenance, "BATCH", 7)
+    work.stored(20)
+    assert work.run(work.expirer)["expired"] == 20
     found, _ = work.records.latest_failures(FailureQuery(), 50)
     assert len({one["datasync"]["lately"] for one in found}) == 20
 
 
-def test_what_was_delivered_meanwhile_is_no_work_left(
-    work: Maintenance, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    first, *_ = stored(work, 3)
-    after = transitions.succeeded(first.document, 200, datetime.now(UTC) + timedelta(hours=1))
-    once(monkeypatch, work.records, "page", lambda: work.records.write([(first, after)]))
-    done = work.run(time.monotonic() + 60)
+def test_what_was_delivered_meanwhile_is_no_work_left(work: Work, monkeypatch: pytest.MonkeyPatch) -> None:
+    first, *_ = work.stored(3)
+    original = work.records.page
+
+    def page(*arguments: object) -> object:
+        found = original(*arguments)  # type: ignore[arg-type]  # as they came
+        work.records.write([(first, transitions.succeeded(first.document, 200, datetime.now(UTC)))])
+        return found
+
+    monkeypatch.setattr(work.records, "page", page)
+    done = work.run(work.expirer)
     assert (done["expired"], done["endOfWork"]) == (2, True)
+
+
+def test_what_others_changed_in_that_moment_has_not_expired(
+    work: Work, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    work.stored(3)
+    original = work.records.with_ids
+
+    def with_ids(identities: list[str]) -> object:
+        found = original(identities)
+        work.records.write([(found[0], transitions.succeeded(found[0].document, 200, datetime.now(UTC)))])
+        return found
+
+    monkeypatch.setattr(work.records, "with_ids", with_ids)
+    done = work.run(work.expirer)
+    assert (done["expired"], done["endOfWork"]) == (2, False)
+    assert work.published.dead == 2
+
+
+def test_what_expired_is_published_though_the_run_ends_early(work: Work) -> None:
+    work.stored(3)
+    original = work.records.write
+
+    def write(changes: object) -> object:
+        original(changes[:1])  # type: ignore[index]  # a list
+        raise DependencyDown("down")
+
+    work.records.write = write  # type: ignore[assignment]  # as above
+    with pytest.raises(DependencyDown):
+        work.run(work.expirer)
+    assert work.published.dead == 0  # what was not written for sure is not told
+    work.records.write = original  # type: ignore[method-assign]  # as above
+    assert work.run(work.expirer)["expired"] == work.published.dead == 2
+
+
+def test_what_is_young_or_has_no_time_left_stays(work: Work) -> None:
+    work.stored(3)
+    work.now = datetime.now(UTC) - timedelta(hours=1)
+    assert work.run(work.expirer)["expired"] == work.run(work.expirer, dry_run=True)["expired"] == 0
+    work.now = datetime.now(UTC) + timedelta(hours=1)
+    assert work.run(work.expirer, dry_run=True)["expired"] == 3

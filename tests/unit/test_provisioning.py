@@ -1,4 +1,4 @@
-"""The database is prepared: its user made as ADMIN from the vault's passwords, its collections made."""
+"""The database is provisioned: its user made as ADMIN with the vault's passwords, its collections made."""
 
 import base64
 from pathlib import Path
@@ -53,14 +53,14 @@ class Users(Database):
         self.run.append((user, password(), block, binds()))
 
 
-def prepared(tmp_path: Path, refusals: int = 0, **options: Any) -> tuple[Users, Provisioning]:
+def provisioning_of(tmp_path: Path, refusals: int = 0) -> tuple[Users, Provisioning]:
     database = Users(tmp_path / "records.db")
     parts = Records(database, NAME), LeaseTable(database, database, NAME, 60), SmallDocuments(database, NAME)
-    return database, Provisioning(SETTINGS, Clients(refusals), database, *parts, **options)  # type: ignore[arg-type]
+    return database, Provisioning(SETTINGS, Clients(refusals), database, *parts)  # type: ignore[arg-type]
 
 
 def test_the_user_gets_its_password_from_the_vault_and_the_collections_are_there(tmp_path: Path) -> None:
-    database, it = prepared(tmp_path)
+    database, it = provisioning_of(tmp_path)
     before = database._opened_pool()
     assert it.run(float("inf"), "ocid1.admin") == {"prepared": True}
     assert database._opened_pool() is not before  # whose connections had another password
@@ -75,14 +75,14 @@ def test_the_user_gets_its_password_from_the_vault_and_the_collections_are_there
 
 def test_a_policy_that_does_not_hold_yet_is_waited_for(tmp_path: Path) -> None:
     pauses: list[float] = []
-    database, it = prepared(tmp_path, refusals=3, sleep=pauses.append)
-    it.run(float("inf"), "ocid1.admin")
+    database, it = provisioning_of(tmp_path, refusals=3)
+    it.run(float("inf"), "ocid1.admin", pauses.append)
     assert len(pauses) == 3
     assert len(database.run) == 1
 
 
 def test_what_does_not_come_in_time_is_said(tmp_path: Path) -> None:
-    _, it = prepared(tmp_path, refusals=3)
+    _, it = provisioning_of(tmp_path, refusals=3)
     with pytest.raises(DependencyDown, match="refused \\(404\\) a system secret"):
         it.run(0.0, "ocid1.admin")
 

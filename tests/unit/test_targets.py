@@ -4,14 +4,8 @@ from ipaddress import ip_address
 
 import pytest
 
-from shared.model.targets import (
-    is_allowed_address,
-    normalised_prefix,
-    parse_allowed,
-    parse_networks,
-    parse_url,
-    refusal,
-)
+from shared.model.addresses import is_allowed_address, parse_networks
+from shared.model.targets import normalised_prefix, parse_allowed, parse_url, refusal
 
 
 def is_refused(url: str, allowed: str, networks: str = "") -> bool:
@@ -446,3 +440,21 @@ def test_a_zone_id_is_refused_however_it_is_written(zone: str) -> None:
 def test_a_wildcard_over_an_address_names_no_target(entry: str) -> None:
     with pytest.raises(ValueError, match="address"):
         parse_allowed(entry)
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "169.254.169.254",
+        "fd00:c1::a9fe:a9fe",
+        "::ffff:169.254.169.254",
+        "::169.254.169.254",
+        "64:ff9b::169.254.169.254",
+        "2002:a9fe:a9fe::1",
+        "fd00:c1::a9fe:a9fe%eth0",
+    ],
+)
+def test_no_listed_network_opens_the_metadata_of_the_instance(address: str) -> None:
+    everything = parse_networks("0.0.0.0/0, ::/0, 169.254.169.254, fd00:c1::a9fe:a9fe")
+    assert not is_allowed_address(ip_address(address), everything)
+    assert is_allowed_address(ip_address("169.254.169.253"), everything)

@@ -2,8 +2,6 @@
 
 import base64
 import time
-from collections.abc import Callable
-from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import Any
 
@@ -12,24 +10,11 @@ import pytest
 from shared.drivers.oci import OciClients, Refused, read_secret
 from shared.model.errors import Conflict, DependencyDown
 from shared.settings import Settings
-from shared.storage.tokens import KeptSecret, TokenVault
+from shared.storage.tokens import TokenVault
+from shared.storage.vault import Vault
 
 TOKEN, OTHER = "Bearer s3cret-1", "Bearer s3cret-2"
 SETTINGS = Settings("sqlite:", "ocid1.vault", "ocid1.key", "ocid1.compartment", secret_prefix="team-")
-
-
-class SmallDocuments:
-    """SmallDocuments in memory."""
-
-    def __init__(self) -> None:
-        self.content: dict[str, Any] = {}
-
-    def read(self, _name: str) -> dict[str, Any]:
-        return self.content
-
-    def change(self, _name: str, change: Any) -> dict[str, Any]:
-        self.content = change(self.content)
-        return self.content
 
 
 class FakeVault(OciClients):
@@ -42,10 +27,6 @@ class FakeVault(OciClients):
         self.on_create: Exception | None = None
         self.states: list[str] = []
         self.appears: list[str | None] = []  # what reads find after a create that came second
-        self.notes = SmallDocuments()
-        self.cancelled: list[str] = []
-        self.on_cancel: Exception | None = None
-        self.on_schedule: Exception | Callable[[], object] = bool
         self.reads: list[str] = []
         self.creates: list[Any] = []
 
@@ -58,22 +39,8 @@ class FakeVault(OciClients):
             case "vault", "VaultsClient", "list_secrets":
                 assert (arguments, options["vault_id"]) == (("ocid1.compartment",), "ocid1.vault")
                 assert options["name"].startswith("team-")
-                return [
-                    SimpleNamespace(id="ocid1.erp", lifecycle_state=state, time_created=None)
-                    for state in self.states
-                ]
-            case "vault", "VaultsClient", "cancel_secret_deletion":
-                if self.on_cancel:
-                    raise self.on_cancel
-                return self.cancelled.append(*arguments)
-            case "vault", "VaultsClient", "schedule_secret_deletion":
-                if isinstance(self.on_schedule, Exception):
-                    raise self.on_schedule
-                return self.on_schedule()
+                return [SimpleNamespace(lifecycle_state=state) for state in self.states]
         raise AssertionError(f"{service} has no such operation: {operation}")
-
-    def all(self, *_: Any, **__: Any) -> list[Any]:
-        return []
 
     def _read(self, name: str, vault: str) -> Any:
         assert vault == "ocid1.vault"
@@ -84,20 +51,22 @@ class FakeVault(OciClients):
         text = self.appears.pop(0) if came_second else self.secrets.get(name)
         if text is None:
             raise Refused(404)
-        return bundle(text)
+        return bundle(text, f"ocid1.{name}")
 
-    def _create(self, details: Any) -> None:
+    def _create(self, details: Any) -> Any:
         self.creates.append(details)
         if self.on_create:
             raise self.on_create
         if details.secret_name in self.secrets:
             raise Refused(409)
         self.secrets[details.secret_name] = base64.b64decode(details.secret_content.content).decode()
+        return SimpleNamespace(id=f"ocid1.{details.secret_name}")
 
 
-def bundle(text: str) -> Any:
-    content = base64.b64encode(text.encode()).decode()
-    return SimpleNamespace(secret_bundle_content=SimpleNamespace(content=content))
+def bundle(text: str | bytes, ocid: str = "ocid1.secret") -> Any:
+    raw = text.encode() if isinstance(text, str) else text
+    content = SimpleNamespace(content=base64.b64encode(raw).decode())
+    return SimpleNamespace(secret_id=ocid, version_number=1, secret_bundle_content=content)
 
 
 class Clock:
@@ -124,7 +93,7 @@ def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 
 
 def tokens(fake: FakeVault, clock: Clock | None = None) -> TokenVault:
-    return TokenVault(fake, SETTINGS, fake.notes, clock or Clock())  # type: ignore[arg-type]  # notes in memory
+    return TokenVault(Vault(fake, SETTINGS), clock or Clock())
 
 
 def test_a_token_is_read_once_while_it_is_fresh() -> None:
@@ -139,13 +108,13 @@ def test_a_token_is_read_again_after_a_while_so_that_a_new_version_is_seen(clock
     vault = tokens(fake, clock)
     vault.token("erp")
     fake.secrets["team-erp"] = OTHER
-    clock.now += 60
+    clock.now += 2
     assert vault.token("erp") == TOKEN
-    clock.now += 3600
+    clock.now += 2
     assert vault.token("erp") == OTHER
 
 
-def test_a_name_that_is_not_there_is_looked_up_once_for_a_shorter_while(clock: Clock) -> None:
+def test_a_name_that_is_not_there_is_looked_up_once_for_a_while(clock: Clock) -> None:
     fake = FakeVault()
     vault = tokens(fake, clock)
     assert [vault.token("erp") for _ in range(3)] == [None] * 3
@@ -293,66 +262,11 @@ def test_a_name_whose_secret_is_being_deleted_is_told_at_once(state: str, pauses
     assert pauses == []
 
 
-def test_a_name_whose_deletion_was_ours_is_in_use_again(pauses: list[float]) -> None:
-    fake = FakeVault()
-    fake.on_create, fake.states, fake.appears = Refused(409), ["PENDING_DELETION"], [None, None, TOKEN]
-    fake.notes.content = {"ids": ["ocid1.erp", "ocid1.other"]}
-    tokens(fake).claim("erp", TOKEN)
-    assert fake.cancelled == ["ocid1.erp"]
-    assert fake.notes.content == {"ids": ["ocid1.other"]}  # from now on a deletion is the operator's
-
-
-def test_a_token_that_a_record_needs_is_brought_back(pauses: list[float]) -> None:
-    fake = FakeVault()
-    fake.states = ["PENDING_DELETION"]
-    vault = tokens(fake)
-    assert vault.token("erp") is None  # an operator's deletion stands
-    fake.notes.content = {"ids": ["ocid1.erp"]}
-    vault._cache.clear()
-    original = fake.call
-
-    def call(*arguments: Any, **options: Any) -> Any:
-        if arguments[2] == "cancel_secret_deletion":
-            fake.secrets["team-erp"] = TOKEN
-        return original(*arguments, **options)
-
-    fake.call = call  # type: ignore[method-assign]  # what the service does
-    assert vault.token("erp") == TOKEN
-    assert fake.cancelled == ["ocid1.erp"]
-
-
-def test_a_deletion_that_vault_refuses_is_not_ours(pauses: list[float]) -> None:
-    """An operator was faster: the token may have become known, and nobody brings it back."""
-    fake = FakeVault()
-    fake.on_schedule = Refused(409)
-    with pytest.raises(Refused):
-        tokens(fake).delete(KeptSecret("ocid1.erp", "erp", datetime.now(UTC)))
-    fake.on_create, fake.states = Refused(409), ["PENDING_DELETION"]
-    with pytest.raises(Conflict):
-        tokens(fake).claim("erp", TOKEN)
-    assert fake.cancelled == []
-
-
-def test_a_look_at_the_secrets_takes_no_deletion_from_another_run() -> None:
-    fake = FakeVault()
-    vault = tokens(fake)
-    fake.on_schedule = lambda: vault.kept()
-    vault.delete(KeptSecret("ocid1.erp", "erp", datetime.now(UTC)))
-    assert fake.notes.content == {"ids": ["ocid1.erp"]}
-
-
-def test_one_token_that_can_not_be_brought_back_is_no_outage_of_vault(pauses: list[float]) -> None:
-    fake = FakeVault()
-    fake.states, fake.on_cancel = ["DELETING"], Refused(409)
-    fake.notes.content = {"ids": ["ocid1.erp"]}
-    assert tokens(fake).token("erp") is None
-
-
 @pytest.mark.parametrize("states", [["CREATING"], ["FAILED"], []])
 def test_a_name_whose_secret_can_not_be_read_is_told_with_its_state(states: list[str]) -> None:
     fake = FakeVault()
     fake.on_create, fake.states = Refused(409), states
-    with pytest.raises(DependencyDown, match=states[0] if states else "nothing of it"):
+    with pytest.raises(DependencyDown, match=states[0] if states else "''"):
         tokens(fake).claim("erp", TOKEN)
 
 

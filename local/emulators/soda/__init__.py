@@ -6,6 +6,10 @@ database.
 Database 23ai and later do and raises python-oracledb's exceptions with Oracle's codes; what Oracle has and
 nothing here uses is a `NotImplementedError` that names it. Several processes may use one file at once.
 
+It never answers a query by better means than Oracle is known to: see `planning`. `DATASYNC_SODA_TRACE` logs
+every operation with its plan (`tracing`); the DSN's options count round trips, and let them take time
+(`connection`, `round_trips`).
+
     >>> import tempfile
     >>> from local.emulators import soda
     >>> with tempfile.TemporaryDirectory() as folder, soda.connect(f"{folder}/demo.db") as connection:
@@ -15,9 +19,9 @@ nothing here uses is a `NotImplementedError` that names it. Several processes ma
     ...     [d.getContent()["city"] for d in orders.find().filter({"po": {"$gt": 1}}).getDocuments()]
     ['Lima']
 
-Modules, each importing only from those above it: errors, round_trips; values, paths; indexes; qbe, matching
-(queries); session (SQLite); documents, catalog (what there is); planning, tracing, collection, database (what
-the driver calls); connection, pool.
+Modules, each importing only from those above it: errors, round_trips; json_types, paths; indexes; qbe,
+matching (queries); session (SQLite); documents, catalog (what there is); planning, tracing; operations,
+collection, database (what the driver calls); connection, pool.
 """
 
 from __future__ import annotations

@@ -69,7 +69,7 @@ class Catalog:
         return self._known[name]
 
     def existing(self, name: str) -> Collection:
-        """The collection of that name; ORA-42204 where it was dropped."""
+        """The collection of that name; ORA-42204 if it was dropped."""
         collection = self.get(name)
         if collection is None:
             raise ora(42204, f"the collection {name!r} was dropped")
@@ -88,7 +88,7 @@ class Catalog:
         return [name for (name,) in self.session.query(sql, (start, limit or -1))]
 
     def create(self, name: str) -> Collection:
-        """Creates the collection; somebody else's is kept where it was there before."""
+        """Creates the collection; one that exists already is kept."""
         with self.session.atomic(commit=True):
             for sql in _TABLES:
                 self.session.query(sql)
@@ -102,7 +102,7 @@ class Catalog:
         return found or self.existing(name)
 
     def drop(self, name: str) -> bool:
-        """Drops a collection and its indexes; False where there is none."""
+        """Drops a collection and its indexes; False if there is none."""
         collection = self.get(name)
         if collection is None:
             return False
@@ -113,7 +113,7 @@ class Catalog:
         return True
 
     def create_index(self, name: str, text: str) -> None:
-        """Creates an index on the collection `name`; ORA-40733 where its name is taken."""
+        """Creates an index on the collection `name`; ORA-40733 if its name is taken."""
         index = indexes.parse_spec(text)
         with self.session.atomic(commit=True):
             collection = self.existing(name)

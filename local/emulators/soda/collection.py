@@ -11,38 +11,14 @@ from typing import Any, NoReturn
 
 import oracledb
 
-from . import documents, planning, qbe, values
+from . import documents, json_types, planning, qbe
 from .catalog import Catalog, Collection, Link
 from .documents import COLUMNS, DocumentImpl, Row
 from .errors import dpi, in_bulk, missing, ora
 from .indexes import index_value
-from .round_trips import RoundTrips
+from .operations import CursorImpl, Request
 from .session import Session, SqlValue
 from .tracing import trace
-
-_ARRAY_SIZE = 100  # documents that a cursor fetches at once, where fetchArraySize says nothing
-
-
-@dataclass(frozen=True)
-class Request:
-    """The criteria of an operation; `keys` is empty where it is not restricted to keys."""
-
-    keys: tuple[str, ...]
-    has_one_key: bool
-    version: str | None
-    filter: str | None
-    skip: int | None
-    limit: int | None
-    lock: bool
-
-    @classmethod
-    def of(cls, op: Any) -> Request:
-        """The criteria of a `SodaOperation`, which the driver's own implementation objects read alike."""
-        key, text = op._key, op._filter  # noqa: SLF001 - the driver offers no other way
-        given = (key,) if key is not None else tuple(op._keys or ())  # noqa: SLF001 - the driver offers no other way
-        keys = tuple(one.lower() for one in given)  # hexadecimal digits may be given in upper case
-        version, skip, limit, lock = op._version, op._skip, op._limit, op._lock  # noqa: SLF001 - the driver offers no other way
-        return cls(keys, key is not None, version, text, skip, limit, lock)
 
 
 @dataclass(frozen=True)
@@ -52,31 +28,6 @@ class Selection:
     source: str
     params: tuple[SqlValue, ...]
     orderby: str
-
-
-class CursorImpl:
-    """The implementation object of a `SodaDocCursor`: rows that were read at once, decoded one by one.
-
-    Every `array_size` documents it makes a round trip, as a real cursor does.
-    """
-
-    def __init__(self, rows: list[Row], array_size: int, trips: RoundTrips) -> None:
-        self._rows = iter(rows)
-        self._array_size = array_size
-        self._trips = trips
-        self._given = 0
-
-    def get_next_doc(self) -> DocumentImpl | None:
-        """The next document, or None at the end."""
-        if self._given and self._given % self._array_size == 0:
-            self._trips.make("fetch")
-        self._given += 1
-        row = next(self._rows, None)
-        return None if row is None else documents.from_row(row)
-
-    def close(self) -> None:
-        """Forgets the rows that are left."""
-        self._rows = iter(())
 
 
 class CollectionImpl:
@@ -98,7 +49,7 @@ class CollectionImpl:
     # ---- the collection itself ----
 
     def drop(self) -> bool:
-        """Drops the collection; ORA-40626 where the transaction has uncommitted changes."""
+        """Drops the collection; ORA-40626 if the transaction has uncommitted changes."""
         self._refuse_in_transaction()
         self._session.trips.make("drop")
         return self._catalog.drop(self.name)
@@ -178,7 +129,10 @@ class CollectionImpl:
         self._session.trips.make("replaceOne")
         with self._explained(), self._session.writing():
             now = self._catalog.existing(self.name)
-            sql, params = now.replace, (written.version, values.encode(content), *_indexed(now, content), key)
+            sql, params = (
+                now.replace,
+                (written.version, json_types.encode(content), *_indexed(now, content), key),
+            )
             if request.version is not None:
                 sql, params = f"{sql} AND version = ?", (*params, request.version)
             found = bool(self._session.write(sql, params))
@@ -193,7 +147,7 @@ class CollectionImpl:
 
     @contextmanager
     def _explained(self, *, bulk: bool = False) -> Iterator[None]:
-        """Names the index of a duplicate; says so where a write failed because the collection was dropped."""
+        """Names the index of a duplicate; says so if a write failed because the collection was dropped."""
         try:
             yield
         except oracledb.IntegrityError as error:
@@ -216,7 +170,7 @@ class CollectionImpl:
         """The number of documents that the operation selects; ORA-40748 with skip or limit."""
         request = Request.of(op)
         if request.skip is not None or request.limit is not None:
-            raise ora(40748, "leave out skip() and limit()")
+            raise ora(40748, "omit skip() and limit()")
         with self._asked("count", op, request) as found:
             ((number,),) = self._session.read(f"SELECT count(*) {found.source}", found.params)
             return int(number)
@@ -228,8 +182,8 @@ class CollectionImpl:
 
     def get_cursor(self, op: Any) -> CursorImpl:
         """The documents that the operation selects."""
-        rows = self._select("getCursor", op, Request.of(op))
-        return CursorImpl(rows, op._fetch_array_size or _ARRAY_SIZE, self._session.trips)  # noqa: SLF001 - the driver offers no other way
+        request = Request.of(op)
+        return CursorImpl(self._select("getCursor", op, request), request.array_size, self._session.trips)
 
     def explain(self, op: Any) -> list[str]:
         """SQLite's plan for the documents that the operation selects."""

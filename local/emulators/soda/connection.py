@@ -130,7 +130,7 @@ def open_catalog(target: Target, timeout: float) -> Catalog:
 
 
 def connect(path: str | Path, *, timeout: float = BUSY_TIMEOUT) -> Connection:
-    """Opens the database file at `path` (or of a `sqlite:` DSN) and creates it where it is missing.
+    """Opens the database file at `path` (or of a `sqlite:` DSN) and creates it if it is missing.
 
     A write waits `timeout` seconds for another process's transaction, then ORA-00054 is raised.
     """

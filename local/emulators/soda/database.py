@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from . import values
+from . import json_types
 from .catalog import Link
 from .collection import CollectionImpl
 from .documents import DocumentImpl
@@ -17,7 +17,7 @@ class DatabaseImpl:
     supports_json = True
 
     def __init__(self, link: Link, opened: set[str] | None) -> None:
-        """`opened` are the collections whose metadata the pool has; None where there is no pool."""
+        """`opened` are the collections whose metadata the pool has; None if there is no pool."""
         self._link = link
         self._opened = opened
 
@@ -60,7 +60,7 @@ class DatabaseImpl:
     def create_json_document(self, value: Any, key: str | None) -> DocumentImpl:
         """A document whose content is a JSON value."""
         _check_name(key)
-        return DocumentImpl(values.from_python(value), key)
+        return DocumentImpl(json_types.from_python(value), key)
 
 
 def _check_name(name: object) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 import oracledb
 
-from . import values
+from . import json_types
 from .errors import missing, ora
 
 COLUMNS = "key, version, body"
@@ -26,7 +26,7 @@ class DocumentImpl:
     version: str | None = None
 
     def get_content(self) -> tuple[Any, str]:
-        """The content, and its encoding where it is bytes."""
+        """The content, and its encoding if it is bytes."""
         return self.content, "UTF-8"
 
     def get_key(self) -> str | None:
@@ -51,35 +51,35 @@ class DocumentImpl:
 def from_row(row: Row) -> DocumentImpl:
     """The document of a row of `COLUMNS`; its content begins with its `_id`, of which the key is the text."""
     key, version, body = row
-    return DocumentImpl({"_id": oracledb.JsonId(bytes.fromhex(key)), **values.decode(body)}, key, version)
+    return DocumentImpl({"_id": oracledb.JsonId(bytes.fromhex(key)), **json_types.decode(body)}, key, version)
 
 
 def new_row(document: DocumentImpl) -> tuple[Row, dict[str, Any]]:
-    """The row of a document to insert, and its content; ORA-40665 where it has a key."""
+    """The row of a document to insert, and its content; ORA-40665 if it has a key."""
     if document.key is not None:
         raise ora(40665, "create the document without a key: the collection assigns keys itself")
     content = json_object(document)
     if "_id" in content:
         raise missing("an _id of one's own")
-    return (_new_object_id(), new_version(), values.encode(content)), content
+    return (_new_object_id(), new_version(), json_types.encode(content)), content
 
 
 def json_object(document: DocumentImpl) -> dict[str, Any]:
-    """The content of a document to write; ORA-40780 where it is no JSON object."""
+    """The content of a document to write; ORA-40780 if it is no JSON object."""
     content = document.content
-    value = values.parse(content) if isinstance(content, bytes) else content
+    value = json_types.parse(content) if isinstance(content, bytes) else content
     if not isinstance(value, dict):
         raise ora(40780, "the content of a document has to be a JSON object")
     return value
 
 
 def without_id(content: dict[str, Any], key: str) -> dict[str, Any]:
-    """Content that replaces a document's; ORA-40665 where its `_id` is another one's."""
+    """Content that replaces a document's; ORA-40665 if its `_id` is another one's."""
     if "_id" not in content:
         return content
     ident = content["_id"]
     if not isinstance(ident, oracledb.JsonId) or ident.hex() != key:
-        raise ora(40665, f"the content's _id is not that of the document with key {key}: leave it as it is")
+        raise ora(40665, f"the content's _id is not that of the document with key {key}: leave it unchanged")
     return {name: value for name, value in content.items() if name != "_id"}
 
 

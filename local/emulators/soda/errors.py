@@ -27,6 +27,7 @@ _TEXTS = {
     1578: "ORACLE data block corrupted",
     1653: "unable to extend table",
     1722: "invalid number",
+    1795: "maximum number of expressions in a list is 1000",
     12154: "could not resolve the connect identifier specified",
     24381: "error(s) in array DML",
     40456: "JSON_VALUE evaluated to non-scalar value",

@@ -14,13 +14,13 @@ from functools import cached_property, lru_cache
 from typing import Any
 
 from .errors import missing, ora
+from .json_types import CONVERT, NUMBER, VARCHAR2, sql_key
 from .paths import Steps, select, split
-from .values import CONVERT, NUMBER, VARCHAR2, sql_key
 
 DATATYPES = (VARCHAR2, NUMBER)
 OTHER_DATATYPES = frozenset({"string", "varchar", "date", "timestamp", "datetime"})
 _OTHER = object()  # stands for what the general way has to look at
-_DEFAULT_LENGTH = 4000  # of VARCHAR2, where no maxLength is given
+_DEFAULT_LENGTH = 4000  # of VARCHAR2, if no maxLength is given
 _INDEX_MEMBERS = frozenset({"name", "unique", "fields"})
 _OTHER_MEMBERS = frozenset({"scalarRequired", "lax", "indexNulls", "spatial", "dataguide", "search_on"})
 _FIELD_MEMBERS = frozenset({"path", "datatype", "order", "maxLength"})
@@ -86,7 +86,7 @@ def index_value(content: Any, field: Field) -> str | bytes | None:
 
 
 def _member(content: Any, steps: Steps) -> Any:
-    """What most documents hold: members of objects all the way. None where nothing is there, or null."""
+    """What most documents hold: members of objects all the way. None if nothing is there, or null."""
     value = content
     for name in steps:
         if type(value) is not dict:
@@ -119,7 +119,7 @@ class Index:
 
 
 def parse_spec(text: str) -> Index:
-    """The index that a specification (JSON text) describes; ORA-40773 where it is not valid."""
+    """The index that a specification (JSON text) describes; ORA-40773 if it is not valid."""
     try:
         spec = json.loads(text)
     except ValueError:

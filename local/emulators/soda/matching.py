@@ -6,9 +6,9 @@ from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
 
+from .json_types import to_number, to_string
 from .paths import select, unnested
 from .qbe import And, Condition, Not, Test, Within
-from .values import to_number, to_string
 
 Matcher = Callable[[Any], bool]
 

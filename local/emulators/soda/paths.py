@@ -17,7 +17,7 @@ _SPECIAL = frozenset("[]*`")
 
 @lru_cache(maxsize=1024)
 def split(path: str) -> Steps:
-    """The names of a path; ORA-40676 where it is none."""
+    """The names of a path; ORA-40676 if it is not valid."""
     if _SPECIAL & set(path):
         raise missing(f"the path {path!r}: array steps, wildcards, quoted names")
     steps = tuple(path.split("."))

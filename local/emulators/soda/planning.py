@@ -1,16 +1,17 @@
-"""Which index serves an operation: no other than Oracle is known to use, so that what is served here is
-served there.
+"""Query planning: an index serves only what Oracle's are known to serve, so that a plan that is certain here
+is certain there.
 
-Known is what Oracle's own tests assert of the database's plans (oracle/soda-for-java,
-test_OracleCollectionAdmin.testFuncIndexInPlan1, test_OracleOperationBuilder6): single comparisons ($eq $gt
-$gte $lt $lte), $and of such, and $or of equalities on one path, where the value has the index's data type; an
-order with the index's own data type and maxLength. Not so $in, $nin, $ne, $startsWith, nor several operators
-in one object, which SODA translates otherwise than $and of the same (`exists(@.a?(…))`); what an index does
-not serve is asked of each document that it gives.
+What is known are the plans that Oracle's own tests assert (oracle/soda-for-java,
+test_OracleCollectionAdmin.testFuncIndexInPlan1 and test_OracleOperationBuilder6). They use an index for a
+single comparison ($eq $gt $gte $lt $lte) with a value of the index's data type, for $and of such, and for $or
+of equalities on one path; an order by uses it if data type and maxLength are the index's own. Not known to be
+served are $in, $nin, $ne, $startsWith, and several operators in one object: SODA translates `{"a": {"$gt": 1,
+"$lt": 9}}` to another path expression, `exists(@.a?(…))`, than the $and of the two (AndORNode.java). Such a
+condition is checked on each document that the index returns.
 
-A composite index is served by equalities on its first fields and one more condition behind them. The column
-of an indexed field holds exactly what the document holds, since a document with something else there was
-refused: what the index answers need not be asked of the document again.
+A composite index is served by equalities on its first fields and one more condition on the next. The column
+of an indexed field holds exactly what the document holds, since writing anything else there was refused, so a
+condition that the index serves is not checked on the document again.
 """
 
 from __future__ import annotations
@@ -20,12 +21,16 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
+from .errors import ora
 from .indexes import Field, Index, extracted, quoted
+from .json_types import NUMBER, VARCHAR2, sql_key
 from .qbe import And, Condition, Or, Query, SortField, Test
 from .session import SqlValue
-from .values import NUMBER, VARCHAR2, sql_key
 
+_MOST_KEYS = 1000  # node-oracledb's documentation of keys(), whose number is that of expressions in a list
 _SQL = {"eq": "=", "gt": ">", "gte": ">=", "lt": "<", "lte": "<="}
+_RANGES = frozenset({">", ">=", "<", "<="})
+_MORE_THAN_RANGES = 9
 _BOOLEAN_TEXTS = ("true", "false")  # a boolean's text in a column of strings, which no string equals
 
 
@@ -33,7 +38,7 @@ _BOOLEAN_TEXTS = ("true", "false")  # a boolean's text in a column of strings, w
 class Plan:
     """The parts of a statement: what follows the table's name, WHERE and ORDER BY.
 
-    `residual` is what remains to be asked of each document.
+    `residual` remains to be checked on each document.
     """
 
     hint: str
@@ -44,7 +49,7 @@ class Plan:
 
 
 @dataclass(frozen=True)
-class _Bound:
+class _Comparison:
     """A condition that an index on `path` of `datatype` serves."""
 
     path: str
@@ -59,39 +64,44 @@ class _Bound:
 
 @dataclass(frozen=True)
 class _Access:
-    """What of a query an index serves."""
+    """The part of a query that an index serves."""
 
     index: Index
-    bounds: tuple[tuple[Field, _Bound], ...]
+    comparisons: tuple[tuple[Field, _Comparison], ...]
     in_order: bool
 
     @property
     def worth(self) -> tuple[int, int, bool, bool]:
-        """The more fields are given, and the better the last, the less of the index is read."""
-        operators = [bound.operator for _, bound in self.bounds]
-        last = 2 if "IN" in operators else 1 if set(operators) - {"="} else 0
-        return operators.count("="), last, self.in_order, self.index.unique
+        """Sorts higher the less of the index has to be read."""
+        operators = [one.operator for _, one in self.comparisons]
+        equal, ranges = operators.count("="), sum(one in _RANGES for one in operators)
+        return equal, _MORE_THAN_RANGES if "IN" in operators else ranges, self.in_order, self.index.unique
 
 
 def by_keys(keys: Sequence[str], query: Query) -> Plan:
-    """How to find the documents with these keys that fulfil all conditions, in that order."""
+    """Plan a query among the documents with these keys, which are read by the primary key.
+
+    ORA-01795 if there are too many keys.
+    """
+    if len(keys) > _MOST_KEYS:
+        raise ora(1795, f"keys() takes at most {_MOST_KEYS}, not {len(keys)}")
     where = f"key IN ({', '.join('?' * len(keys))})"
     return Plan("", (where,), tuple(keys), _all(query.conditions), _orderby(query.orderby, None))
 
 
 def plan(indexes: Iterable[Index], query: Query) -> Plan:
-    """How to find the documents that fulfil all conditions, in that order."""
+    """Plan a query with the index that serves most of it, or reading all documents."""
     conditions = list(_flatten(query.conditions))
-    bounds = [bound for bound in map(_bound, conditions) if bound is not None]
-    found = [_access(index, bounds, query.orderby) for index in indexes]
-    access = max((one for one in found if one.bounds), key=lambda one: one.worth, default=None)
+    comparisons = [one for one in map(_comparison, conditions) if one is not None]
+    found = [_access(index, comparisons, query.orderby) for index in indexes]
+    access = max((one for one in found if one.comparisons), key=lambda one: one.worth, default=None)
     if access is None:
         return Plan("NOT INDEXED", (), (), _all(conditions), _orderby(query.orderby, None))
-    served = {id(bound.condition) for _, bound in access.bounds}
+    served = {id(one.condition) for _, one in access.comparisons}
     return Plan(
         f"INDEXED BY {quoted(access.index.name)}",
-        tuple(bound.sql(field.column) for field, bound in access.bounds),
-        tuple(key for _, bound in access.bounds for key in bound.keys),
+        tuple(one.sql(field.column) for field, one in access.comparisons),
+        tuple(key for _, one in access.comparisons for key in one.keys),
         _all([condition for condition in conditions if id(condition) not in served]),
         _orderby(query.orderby, access),
     )
@@ -112,7 +122,7 @@ def _all(conditions: Sequence[Condition]) -> Condition | None:
 # ---- conditions ----
 
 
-def _bound(condition: Condition) -> _Bound | None:
+def _comparison(condition: Condition) -> _Comparison | None:
     if isinstance(condition, Or):
         return _one_of(condition)
     if not isinstance(condition, Test) or condition.operator not in _SQL:
@@ -121,19 +131,19 @@ def _bound(condition: Condition) -> _Bound | None:
     if datatype is None:
         return None
     operator, key = _SQL[condition.operator], sql_key(condition.value)
-    return _Bound(".".join(condition.steps), datatype, operator, (key,), condition)
+    return _Comparison(".".join(condition.steps), datatype, operator, (key,), condition)
 
 
-def _one_of(condition: Or) -> _Bound | None:
+def _one_of(condition: Or) -> _Comparison | None:
     """Equalities on one path, of one type."""
     alternatives = [list(_flatten([part])) for part in condition.conditions]
-    bounds = [_bound(parts[0]) for parts in alternatives if len(parts) == 1]
-    parts = [bound for bound in bounds if bound is not None and bound.operator == "="]
-    alike = {(bound.path, bound.datatype) for bound in parts}
+    comparisons = [_comparison(parts[0]) for parts in alternatives if len(parts) == 1]
+    parts = [one for one in comparisons if one is not None and one.operator == "="]
+    alike = {(one.path, one.datatype) for one in parts}
     if len(parts) < len(alternatives) or len(alike) > 1:
         return None
-    keys = tuple(key for bound in parts for key in bound.keys)
-    return _Bound(parts[0].path, parts[0].datatype, "IN", keys, condition)
+    keys = tuple(key for one in parts for key in one.keys)
+    return _Comparison(parts[0].path, parts[0].datatype, "IN", keys, condition)
 
 
 def _datatype(value: Any) -> str | None:
@@ -142,13 +152,13 @@ def _datatype(value: Any) -> str | None:
     return VARCHAR2 if isinstance(value, str) and value not in _BOOLEAN_TEXTS else None
 
 
-def _access(index: Index, bounds: Sequence[_Bound], orderby: Sequence[SortField]) -> _Access:
-    """Equalities on the first fields, and what there is on the one behind them."""
-    found: list[tuple[Field, _Bound]] = []
+def _access(index: Index, comparisons: Sequence[_Comparison], orderby: Sequence[SortField]) -> _Access:
+    """Equalities on the first fields, and the comparisons on the next."""
+    found: list[tuple[Field, _Comparison]] = []
     equal = 0
     for item in index.fields:
         field = item.field
-        here = [one for one in bounds if (one.path, one.datatype) == (field.path, field.datatype)]
+        here = [one for one in comparisons if (one.path, one.datatype) == (field.path, field.datatype)]
         equalities = [one for one in here if one.operator == "="]
         if not equalities:
             one_of = [one for one in here if one.operator == "IN"]
@@ -163,7 +173,7 @@ def _access(index: Index, bounds: Sequence[_Bound], orderby: Sequence[SortField]
 
 
 def _is_in_order(index: Index, equal: int, orderby: Sequence[SortField]) -> bool:
-    """Whether an index of which `equal` fields are given has its entries in an order, or in its opposite."""
+    """Whether an index returns this order, or its opposite, once its first `equal` fields are fixed."""
     items = index.fields[equal : equal + len(orderby)]
     pairs = list(zip(items, orderby, strict=False))
     return (
@@ -179,7 +189,7 @@ def _has_entries_of(indexed: Field, wanted: Field) -> bool:
 
 def _orderby(orderby: Sequence[SortField], access: _Access | None) -> str:
     """ORDER BY. Oracle puts NULL last when ascending and first when descending, SQLite the reverse."""
-    not_null = set() if access is None else {field.column for field, _ in access.bounds}
+    not_null = set() if access is None else {field.column for field, _ in access.comparisons}
     keys = []
     for sort in orderby:
         key = sort.field.column if access is not None and access.in_order else extracted(sort.field)

@@ -44,7 +44,7 @@ class Pool:
     def acquire(self) -> Connection:
         """A connection that has the file open as it is now.
 
-        Stale ones are dropped: where the file was removed or replaced, a new connection is tried, and its
+        Stale ones are dropped: if the file was removed or replaced, a new connection is tried, and its
         failure is an `oracledb.OperationalError`.
         """
         self._reserve()
@@ -100,7 +100,7 @@ class Pool:
                 return catalog
 
     def _take_back(self, catalog: Catalog) -> None:
-        """Puts a connection back among the free ones, without a transaction; drops it where that fails."""
+        """Puts a connection back among the free ones, without a transaction; drops it if that fails."""
         try:
             if catalog.session.rollback():
                 catalog.forget()
@@ -128,7 +128,7 @@ def create_pool(
 ) -> Pool:
     """A pool for a `sqlite:` DSN, with the parameters of `oracledb.create_pool` that this project gives.
 
-    A caller waits `wait_timeout` milliseconds for a connection, without end where it is 0; a write waits
+    A caller waits `wait_timeout` milliseconds for a connection, forever if that is 0; a write waits
     `busy_timeout` seconds for another process's transaction.
     """
     waits = wait_timeout / 1000 if wait_timeout else None

@@ -17,8 +17,8 @@ from typing import Any
 
 from .errors import bad_filter, missing, ora
 from .indexes import DATATYPES, OTHER_DATATYPES, Field
+from .json_types import number_from_json
 from .paths import Steps, split
-from .values import number_from_json
 
 # ---- what a filter stands for ----
 

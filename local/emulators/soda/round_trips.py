@@ -6,11 +6,11 @@ What counts as one, and why:
   any number, …), with the commit that autocommit adds: one OCI call (ODPI-C, dpiSodaColl.c), of which
   node-oracledb says for `insertMany` that it is one round trip;
 - a cursor: one with its first array of documents (`fetchArraySize`, else 100), and one for each array after
-  that, asked for when the one before is used up, even where nothing is left;
+  that, asked for when the one before is used up, even if nothing is left;
 - `commit()`, whether there is something to commit or not, and `rollback()`: ODPI-C calls OCITransCommit and
   OCITransRollback in any case, which are one each (OCI Programmer's Guide, "C OCI Function Server Round
-  Trips"); giving a connection back only where a transaction is open (dpiConn.c);
-- opening a collection: one, and none where the pool has opened it before (`soda_metadata_cache`); creating
+  Trips"); giving a connection back only if a transaction is open (dpiConn.c);
+- opening a collection: one, and none if the pool has opened it before (`soda_metadata_cache`); creating
   collections and indexes, listing, dropping, truncating: one;
 - a new connection: two, to attach and to begin a session (same table: OCILogon2); TCP and TLS come on top.
 

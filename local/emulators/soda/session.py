@@ -18,10 +18,10 @@ import oracledb
 
 from .errors import dpy, from_os, from_sqlite, ora
 from .indexes import field_of, index_value
+from .json_types import decode
 from .matching import Matcher, compile_condition
 from .qbe import Condition
 from .round_trips import RoundTrips
-from .values import decode
 
 SqlValue = str | bytes | int | float | None
 Row = tuple[Any, ...]
@@ -85,7 +85,7 @@ class Session:
         return status.st_dev, status.st_ino
 
     def check_file(self) -> None:
-        """Raises ORA-01034 where the file is gone, unreadable, or another one than this session has open."""
+        """Raises ORA-01034 if the file is gone, unreadable, or another one than this session has open."""
         if self._file_identity() != self._identity:
             raise ora(1034, f"{self.path} was replaced by another file")
 
@@ -120,7 +120,7 @@ class Session:
             return db.execute(sql, params).rowcount
 
     def write_many(self, sql: str, rows: Iterable[Sequence[SqlValue]]) -> None:
-        """Runs one statement for each of `rows`; where one fails, those before it stay, uncommitted."""
+        """Runs one statement for each of `rows`; if one fails, those before it stay, uncommitted."""
         self.begin()
         with self._translated() as db:
             db.executemany(sql, rows)
@@ -129,7 +129,7 @@ class Session:
     @contextmanager
     def writing(self) -> Iterator[None]:
         """Holds the write lock: what the block reads stays true until it has written. With autocommit it ends
-        with a commit, or where it raises with a rollback of what it began."""
+        with a commit, or if it raises with a rollback of what it began."""
         was_open = self.in_transaction
         self.begin()
         try:
@@ -193,7 +193,7 @@ class Session:
 
     @contextmanager
     def matcher(self, condition: Condition | None) -> Iterator[int | None]:
-        """A number by which `soda_match` finds the condition within the block; None where there is none."""
+        """A number by which `soda_match` finds the condition within the block; None if there is none."""
         if condition is None:
             yield None
             return

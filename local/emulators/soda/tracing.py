@@ -26,7 +26,7 @@ _written: set[tuple[str, str]] = set()
 
 
 def trace(operation: str, collection: str, op: Any, plan: Callable[[], Sequence[str]]) -> None:
-    """Write what a `SodaOperation` asks, where a file is named and it has not been written to it before."""
+    """Write what a `SodaOperation` asks, if a file is named and it has not been written to it before."""
     file = os.environ.get(VARIABLE)
     if not file:
         return

@@ -83,7 +83,7 @@ run "everything" {
     error_message = "Every route is served, without a prefix."
   }
   assert {
-    condition     = alltrue([for route in oci_apigateway_deployment.this.specification[0].routes : one(one(one(route.request_policies).header_transformations).set_headers).items == tolist([{ name = "X-Datasync-Caller", values = tolist(["$${request.auth[sub]}"]), if_exists = "OVERWRITE" }])])
+    condition     = alltrue([for route in oci_apigateway_deployment.this.specification[0].routes : one(one(one(route.request_policies).header_transformations).set_headers).items == tolist([{ name = "X-Datasync-Caller", values = tolist(["$${request.auth[sub]}"]), if_exists = "OVERWRITE" }, { name = "X-Datasync-Role", values = tolist(["$${request.auth[scope]}"]), if_exists = "OVERWRITE" }])])
     error_message = "On every route the gateway says who calls."
   }
   assert {
@@ -345,7 +345,7 @@ run "anonymous_callers" {
   expect_failures = [check.callers_are_known]
 
   assert {
-    condition     = alltrue([for route in oci_apigateway_deployment.this.specification[0].routes : length(one(one(route.request_policies).header_transformations).set_headers) == 0 && one(one(one(route.request_policies).header_transformations).filter_headers).items[*].name == tolist(["X-API-Key", "X-Datasync-Caller"])])
+    condition     = alltrue([for route in oci_apigateway_deployment.this.specification[0].routes : length(one(one(route.request_policies).header_transformations).set_headers) == 0 && one(one(one(route.request_policies).header_transformations).filter_headers).items[*].name == tolist(["X-API-Key", "X-Datasync-Caller", "X-Datasync-Role"])])
     error_message = "What a client says of itself is removed."
   }
   assert {
@@ -363,7 +363,7 @@ run "callers_by_another_claim_under_a_prefix" {
   }
 
   assert {
-    condition     = alltrue([for route in oci_apigateway_deployment.this.specification[0].routes : one(one(one(one(route.request_policies).header_transformations).set_headers).items).values == tolist(["$${request.auth[client_id]}"])])
+    condition     = alltrue([for route in oci_apigateway_deployment.this.specification[0].routes : one(one(one(route.request_policies).header_transformations).set_headers).items[0].values == tolist(["$${request.auth[client_id]}"])])
     error_message = "The claim is the variable's."
   }
   assert {

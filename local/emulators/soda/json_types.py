@@ -40,7 +40,7 @@ def number_from_json(text: str) -> Decimal:
 
 
 def _number_from_python(value: int | float | Decimal) -> Decimal:
-    """The NUMBER that the driver makes of a Python number; DPY-4003 where it has none, DPY-4004 for NaN."""
+    """The NUMBER that the driver makes of a Python number; DPY-4003 if it has none, DPY-4004 for NaN."""
     number = Decimal(repr(value)) if isinstance(value, float) else Decimal(value)
     if not number.is_finite():
         raise dpy(driver.ERR_INVALID_NUMBER)
@@ -151,7 +151,7 @@ def _name(key: object) -> str:
 
 
 def parse(data: bytes) -> Any:
-    """Content of JSON text in UTF-8, UTF-16LE or UTF-16BE; ORA-40780 where it is not JSON."""
+    """Content of JSON text in UTF-8, UTF-16LE or UTF-16BE; ORA-40780 if it is not JSON."""
     try:
         return _PARSER.decode(data.decode(json.detect_encoding(data)))
     except (ValueError, RecursionError) as error:

@@ -1,0 +1,160 @@
+"""The report adds up what the records, the workers and the counters say, and hides what it must."""
+
+from collections import Counter
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from shared.drivers.documents import Content
+from shared.model import record, transitions
+from shared.model.ids import timestamp
+from shared.model.record import Document
+from shared.model.transitions import Failure
+from shared.operations.report import LATEST, Report
+from shared.storage.queries import DUE, FAILED, REPLAY, FailureQuery, Query
+from shared.storage.records import SEARCHED, Stored
+
+MEMBERS = {
+    "targetRestApi": "https://erp.example.com/orders",
+    "targetRestApiOperation": "POST",
+    "targetRestApiPayload": {"order": "secret"},
+    "targetRestApiHeaders": {"X-Order": "secret"},
+    "vaultSecretName": "erp",
+}
+
+
+def failed(*, dead: bool = False) -> Document:
+    again = None if dead else datetime.now(UTC)
+    failure = Failure(503, "no", "recoverable", again)
+    return transitions.failed(record.new(MEMBERS), failure, datetime.now(UTC))
+
+
+@dataclass
+class Records:
+    """How many records each query matches, and what else is asked of them."""
+
+    unfinished: int = 0
+    waiting: int = 0
+    failed: int = 0
+    due: int = 0
+    oldest: list[Document] = field(default_factory=list)
+    latest: list[Document] = field(default_factory=list)
+    all_searched: bool = True
+    asked: Counter[Any] = field(default_factory=Counter)
+
+    def count(self, query: Query | None = None, /) -> int:
+        assert query is not None
+        if query.before is not None:
+            return self.due
+        return {DUE: self.unfinished, REPLAY: self.waiting, FAILED: self.failed}[query.order]
+
+    def page(self, query: Query, limit: int, /) -> list[Stored]:
+        assert (query.order, limit) == (DUE, 1)
+        return [Stored("key", "version", one) for one in self.oldest]
+
+    def latest_failures(self, search: FailureQuery, limit: int, /) -> tuple[list[Document], bool]:
+        self.asked[search.since, limit] += 1
+        return self.latest, self.all_searched
+
+    def failures_by(self, path: str, /) -> dict[str, int]:
+        return {path: 1}
+
+
+class Leases:
+    def overview(self, now: datetime, /) -> tuple[list[dict[str, Any]], list[str]]:
+        assert abs(datetime.now(UTC) - now) < timedelta(minutes=1)
+        return [{"worker": "a"}], ["erp.example.com:443"]
+
+
+@dataclass
+class Documents:
+    contents: dict[str, Content] = field(default_factory=dict)
+
+    def all(self) -> dict[str, Content]:
+        return self.contents
+
+
+def report(
+    records: Records, documents: dict[str, Content] | None = None, *, with_payloads: bool = False
+) -> Report:
+    return Report(records, Leases(), Documents(documents or {}), with_payloads=with_payloads)
+
+
+def test_records_are_counted_by_their_states() -> None:
+    tally = {"finished": {"success": 7, "filtered": 2}, "hours": {}}
+    it = report(Records(unfinished=10, waiting=4, failed=9), {"tally-00": tally, "tally-32": tally})
+    assert it.read()["counts"] == {
+        "not_processed": 6,
+        "success": 14,
+        "filtered": 4,
+        "failed": 9,
+        "dead": 5,
+    }
+
+
+def test_counts_that_were_read_while_records_came_are_never_below_zero() -> None:
+    counts = report(Records(unfinished=1, waiting=3, failed=2)).read()["counts"]
+    assert (counts["not_processed"], counts["dead"]) == (0, 0)
+
+
+def test_the_oldest_record_that_is_due_is_shown_by_its_time() -> None:
+    old = record.new(MEMBERS)
+    since = datetime.now(UTC) - timedelta(minutes=5)
+    old["datasync"]["due"] = f"{timestamp(since)} {old['id']}"
+    shown = report(Records(due=3, oldest=[old])).read()
+    assert (shown["due"], shown["oldestDueDate"]) == (3, timestamp(since))
+    assert 300 <= shown["oldestDueSeconds"] < 400
+
+
+def test_where_nothing_is_due_there_is_no_oldest() -> None:
+    shown = report(Records()).read()
+    assert (shown["due"], shown["oldestDueDate"], shown["oldestDueSeconds"]) == (0, None, 0)
+
+
+def test_failures_are_filed_by_code_stream_and_target() -> None:
+    assert report(Records()).read()["failed"] == {
+        "byCode": {"datasync.code": 1},
+        "byStream": {"error_stream": 1},
+        "byTarget": {"datasync.at": 1},
+    }
+
+
+def test_workers_and_open_circuits_are_those_of_the_lease_table() -> None:
+    shown = report(Records()).read()
+    assert (shown["leases"], shown["openCircuits"]) == ([{"worker": "a"}], ["erp.example.com:443"])
+
+
+def test_the_latest_failures_show_neither_payload_nor_headers_nor_machinery() -> None:
+    one = failed()
+    (shown,) = report(Records(latest=[one])).read()["latestFailures"]
+    assert shown.keys() == one.keys() - {"datasync", "targetRestApiPayload", "targetRestApiHeaders"}
+    assert "secret" not in str(shown)
+
+
+def test_an_operator_may_want_payloads_and_headers_shown() -> None:
+    one, other = failed(), {name: value for name, value in failed(dead=True).items() if "Payload" not in name}
+    shown, without = report(Records(latest=[one, other]), with_payloads=True).read()["latestFailures"]
+    assert (shown["targetRestApiPayload"], shown["targetRestApiHeaders"]) == (
+        MEMBERS["targetRestApiPayload"],
+        MEMBERS["targetRestApiHeaders"],
+    )
+    assert "targetRestApiPayload" not in without
+    assert "datasync" not in shown
+
+
+def test_a_search_is_handed_on_and_says_where_it_ended() -> None:
+    records, since = Records(), datetime(2026, 11, 24, tzinfo=UTC)
+    assert report(records).read()["failuresSearched"] is None
+    records.all_searched = False
+    assert report(records).read(FailureQuery(since=since))["failuresSearched"] == SEARCHED
+    assert records.asked == {(None, LATEST): 1, (since, LATEST): 1}
+
+
+def test_the_last_day_has_an_hour_for_each_of_its_hours() -> None:
+    now = datetime.now(UTC)
+    hour = timestamp(now)[:13]
+    tally = {"finished": {}, "hours": {hour: {"delivered": 3, "dead": 1}}}
+    last_day = report(Records(), {"tally-00": tally}).read()["lastDay"]
+    assert len(last_day) == 24
+    assert sum(one["delivered"] for one in last_day) == 3
+    assert [one["hour"] for one in last_day] == sorted(one["hour"] for one in last_day)
