@@ -128,17 +128,22 @@ class Executor:
             return await self._complete(prepared.stored, after, Answer(""), Outcome.FILTERED)
         answer = prepared.failure or await self._send(prepared)
         if answer is not None and answer.code == 401 and prepared.secret is not None:
-            answer = await self._refused(prepared, prepared.secret, answer)
+            prepared, answer = await self._refused(prepared, prepared.secret, answer)
         return Outcome.LEFT if answer is None else await self._complete_answered(prepared.stored, answer)
 
-    async def _refused(self, prepared: Prepared, secret: Secret, answer: Answer) -> Answer | None:
-        """Look again at a secret that the target has refused, before the record is dead of it."""
+    async def _refused(
+        self, prepared: Prepared, secret: Secret, answer: Answer
+    ) -> tuple[Prepared, Answer | None]:
+        """Look again at a secret that the target has refused, before the record is dead of it.
+
+        Returns the record as it is bound now, and the answer to it.
+        """
         name = prepared.document["vaultSecretName"]
         now = await self._secrets.again(name)
         if now is None or now.proof == secret.proof:
-            return answer
+            return prepared, answer
         renewed = self._bound(replace(prepared, secret=now), name, now)
-        return renewed.failure or await self._send(renewed)
+        return renewed, renewed.failure or await self._send(renewed)
 
     async def fail(self, stored: Stored, reason: str) -> Outcome:
         """Write that a record could not be attempted, for a reason of its own."""

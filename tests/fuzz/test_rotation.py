@@ -137,17 +137,21 @@ class Play:
             case Replay():
                 chosen: dict[str, Any] = {"retryCodes": act.codes} if act.codes else {}
                 return world.replay(adoptToken=act.adopts, force=act.force, **chosen)
-            case Secret(name, text, is_anew):
-                if text is None or is_anew:
-                    world.vault.delete(name)
-                if text is not None:
-                    world.vault.put(name, text)
-            case Schedule(name, is_leaving):
-                if name in world.vault.secrets:
-                    world.vault.secrets[name].is_leaving = is_leaving
+            case Secret() | Schedule():
+                self._change(act)
             case Wait():
                 world.wait()
         return []
+
+    def _change(self, act: Secret | Schedule) -> None:
+        vault = self.world.vault
+        if isinstance(act, Secret):
+            if act.text is None or act.is_anew:
+                vault.delete(act.name)
+            if act.text is not None:
+                vault.put(act.name, act.text)
+        elif act.name in vault.secrets:
+            vault.secrets[act.name].is_leaving = act.is_leaving
 
     def _stored(self, number: int, act: Store) -> Any:
         body: dict[str, Any] = {
