@@ -99,10 +99,14 @@ class Executor:
             secret = await self._secrets.get(document)
         except NoToken as error:
             return Prepared(stored, document, failure=_not_sent(error))
+        return self._with_secret(Prepared(stored, document), secret)
+
+    def _with_secret(self, prepared: Prepared, secret: Secret | None) -> Prepared:
+        """Return a record with its secret, to which it is bound from now on if an operator says so."""
+        stored = prepared.stored
         if secret is not None and self._call.request.adopt_token:
-            rebound = record.bound_to(stored.document, secret.proof)
-            stored = replace(stored, document=rebound)
-        return Prepared(stored, document, secret)
+            stored = replace(stored, document=record.bound_to(stored.document, secret.proof))
+        return replace(prepared, stored=stored, secret=secret)
 
     async def execute(self, prepared: Prepared) -> Outcome:
         """Make the attempt, and return once its outcome is durable.
@@ -115,18 +119,24 @@ class Executor:
             return await self._complete(prepared.stored, after, Answer(""), Outcome.FILTERED)
         answer = prepared.failure or await self._send(prepared)
         if answer is not None and answer.code == 401 and prepared.secret is not None:
-            answer = await self._refused(prepared, prepared.secret, answer)
+            prepared, answer = await self._refused(prepared, prepared.secret, answer)
         return Outcome.LEFT if answer is None else await self._complete_answered(prepared.stored, answer)
 
-    async def _refused(self, prepared: Prepared, secret: Secret, answer: Answer) -> Answer | None:
-        """Look again at a secret that the target has refused, before the record is dead of it."""
+    async def _refused(
+        self, prepared: Prepared, secret: Secret, answer: Answer
+    ) -> tuple[Prepared, Answer | None]:
+        """Look again at a secret that the target has refused, before the record is dead of it.
+
+        Returns the record as it is bound now, and the answer to it.
+        """
         try:
             now = await self._secrets.again(prepared.document)
         except NoToken as error:
-            return _not_sent(error)
+            return prepared, _not_sent(error)
         if now is None or now.proof == secret.proof:
-            return answer
-        return await self._send(replace(prepared, secret=now))
+            return prepared, answer
+        renewed = self._with_secret(prepared, now)
+        return renewed, await self._send(renewed)
 
     async def fail(self, stored: Stored, reason: str) -> Outcome:
         """Write that a record could not be attempted, for a reason of its own."""

@@ -203,6 +203,22 @@ async def test_a_token_that_is_refused_is_read_again_before_its_record_is_dead()
     assert [secret for _, secret in engine.target.received] == ["Bearer old", "Bearer new"]
 
 
+async def test_what_is_adopted_only_after_a_refusal_is_bound_to_what_it_goes_with_too() -> None:
+    its = call()
+    its = replace(its, request=replace(its.request, adopt_token=True))
+    engine = Engine(secrets=Secrets(erp="Bearer old"), call=its)
+
+    def answer(_: Any) -> Answer:
+        engine.secrets.version, engine.secrets.held = 2, {"erp": "Bearer new"}
+        return Answer(401 if len(engine.target.received) == 1 else 503, sent="yes")
+
+    engine.target.answer = answer
+    bound = proven("erp", version=1)
+    assert await engine.attempt(bound) is Outcome.FAILED
+    assert [secret for _, secret in engine.target.received] == ["Bearer old", "Bearer new"]
+    assert record.proof(engine.written.after[bound.document["id"]]) == Proof("ocid of erp", 2)
+
+
 async def test_a_token_that_is_refused_and_unchanged_is_the_records_failure() -> None:
     engine, stored = Engine(Target(lambda _: Answer(401)), secrets=Secrets(erp="Bearer 1")), proven("erp", 1)
     assert await engine.attempt(stored) is Outcome.DEAD
