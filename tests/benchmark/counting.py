@@ -37,7 +37,7 @@ TOKEN = "Bearer benchmark"
 
 # Methods of the driver that cost a round trip; a commit is one where something was changed.
 _TRIPS = {
-    oracledb.SodaOperation: ("getOne", "getDocuments", "count", "remove", "replaceOne", "replaceOneAndGet"),
+    oracledb.SodaOperation: ("getOne", "getDocuments", "count", "remove", "replaceOneAndGet"),
     oracledb.SodaCollection: ("insertOne", "insertOneAndGet", "insertMany"),
     oracledb.SodaDatabase: ("openCollection",),
 }
