@@ -181,7 +181,7 @@ class Records:
         return True
 
     def _write_together(self, changes: Sequence[Change], place: int) -> None:
-        """Remove the documents as they were read and insert what they are now; _Changed if one has changed."""
+        """Remove the documents as they were read, insert what they are now; _Changed if one has changed."""
         contents = [json_codec.dump(after) for _, after in changes]
         try:
             with self._database.transaction(self._spec, self._counters.spec) as (collection, counters):
