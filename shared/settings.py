@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import MISSING, Field, dataclass, field, fields
 from typing import Any
 
-from shared.model import codes, parsing, targets
+from shared.model import addresses, codes, parsing, targets
 from shared.model.errors import Fault, Misconfigured
 from shared.model.retry import RetryPolicy
 from shared.model.rules import Rule
@@ -44,8 +44,8 @@ class Settings:
         " HTTP. The port defaults to the scheme's",
         "",
     )
-    allowed_networks: tuple[targets.Network, ...] = _setting(
-        targets.parse_networks,
+    allowed_networks: tuple[addresses.Network, ...] = _setting(
+        addresses.parse_networks,
         "networks that may be connected to although they are not public, such as `10.1.0.0/16`",
         "",
     )

@@ -168,16 +168,13 @@ class Dispatcher:
         return await self._executor.execute(prepared)
 
     async def _fail(self, stored: Stored, error: Exception) -> Outcome:
-        """Write on a record that it can't be attempted; if even that fails, leave it as it is."""
-        identity = stored.document["id"]
-        log.error("record %s can't be attempted: %s", identity, type(error).__name__)
+        """Write on a record that it can't be attempted."""
+        log.error("record %s can't be attempted: %s", stored.document["id"], type(error).__name__)
         try:
             return await self._executor.fail(stored, f"it can't be attempted: {type(error).__name__}")
         except DependencyDown as outage:
             self._note_outage(outage)
-        except Exception as second:  # noqa: BLE001 - as above
-            log.warning("record %s can't be written: %s", identity, type(second).__name__)
-        return Outcome.LEFT
+            return Outcome.LEFT
 
     def _note_outage(self, error: DependencyDown) -> None:
         self._outage = error

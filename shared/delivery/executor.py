@@ -13,12 +13,15 @@ from shared.delivery.limits import Limits, Skipped
 from shared.delivery.secrets import ReadsTokens, Secrets
 from shared.drivers import logs, threads
 from shared.model import record, rules, transitions
-from shared.model.answer import Answer
-from shared.model.codes import UNEXPECTED_ERROR
+from shared.model.answer import Answer, Sent
+from shared.model.codes import TOKEN_CHANGED, UNEXPECTED_ERROR
+from shared.model.errors import DependencyDown
 from shared.model.record import Document
+from shared.model.retry import UNRECOVERABLE
 from shared.model.rules import RuleFailed
 from shared.model.transitions import Failure
 from shared.storage.records import Stored
+from shared.storage.vault import Secret
 
 log = logging.getLogger(__name__)
 
@@ -60,7 +63,7 @@ class Prepared:
     stored: Stored
     document: Document
     """The record as the operator's rules leave it."""
-    secret: str | None = None
+    secret: Secret | None = None
     failure: Answer | None = None
     filtered_by: str | None = None
 
@@ -92,11 +95,27 @@ class Executor:
                 return Prepared(stored, document, filtered_by=rule)
             document = mapped
         name = document.get("vaultSecretName")
-        secret = None if name is None else await self._secrets.get(name)
-        if name is not None and secret is None:
+        if name is None:
+            return Prepared(stored, document)
+        secret = await self._secrets.get(name)
+        if secret is None or not secret.text:
             reason = f"the vault has no readable secret for vaultSecretName {name!r}"
             return Prepared(stored, document, failure=Answer(UNEXPECTED_ERROR, reason))
-        return Prepared(stored, document, secret)
+        return self._bound(Prepared(stored, document, secret), name, secret)
+
+    def _bound(self, prepared: Prepared, name: str, secret: Secret) -> Prepared:
+        """Hold a record to the version of the secret that it was proven with, or bind it to this one.
+
+        Of a secret that the operator lists for Connector Hub nobody proves anything.
+        """
+        proven = record.proof(prepared.stored.document)
+        if proven in (None, secret.proof) or name in self._call.settings.connector_hub_secrets:
+            return prepared
+        if not self._call.request.adopt_token:
+            return replace(prepared, secret=None, failure=_token_changed(name))
+        stored = prepared.stored
+        rebound = record.bound_to(stored.document, secret.proof)
+        return replace(prepared, stored=replace(stored, document=rebound))
 
     async def execute(self, prepared: Prepared) -> Outcome:
         """Make the attempt, and return once its outcome is durable.
@@ -108,7 +127,18 @@ class Executor:
             after = transitions.filtered(prepared.stored.document, prepared.filtered_by, datetime.now(UTC))
             return await self._complete(prepared.stored, after, Answer(""), Outcome.FILTERED)
         answer = prepared.failure or await self._send(prepared)
+        if answer is not None and answer.code == 401 and prepared.secret is not None:
+            answer = await self._refused(prepared, prepared.secret, answer)
         return Outcome.LEFT if answer is None else await self._complete_answered(prepared.stored, answer)
+
+    async def _refused(self, prepared: Prepared, secret: Secret, answer: Answer) -> Answer | None:
+        """Look again at a secret that the target has refused, before the record is dead of it."""
+        name = prepared.document["vaultSecretName"]
+        now = await self._secrets.again(name)
+        if now is None or now.proof == secret.proof:
+            return answer
+        renewed = self._bound(replace(prepared, secret=now), name, now)
+        return renewed.failure or await self._send(renewed)
 
     async def fail(self, stored: Stored, reason: str) -> Outcome:
         """Write that a record could not be attempted, for a reason of its own."""
@@ -121,22 +151,52 @@ class Executor:
             started, seconds = time.monotonic(), self._call.seconds_for_delivery()
             if not self._call.may_begin() or seconds <= 0:
                 return None
-            sending = self._session.send(prepared.document, prepared.secret, seconds)
-            answer = await self._completer.expect(sending)
+            answer = await self._completer.expect(self._answer(prepared, seconds))
             if answer.cause in _OURS:
                 raise Skipped
             self._limits.record(target, answer)
             return replace(answer, seconds=time.monotonic() - started)
 
+    async def _answer(self, prepared: Prepared, seconds: float) -> Answer:
+        secret = None if prepared.secret is None else prepared.secret.text
+        try:
+            return await self._session.send(prepared.document, secret, seconds)
+        except Exception as error:  # noqa: BLE001 - a defect, after which nobody knows what the target has got
+            reason = f"the attempt broke off: {type(error).__name__}"
+            return Answer(UNEXPECTED_ERROR, reason, cause="answer", sent="unknown")
+
     async def _complete_answered(self, stored: Stored, answer: Answer) -> Outcome:
         document, moment = stored.document, datetime.now(UTC)
         if answer.accepted:
             after = transitions.succeeded(document, int(answer.code), moment, answer.seconds)
-            return await self._complete(stored, after, answer, Outcome.SUCCEEDED)
-        after = transitions.failed(document, self._failure(document, answer, moment), moment, answer.seconds)
-        return await self._complete(
-            stored, after, answer, Outcome.DEAD if after.get("dead") else Outcome.FAILED
-        )
+            outcome = Outcome.SUCCEEDED
+        else:
+            failure = self._failure(document, answer, moment)
+            after = transitions.failed(document, failure, moment, answer.seconds)
+            outcome = Outcome.DEAD if after.get("dead") else Outcome.FAILED
+        try:
+            return await self._complete(stored, after, answer, outcome)
+        except DependencyDown:
+            raise
+        except Exception as error:  # noqa: BLE001 - the database refuses what stands in it
+            return await self._complete_refused(stored, answer, type(error).__name__)
+
+    async def _complete_refused(self, stored: Stored, answer: Answer, error: str) -> Outcome:
+        """Write that an outcome was refused, in words that are ours; what was accepted is not sent again."""
+        document, moment = stored.document, datetime.now(UTC)
+        reason = f"its outcome, {answer.code}, can't be written: {error}"
+        following = None if answer.accepted else self._failure(document, answer, moment).next_attempt
+        sent: Sent = "no" if answer.sent == "no" else "unknown"
+        failure = Failure(UNEXPECTED_ERROR, reason, UNRECOVERABLE, following, sent)
+        after = transitions.failed(document, failure, moment, answer.seconds)
+        outcome = Outcome.FAILED if following else Outcome.DEAD
+        try:
+            return await self._complete(stored, after, answer, outcome)
+        except DependencyDown:
+            raise
+        except Exception:  # noqa: BLE001 - as above
+            log.warning("record %s can't be written at all: %s", document["id"], error)
+            return Outcome.LEFT
 
     async def _complete(self, stored: Stored, after: Document, answer: Answer, outcome: Outcome) -> Outcome:
         if not await self._completer.put(stored, after):
@@ -155,6 +215,14 @@ class Executor:
         following = policy.next_attempt(answer.code, attempts, tries, moment, answer.retry_after)
         stream = policy.error_stream(answer.code)
         return Failure(answer.code, answer.reason, stream, following, answer.sent)
+
+
+def _token_changed(name: str) -> Answer:
+    reason = (
+        f"not sent: the secret of vaultSecretName {name!r} is not the one that this record was stored with;"
+        " look at the target, then replay it with adoptToken"
+    )
+    return Answer(TOKEN_CHANGED, reason)
 
 
 def _log(document: Document, answer: Answer, outcome: Outcome) -> None:

@@ -1,4 +1,4 @@
-"""DeliveryRequest within keys, in one call: which delivery a record follows, and what holds it back."""
+"""Order within keys, in one call: which delivery a record follows, and what holds it back."""
 
 import asyncio
 from collections.abc import Mapping
@@ -35,6 +35,8 @@ class KeyOrder:
 
     def pause_behind(self, key: str, identity: str) -> None:
         """Hold back the records of a key that are later than the one with this id, in this call only."""
+        if key == NO_KEY:
+            return
         self._paused_from[key] = min(identity, self._paused_from.get(key, identity))
 
     def pause(self, key: str) -> None:

@@ -8,40 +8,75 @@ from typing import Protocol
 from shared.delivery.limits import Skipped
 from shared.drivers import threads
 from shared.model.errors import DependencyDown
+from shared.storage.vault import Secret, Unreadable
 
 
 class ReadsTokens(Protocol):
     """Where secrets are read: `storage/tokens.py`."""
 
-    def token(self, name: str) -> str | None:
-        """Return what a secret holds; None if there is none."""
+    def secret(self, name: str, *, again: bool = False) -> Secret | None:
+        """Return what a secret holds, read `again` or not long ago; None if there is none."""
 
 
 class Secrets:
-    """The secrets of one call."""
+    """The secrets of one call.
+
+    Once Vault has failed to answer a lookup, nothing more waits for it in this call.
+    """
 
     def __init__(self, tokens: ReadsTokens, stop_at: float, monotonic: Callable[[], float] = time.monotonic):
         """`stop_at`: monotonic seconds at which no record waits any longer."""
         self._tokens = tokens
         self._stop_at = stop_at
         self._monotonic = monotonic
-        self._lookups: dict[str, asyncio.Future[str | None]] = {}
-        self._outage: DependencyDown | None = None
+        self._lookups: dict[str, asyncio.Task[Secret | None]] = {}
+        self._outage: asyncio.Future[DependencyDown] = asyncio.get_running_loop().create_future()
 
-    async def get(self, name: str) -> str | None:
+    async def get(self, name: str) -> Secret | None:
         """Return what a secret holds; None if there is none.
 
         Raises Skipped if Vault does not answer, or not in time: records without a token go on.
         """
-        if name not in self._lookups:
-            if self._outage is not None:
-                raise Skipped(self._outage)
-            self._lookups[name] = asyncio.ensure_future(threads.VAULT.run(self._tokens.token, name))
+        lookup = self._lookups.get(name)
+        if lookup is None:
+            if self._outage.done():
+                raise Skipped(self._outage.result())
+            lookup = self._lookups[name] = asyncio.create_task(self._look_up(name))
+        if not lookup.done():
+            seconds = max(0.0, self._stop_at - self._monotonic())
+            await asyncio.wait((lookup, self._outage), timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        if lookup.done() and not lookup.cancelled():
+            return _result(lookup)
+        raise Skipped(self._outage.result() if self._outage.done() else None)
+
+    async def again(self, name: str) -> Secret | None:
+        """Read a secret again, which a target has refused; None if it can't be read now."""
         try:
-            async with asyncio.timeout(max(0.0, self._stop_at - self._monotonic())):
-                return await asyncio.shield(self._lookups[name])
-        except TimeoutError:
-            raise Skipped from None
+            return await threads.VAULT.run(self._tokens.secret, name, again=True)
+        except DependencyDown:
+            return None
+
+    async def _look_up(self, name: str) -> Secret | None:
+        try:
+            return await threads.VAULT.run(self._tokens.secret, name)
+        except Unreadable:
+            raise
         except DependencyDown as error:
-            self._outage = error
-            raise Skipped(error) from None
+            self._note_outage(error)
+            raise
+
+    def _note_outage(self, error: DependencyDown) -> None:
+        """Let all that wait for Vault go, and what has not been asked for yet unasked."""
+        if self._outage.done():
+            return
+        self._outage.set_result(error)
+        for lookup in self._lookups.values():
+            if lookup is not asyncio.current_task():
+                lookup.cancel()
+
+
+def _result(lookup: "asyncio.Task[Secret | None]") -> Secret | None:
+    try:
+        return lookup.result()
+    except DependencyDown as error:
+        raise Skipped(error) from None

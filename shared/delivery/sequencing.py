@@ -53,9 +53,12 @@ async def _hold_behind(
 ) -> None:
     """Hold records whose predecessors stand in a queue that is read at another pace, or not at all."""
     newest = {record.key_digest(stored.document): identity for identity, stored in sorted(chosen.items())}
-    oldest, unknown = await threads.DATABASE.run(records.first_waiting, keys, elsewhere, max(newest.values()))
+    last = max(newest.values())
+    oldest, unknown = await threads.DATABASE.run(
+        records.first_waiting, keys, elsewhere, last, order.has_seen_id
+    )
     for key in unknown:
         order.pause(key)
     for key, identity in oldest.items():
-        if identity not in chosen and not order.has_seen_id(identity) and identity < newest[key]:
+        if identity not in chosen and identity < newest[key]:
             order.pause_behind(key, identity)

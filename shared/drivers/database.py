@@ -76,7 +76,8 @@ class Database:
                 collections = [self._opened(connection, spec) for spec in specs]
                 connection.autocommit = autocommit
                 yield collections
-                connection.commit()
+                if not autocommit:
+                    connection.commit()
         except oracledb.Error as error:
             if _code(error) in _OTHER_PASSWORD:
                 with self._lock:

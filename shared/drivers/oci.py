@@ -43,7 +43,8 @@ class OciClients:
     def call(self, service: str, client: str, operation: str, *arguments: Any, **options: Any) -> Any:
         """Call an operation (`"secrets", "SecretsClient", "get_secret_bundle", ocid`) and return its data.
 
-        Raises Refused if the service answers with a 4xx, DependencyDown if it can't be reached or fails.
+        Raises Refused if the service answers with a 4xx, DependencyDown if it can't be reached or fails, or
+        if nothing can be signed.
         """
         return self._answer(service, client, operation, *arguments, **options).data
 
@@ -57,16 +58,15 @@ class OciClients:
         return found
 
     def _answer(self, service: str, client: str, operation: str, *arguments: Any, **options: Any) -> Any:
-        from oci.exceptions import ClientError, ConnectTimeout, RequestException, ServiceError
+        from oci.exceptions import ClientError, ConnectTimeout, ServiceError
 
-        target = self._client(service, client)
         try:
-            return getattr(target, operation)(*arguments, **options)
+            return getattr(self._client(service, client), operation)(*arguments, **options)
         except ServiceError as error:
             log.info("OCI %s.%s answered %s %s", service, operation, error.status, error.code)
             if 400 <= error.status < 500 and error.status not in (401, 429):
                 raise Refused(error.status, str(error.message)) from None
-        except (RequestException, ConnectTimeout, ClientError) as error:
+        except (OSError, ConnectTimeout, ClientError) as error:  # those of `requests`, and the signer's
             log.warning("OCI %s.%s failed: %s", service, operation, type(error).__name__)
         raise DependencyDown(f"The OCI service {service} is unavailable; nothing was changed. Repeat later.")
 

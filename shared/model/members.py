@@ -14,6 +14,7 @@ from shared.model import json_codec
 from shared.model.errors import MOST_NAMED, Fault, Invalid, NotJson, json_pointer_token
 from shared.model.ids import timestamp
 from shared.model.parsing import count
+from shared.model.targets import normalised_prefix
 
 
 class MemberReader:
@@ -89,6 +90,11 @@ def text(value: Any) -> str:
     if not isinstance(value, str) or not value:
         raise ValueError("must be a string that is not empty")
     return value
+
+
+def url_prefix(value: Any) -> str:
+    """Read the beginning of a target's URL, to be compared with the URLs of records."""
+    return normalised_prefix(text(value))
 
 
 def offset(value: Any) -> str:

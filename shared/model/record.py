@@ -203,6 +203,12 @@ def caller(document: Document) -> str:
     return str(document.get("caller", ""))
 
 
+def bound_to(document: Document, its_proof: Proof) -> Document:
+    """Return `document` as one that was proven with this version of its secret."""
+    kept = {"secret": its_proof.secret, "version": its_proof.version}
+    return {**document, MACHINERY: {**document[MACHINERY], "proof": kept}}
+
+
 def proof(document: Document) -> Proof | None:
     """Return what a record's token was proven with; None if it has none, or was stored before proofs were."""
     kept = document[MACHINERY].get("proof")

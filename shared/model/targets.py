@@ -4,11 +4,10 @@ import functools
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+from ipaddress import ip_address
 from urllib.parse import urlsplit
 
-Address = IPv4Address | IPv6Address
-Network = IPv4Network | IPv6Network
+from shared.model.addresses import Address, Network, is_allowed_address
 
 _DEFAULT_PORTS = {"https": 443, "http": 80}
 _URL_CHARACTERS = re.compile(r"[!#-;=?-\[\]_a-z~]+")  # RFC 3986, section 2: no space, quote, \ ^ ` { | }
@@ -16,26 +15,6 @@ _LABEL = re.compile(r"[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?")  # RFC 1123, secti
 _NUMERIC_LABEL = re.compile(r"[0-9]+|0x[0-9a-f]*")
 _LITERAL_AUTHORITY = re.compile(r"\[[0-9A-Fa-f:.%]+\](:\d*)?")  # an IPv6 address in its brackets, and a port
 _LONGEST_URL = 2048
-
-# Networks that `is_global` calls public, or did in earlier Python releases, and that are not for us.
-# [IANA IPv4 and IPv6 Special-Purpose Address Registries]
-_REFUSED = tuple(
-    ip_network(network)
-    for network in (
-        "100.64.0.0/10",  # shared address space (RFC 6598)
-        "192.0.0.0/24",  # IETF protocol assignments (RFC 6890); 192.0.0.192 serves metadata on some clouds
-        "64:ff9b:1::/48",  # local translation to IPv4, whose place in it only the network knows (RFC 8215)
-        "192.88.99.0/24",  # 6to4 relay anycast, deprecated (RFC 7526)
-        "198.18.0.0/15",  # benchmarking (RFC 2544)
-        "2001::/23",  # IETF protocol assignments (RFC 2928)
-        "3fff::/20",  # documentation (RFC 9637)
-        "5f00::/16",  # segment routing identifiers (RFC 9602)
-        "fec0::/10",  # site-local, deprecated (RFC 3879)
-    )
-)
-_METADATA = (ip_network("169.254.169.254"), ip_network("fd00:c1::a9fe:a9fe"))  # of OCI's instances
-_NAT64 = ip_network("64:ff9b::/96")  # RFC 6052
-_COMPATIBLE = ip_network("::/96")  # RFC 4291, section 2.5.5.1
 
 
 @dataclass(frozen=True)
@@ -95,7 +74,7 @@ def parse_url(text: object) -> TargetUrl:
 def _parsed(text: str) -> TargetUrl:
     if len(text) > _LONGEST_URL:
         raise ValueError(f"must be at most {_LONGEST_URL} characters")
-    if not _URL_CHARACTERS.fullmatch(text, re.IGNORECASE):
+    if not _URL_CHARACTERS.fullmatch(text):
         raise ValueError(
             "has a character that a URL can't have; percent-encode it, and write a host in Punycode"
         )
@@ -189,11 +168,6 @@ def _allowed(entry: str) -> AllowedTarget:
     return AllowedTarget(scheme, f".{host}" if wildcard else host, port)
 
 
-def parse_networks(text: str) -> tuple[Network, ...]:
-    """Parse ALLOWED_NETWORKS: `10.1.0.0/16, fd00:12::/48`."""
-    return tuple(ip_network(entry.strip()) for entry in text.split(",") if entry.strip())
-
-
 def refusal(url: TargetUrl, allowed: Sequence[AllowedTarget], networks: Sequence[Network]) -> str | None:
     """Return why `url` may not be a target, or None; the addresses of a name are checked when sending."""
     if not any(entry.covers(url) for entry in allowed):
@@ -203,31 +177,3 @@ def refusal(url: TargetUrl, allowed: Sequence[AllowedTarget], networks: Sequence
     except ValueError:
         return None
     return None if is_allowed_address(address, networks) else f"{url.host} is not a public address"
-
-
-def is_allowed_address(address: Address, networks: Sequence[Network]) -> bool:
-    """Tell whether a connection may go to `address`: it is public, or in a network the operator listed.
-
-    An IPv6 address that carries an IPv4 address is judged by the one that it carries. The instance metadata
-    addresses are for nobody, whatever is listed.
-    """
-    carried = _carried(address)
-    if carried is not None:
-        return is_allowed_address(carried, networks)
-    if any(address in network for network in _METADATA):
-        return False
-    if any(address in network for network in networks):
-        return True
-    refused = any(address in network for network in _REFUSED)
-    return address.is_global and not (address.is_multicast or address.is_reserved or refused)
-
-
-def _carried(address: Address) -> IPv4Address | None:
-    if isinstance(address, IPv4Address):
-        return None
-    if address.ipv4_mapped or address.sixtofour:
-        return address.ipv4_mapped or address.sixtofour
-    if address.teredo:
-        return address.teredo[1]
-    embeds = address in _NAT64 or (address in _COMPATIBLE and int(address) > 1)
-    return IPv4Address(int(address) & 0xFFFFFFFF) if embeds else None

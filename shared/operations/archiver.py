@@ -137,7 +137,7 @@ class Archiver:
 
     def _dead(self, run: Run) -> Query:
         return Query(
-            FAILED, conditions={"dead": True, member(LATELY): {"$lt": ids.timestamp(run.now - self._after)}}
+            FAILED, conditions=[{"dead": True, member(LATELY): {"$lt": ids.timestamp(run.now - self._after)}}]
         )
 
     def _move_dead(self, run: Run) -> Iterator[Done]:

@@ -25,12 +25,13 @@ declare
 begin
   made('datasync_records', json_array_t(q'[[
     {"name": "datasync_records_id", "unique": true, "fields": [{"path": "id", "datatype": "varchar2", "maxLength": 36, "order": "asc"}]},
-    {"name": "datasync_records_due", "unique": false, "fields": [{"path": "datasync.due", "datatype": "varchar2", "maxLength": 64, "order": "asc"}, {"path": "datasync.partition", "datatype": "number"}, {"path": "datasync.lane", "datatype": "varchar2", "maxLength": 16, "order": "asc"}, {"path": "datasync.target", "datatype": "varchar2", "maxLength": 270, "order": "asc"}]},
+    {"name": "datasync_records_due", "unique": false, "fields": [{"path": "datasync.due", "datatype": "varchar2", "maxLength": 64, "order": "asc"}]},
+    {"name": "datasync_records_queue", "unique": false, "fields": [{"path": "datasync.target", "datatype": "varchar2", "maxLength": 270, "order": "asc"}, {"path": "datasync.due", "datatype": "varchar2", "maxLength": 64, "order": "asc"}]},
     {"name": "datasync_records_ingest", "unique": true, "fields": [{"path": "datasync.ingest", "datatype": "varchar2", "maxLength": 72, "order": "asc"}]},
     {"name": "datasync_records_replay", "unique": false, "fields": [{"path": "datasync.replay", "datatype": "varchar2", "maxLength": 36, "order": "asc"}]},
     {"name": "datasync_records_failed", "unique": false, "fields": [{"path": "datasync.failed", "datatype": "varchar2", "maxLength": 36, "order": "asc"}]},
     {"name": "datasync_records_blocks", "unique": false, "fields": [{"path": "datasync.blocks", "datatype": "varchar2", "maxLength": 16, "order": "asc"}]},
-    {"name": "datasync_records_keyed", "unique": false, "fields": [{"path": "datasync.keyed", "datatype": "varchar2", "maxLength": 16, "order": "asc"}, {"path": "id", "datatype": "varchar2", "maxLength": 36, "order": "asc"}, {"path": "datasync.target", "datatype": "varchar2", "maxLength": 270, "order": "asc"}]},
+    {"name": "datasync_records_keyed", "unique": false, "fields": [{"path": "datasync.keyed", "datatype": "varchar2", "maxLength": 16, "order": "asc"}, {"path": "id", "datatype": "varchar2", "maxLength": 36, "order": "asc"}]},
     {"name": "datasync_records_stream", "unique": false, "fields": [{"path": "error_stream", "datatype": "varchar2", "maxLength": 256, "order": "asc"}, {"path": "datasync.failed", "datatype": "varchar2", "maxLength": 36, "order": "asc"}]},
     {"name": "datasync_records_code", "unique": false, "fields": [{"path": "datasync.code", "datatype": "varchar2", "maxLength": 20, "order": "asc"}, {"path": "datasync.failed", "datatype": "varchar2", "maxLength": 36, "order": "asc"}]},
     {"name": "datasync_records_at", "unique": false, "fields": [{"path": "datasync.at", "datatype": "varchar2", "maxLength": 270, "order": "asc"}, {"path": "datasync.failed", "datatype": "varchar2", "maxLength": 36, "order": "asc"}]},

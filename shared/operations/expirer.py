@@ -50,7 +50,7 @@ class Expirer:
             self._publish(run, stats)
 
     def _overdue(self, run: Run) -> Query:
-        return Query(DUE, conditions={"id": {"$lt": ids.id_at(run.now - self._after)}})
+        return Query(DUE, conditions=[{"id": {"$lt": ids.id_at(run.now - self._after)}}])
 
     def _end(
         self, page: Sequence[Stored], moments: Iterator[datetime]

@@ -18,4 +18,4 @@ def report_query(query: Mapping[str, str]) -> FailureQuery:
     conditions += failure_conditions(reader)
     since, until = (reader.read(name, moment) for name in ("from", "to"))
     reader.finish()
-    return FailureQuery({"$and": conditions} if conditions else {}, since, until)
+    return FailureQuery(conditions, since, until)

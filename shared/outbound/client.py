@@ -10,7 +10,7 @@ from shared.model.answer import Answer, HttpRequest
 from shared.model.retry import retry_after_seconds
 from shared.outbound import http1
 from shared.outbound.connection import DRAINED_BYTES, Connection, Key, Limit
-from shared.outbound.connections import Connections
+from shared.outbound.connections import Connections, Reputations
 from shared.outbound.connector import Connector
 from shared.outbound.faults import BAD_REQUEST, NO_TIME, NOT_WRITTEN, NoAnswer
 from shared.outbound.http1 import AnswerReader
@@ -20,21 +20,28 @@ from shared.settings import Settings
 _DRAIN_SECONDS = 0.25  # for what of an answer nobody needs; a new connection is cheaper
 _PHRASES = {int(status): status.phrase for status in HTTPStatus}  # ours: the target's own words are not kept
 _RESOLVER = Resolver()  # of the process: a name that hangs does so for all calls
+_REPUTATIONS = Reputations()  # of the process, too
 
 
 class Client:
     """Makes requests; used as an asynchronous context manager, for one call."""
 
-    def __init__(self, settings: Settings, resolver: Resolver = _RESOLVER):
+    def __init__(
+        self,
+        settings: Settings,
+        resolver: Resolver = _RESOLVER,
+        reputations: Reputations = _REPUTATIONS,
+    ):
         self._connect_seconds = settings.target_connect_timeout
         self._read_seconds = settings.target_read_timeout
         self._most = settings.concurrency
         self._connector = Connector(resolver, settings.allowed_networks)
+        self._reputations = reputations
         self._connections: Connections
 
     async def __aenter__(self) -> "Client":
         self._loop = asyncio.get_running_loop()
-        self._connections = Connections(self._most)
+        self._connections = Connections(self._most, self._reputations)
         return self
 
     async def __aexit__(self, *_: object) -> None:

@@ -6,23 +6,42 @@ from bisect import bisect_right
 from shared.outbound.connection import Connection, Key
 
 _IDLE_SECONDS = 4.0  # less than common servers', so that they seldom close under a request
-_REST_SECONDS = 0.01
+_REST_SECONDS = 0.1  # in which what a target sends beyond its first answer has come; once in a process
+_MOST_KNOWN = 10_000  # targets
 _SWEEP_SECONDS = 1.0
 _READ_BYTES = 32 * 1024
+
+
+Origin = tuple[str, str, int]
+
+
+class Reputations:
+    """Which targets have sent nothing but answers, and which have sent more; kept by the process."""
+
+    def __init__(self) -> None:
+        self.trusted: set[Origin] = set()
+        self.suspects: set[Origin] = set()
+
+    def trust(self, origin: Origin) -> None:
+        """Note that nothing came after an answer."""
+        _add(self.trusted, origin)
+
+    def suspect(self, origin: Origin) -> None:
+        """Note that something did."""
+        _add(self.suspects, origin)
 
 
 class Connections:
     """Keeps connections, and closes what is idle for long or too many."""
 
-    def __init__(self, most: int):
+    def __init__(self, most: int, reputations: Reputations):
         """`most` are open at once, as long as not more are in use."""
         self.buffer = memoryview(bytearray(_READ_BYTES))
         self._most = most
         self._loop = asyncio.get_running_loop()
         self._open: set[Connection] = set()
         self._idle: dict[Key, list[Connection]] = {}  # each list in the order in which they were released
-        self._trusted: set[tuple[str, str, int]] = set()
-        self._suspects: set[tuple[str, str, int]] = set()
+        self._reputations = reputations
         self._sweeping: asyncio.TimerHandle | None = None
 
     def make(self, key: Key) -> Connection:
@@ -41,19 +60,19 @@ class Connections:
         """
         while idle := self._idle.get(key):
             rest = idle[0].released_at + _REST_SECONDS - self._loop.time()
-            if rest > 0 and key.origin not in self._trusted:
+            if rest > 0 and key.origin not in self._reputations.trusted:
                 await asyncio.sleep(rest)
                 continue
             connection = idle.pop()
             if self._loop.time() - connection.released_at < _IDLE_SECONDS and connection.is_usable():
-                self._trusted.add(key.origin)
+                self._reputations.trust(key.origin)
                 return connection
             connection.abort()
         return None
 
     def give_back(self, connection: Connection) -> None:
         """Keep a connection whose answer was read to its end; or close it, where it is not good."""
-        if connection.key.origin in self._suspects or not connection.is_idle():
+        if connection.key.origin in self._reputations.suspects or not connection.is_idle():
             connection.abort()
             return
         connection.released_at = self._loop.time()
@@ -79,7 +98,7 @@ class Connections:
 
     def suspect(self, connection: Connection) -> None:
         """Use no connection of a target again that sends what nobody asked for."""
-        self._suspects.add(connection.key.origin)
+        self._reputations.suspect(connection.key.origin)
         for key, idle in self._idle.items():
             if key.origin == connection.key.origin:
                 for one in list(idle):
@@ -101,6 +120,12 @@ class Connections:
         self._idle = {key: idle for key, idle in self._idle.items() if idle}
         if self._idle:
             self._sweeping = self._loop.call_later(_SWEEP_SECONDS, self._sweep)
+
+
+def _add(known: set[Origin], origin: Origin) -> None:
+    if len(known) >= _MOST_KNOWN:
+        known.clear()
+    known.add(origin)
 
 
 def _released_at(connection: Connection) -> float:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from ipaddress import ip_address
 from typing import TypeVar
 
-from shared.model import targets
+from shared.model.addresses import Network, is_allowed_address
 from shared.model.answer import TlsIdentity
 from shared.model.targets import TargetUrl
 from shared.outbound.connection import Limit
@@ -38,7 +38,7 @@ P = TypeVar("P", bound=asyncio.BaseProtocol)
 class Connector:
     """Opens connections to addresses that are public, or in networks that the operator lists."""
 
-    def __init__(self, resolver: Resolver, networks: Sequence[targets.Network]):
+    def __init__(self, resolver: Resolver, networks: Sequence[Network]):
         self._resolver = resolver
         self._networks = networks
 
@@ -64,7 +64,7 @@ class Connector:
         except ValueError:
             addresses = await self._resolver.addresses(host, url.port)
         for address in addresses:
-            if not targets.is_allowed_address(ip_address(address.host), self._networks):
+            if not is_allowed_address(ip_address(address.host), self._networks):
                 raise NoAnswer(FORBIDDEN)
         return addresses
 

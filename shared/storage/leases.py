@@ -214,7 +214,8 @@ class LeaseTable:
         names = list(workers)
         if names:
             with self._database.collection(self._spec) as collection:
-                collection.find().filter({"name": {"$in": names}}).remove()
+                for name in names:
+                    collection.find().filter({"name": name}).remove()
 
     def _change(self, change: Callable[[dict[str, Any]], bool]) -> None:
         """Apply `change`, which says whether it changed anything, to the newest table until it is written."""

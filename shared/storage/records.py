@@ -1,7 +1,7 @@
 """The records in SODA: insert, find what a call may handle, write outcomes, count; with their indexes."""
 
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -13,12 +13,24 @@ from shared.model.errors import DependencyDown
 from shared.model.ids import id_at, timestamp
 from shared.model.record import FILTERED, MACHINERY, PARTITIONS, SUCCESS, Document
 from shared.storage.counters import FINISHED, Counters
-from shared.storage.queries import LOWEST, FailureQuery, Query, ascending, due, indexes, member, text
+from shared.storage.queries import (
+    INDEXED_LENGTHS,
+    LOWEST,
+    FailureQuery,
+    Query,
+    any_of,
+    ascending,
+    between,
+    due,
+    indexes,
+    member,
+    text,
+)
 
 _FETCH = 64  # documents per round trip of a cursor: bounds what is in memory beyond the page
 _PAGE_BYTES = 16 * 1024 * 1024
+_MOST_KEYS = 256  # that one operation names; SODA takes 1,000 at most
 _MOST_VALUES = 50  # of codes, streams or targets in a report
-_SAMPLE = 256  # records that one query names or reads
 SEARCHED = 10_000  # failures that a filter of the report looks at
 
 
@@ -61,17 +73,15 @@ class Records:
     def received(self, key: str) -> list[Document]:
         """Return the records that one request has stored under an idempotency key, in their order."""
         with self._database.collection(self._spec) as collection:
-            found = collection.find().filter({member("ingest"): {"$startsWith": f"{key}-"}}).getDocuments()
-            documents = [_stored(document).document for document in found]
+            one_key = {"$and": between(member("ingest"), f"{key}-", f"{key}.")}  # . follows -
+            documents = [_stored(one).document for one in collection.find().filter(one_key).getDocuments()]
         return sorted(documents, key=lambda document: str(document[MACHINERY]["ingest"]))
 
     def already_received(self, places: Collection[str]) -> dict[str, Document]:
         """Return the records that stand at these places (a key's digest and a number), by place."""
         found: dict[str, Document] = {}
-        ordered = sorted(places)
         with self._database.collection(self._spec) as collection:
-            for start in range(0, len(ordered), _SAMPLE):
-                some = {member("ingest"): {"$in": ordered[start : start + _SAMPLE]}}
+            for some in any_of(member("ingest"), places):
                 for document in collection.find().filter(some).getDocuments():
                     stored = _stored(document).document
                     found[stored[MACHINERY]["ingest"]] = stored
@@ -95,56 +105,51 @@ class Records:
 
         Keys are named by their digests. What is read is bounded in bytes.
         """
-        if not keys:
-            return [], set()
-        query = {
-            "$query": {member("blocks"): {"$in": sorted(keys)}},
-            "$orderby": [ascending("blocks")],
-        }
+        found: list[Stored] = []
+        unread = set(keys)
         with self._database.collection(self._spec) as collection:
-            found, all_read = _read(collection.find().filter(query).fetchArraySize(_FETCH))
-        if all_read:
-            return found, set()
-        last = str(found[-1].document[MACHINERY]["blocks"])
-        unread = {key for key in keys if key >= last}
-        return [one for one in found if one.document[MACHINERY]["blocks"] not in unread], unread
+            for some in any_of(member("blocks"), keys):
+                holding, all_read = _read(collection.find().filter(some).fetchArraySize(_FETCH))
+                if not all_read:
+                    break
+                found += holding
+                unread -= {one[member("blocks")] for one in some["$or"]}
+                if sum(_size(stored) for stored in found) > _PAGE_BYTES:
+                    break
+        return found, unread
 
     def first_waiting(
-        self, keys: Collection[str], targets: Mapping[str, Any], before: str
+        self,
+        keys: Collection[str],
+        targets: Mapping[str, Any],
+        before: str,
+        is_begun: Callable[[str], bool],
     ) -> tuple[dict[str, str], set[str]]:
-        """Return the id of the oldest unfinished record of each key, if one is older than the id `before`.
+        """Return the id of the oldest waiting record of each key that is not begun, if older than `before`.
 
         `targets` is a condition on their targets. What is read is bounded in bytes; the keys of which nothing
         is known are returned too.
         """
         oldest: dict[str, str] = {}
-        open_keys = set(keys)
+        unread = set(keys)
         with self._database.collection(self._spec) as collection:
-            while open_keys:
-                conditions = {
-                    member("keyed"): {"$in": sorted(open_keys)},
-                    "id": {"$lt": before},
-                    member("target"): targets,
-                }
-                query = {"$query": conditions, "$orderby": [text("id", 36)]}
-                found, all_read = _read(collection.find().filter(query).limit(_SAMPLE).fetchArraySize(_FETCH))
-                for stored in found:
-                    oldest.setdefault(str(stored.document[MACHINERY]["keyed"]), stored.document["id"])
-                open_keys -= oldest.keys()
+            for some in any_of(member("keyed"), keys):
+                query = {"$and": [some, {"id": {"$lt": before}}, {member("target"): targets}]}
+                found, all_read = _read(collection.find().filter(query).fetchArraySize(_FETCH))
                 if not all_read:
-                    return oldest, open_keys
-                if len(found) < _SAMPLE:
                     break
-        return oldest, set()
+                for stored in found:
+                    key, identity = str(stored.document[MACHINERY]["keyed"]), stored.document["id"]
+                    if not is_begun(identity):
+                        oldest[key] = min(identity, oldest.get(key, identity))
+                unread -= {one[member("keyed")] for one in some["$or"]}
+        return oldest, unread
 
     def with_ids(self, identities: Collection[str]) -> list[Stored]:
         """Return the records with these ids, in their order."""
-        ordered, found = sorted(identities), []
-        if not ordered:
-            return []
+        found = []
         with self._database.collection(self._spec) as collection:
-            for start in range(0, len(ordered), _SAMPLE):
-                some = {"id": {"$in": ordered[start : start + _SAMPLE]}}
+            for some in any_of("id", identities):
                 found += [_stored(document) for document in collection.find().filter(some).getDocuments()]
         return sorted(found, key=lambda stored: str(stored.document["id"]))
 
@@ -239,23 +244,22 @@ class Records:
         place = member(search.order)
         with self._database.collection(self._spec) as collection:
 
-            def found(bounds: Mapping[str, str], conditions: Mapping[str, Any]) -> Any:
-                query = {"$query": {**conditions, place: bounds}, "$orderby": order}
+            def found(conditions: Sequence[Mapping[str, Any]]) -> Any:
+                query = {"$query": {"$and": [*served, *conditions]}, "$orderby": order}
                 return collection.find().filter(query)
 
-            bounds = dict(search.bounds)
-            beyond = found(bounds, {}).skip(SEARCHED).limit(1).getDocuments() if search.conditions else []
+            served = between(place, search.lowest, search.highest)
+            beyond = found(()).skip(SEARCHED).limit(1).getDocuments() if search.conditions else []
             if beyond:
-                bounds["$gte"] = str(beyond[0].getContent()[MACHINERY][search.order])
-                del bounds["$gt"]
-            cursor = found(bounds, search.conditions).limit(limit).fetchArraySize(min(limit, _FETCH))
+                served[0] = {place: {"$gte": beyond[0].getContent()[MACHINERY][search.order]}}
+            cursor = found(search.conditions).limit(limit).fetchArraySize(min(limit, _FETCH))
             return [stored.document for stored in _up_to_bytes(cursor.getCursor())], not beyond
 
     def failures_by(self, path: str) -> dict[str, int]:
         """Count failed records by an indexed text member: two queries for each value that occurs."""
         counts: dict[str, int] = {}
         lowest = "!"  # sorts before every code and stream
-        order = [{"path": path, "datatype": "varchar2", "order": "asc"}]
+        order = [text(path, INDEXED_LENGTHS[path])]
         with self._database.collection(self._spec) as collection:
             while len(counts) < _MOST_VALUES:
                 query = {"$query": {path: {"$gt": lowest}}, "$orderby": order}
@@ -268,18 +272,15 @@ class Records:
 
 
 def _finished(before: datetime, after: str) -> dict[str, Any]:
-    return {
-        "id": {"$gt": after, "$lt": id_at(before)},
-        "status": {"$in": [SUCCESS, FILTERED]},
-        "lastAttemptDate": {"$lt": timestamp(before)},
-    }
+    narrowed = {"status": {"$in": [SUCCESS, FILTERED]}, "lastAttemptDate": {"$lt": timestamp(before)}}
+    return {"$and": [*between("id", after, id_at(before)), narrowed]}
 
 
 def _remove_all(collection: Any, batch: Sequence[Stored]) -> None:
     """Delete records, within a transaction; _Changed where one is not as it was read."""
     as_read = {one.key: one.version for one in batch}
-    for start in range(0, len(batch), _SAMPLE):
-        keys = [one.key for one in batch[start : start + _SAMPLE]]
+    for start in range(0, len(batch), _MOST_KEYS):
+        keys = [one.key for one in batch[start : start + _MOST_KEYS]]
         locked = collection.find().keys(keys).lock().getDocuments()
         if sum(as_read[found.key] == found.version for found in locked) != len(keys):
             raise _Changed
@@ -299,7 +300,7 @@ def _read(operation: Any) -> tuple[list[Stored], bool]:
     try:
         for document in cursor:
             found.append(_stored(document))
-            total += int(found[-1].document[MACHINERY]["size"])
+            total += _size(found[-1])
             if total > _PAGE_BYTES:
                 return found, False
     finally:
@@ -313,7 +314,7 @@ def _up_to_bytes(cursor: Any) -> Iterator[Stored]:
         for document in cursor:
             stored = _stored(document)
             yield stored
-            total += int(stored.document[MACHINERY]["size"])
+            total += _size(stored)
             if total > _PAGE_BYTES:
                 break
     finally:
@@ -324,3 +325,7 @@ def _stored(document: Any) -> Stored:
     content = document.getContent()
     content.pop("_id", None)  # native collections put the key into the content
     return Stored(document.key, document.version, content)
+
+
+def _size(stored: Stored) -> int:
+    return int(stored.document[MACHINERY]["size"])

@@ -9,7 +9,7 @@ import time
 from collections.abc import Collection, Iterable
 
 from shared.model import credentials, record
-from shared.model.codes import UNEXPECTED_ERROR
+from shared.model.codes import TOKEN_CHANGED, UNEXPECTED_ERROR
 from shared.model.errors import Conflict, DependencyDown, Fault, Invalid
 from shared.model.record import Document, Proof
 from shared.storage.readings import Readings
@@ -35,7 +35,7 @@ class NoToken(Exception):
 class TokenChanged(NoToken):
     """The secret has another current version than the one that the record's token was proven with."""
 
-    code = "tokenChanged"
+    code = TOKEN_CHANGED
 
 
 class TokenVault:
@@ -110,10 +110,15 @@ class TokenVault:
             raise refusal
         return None
 
+    def secret(self, name: str, *, again: bool = False) -> Secret | None:
+        """Return what a secret holds now, or a few seconds ago unless `again`; None if there is none."""
+        reading = None if again else self._readings.remembered(name)
+        return (reading or self._readings.read(name)).secret
+
     def token(self, name: str) -> str | None:
-        """Return the token that is kept under a name, whatever its version; None if there is none."""
-        reading = self._readings.remembered(name) or self._readings.read(name)
-        return reading.secret.text if reading.secret else None
+        """Return the token kept under `name`; None if there is none."""
+        kept = self.secret(name)
+        return None if kept is None else kept.text
 
     def _proven(self, name: str, token: str) -> Proof | None:
         """Return the version that has `token`, None if there is no secret; Conflict if it has another."""

@@ -14,6 +14,10 @@ from shared.settings import Settings
 _LEAVING = ("SCHEDULING_DELETION", "PENDING_DELETION", "DELETING")  # they still hold their names
 
 
+class Unreadable(DependencyDown):
+    """One secret can't be read; Vault itself answers."""
+
+
 @dataclass(frozen=True)
 class Secret:
     """What a secret holds in one version; an empty text where that is no text."""
@@ -45,7 +49,7 @@ class Vault:
         """Return what a secret holds now; None where there is none that can be read.
 
         A system secret is nobody's token, whatever its name: its text is left out. Raises DependencyDown
-        where Vault can't say.
+        where Vault can't say, and Unreadable where it says no.
         """
         try:
             bundle = self._clients.call(
@@ -58,7 +62,7 @@ class Vault:
         except Refused as error:
             if error.status == 404:
                 return None
-            raise DependencyDown("Vault refused to read a token; the operator checks its policies.") from None
+            raise Unreadable("Vault refused to read a token; the operator checks its policies.") from None
         try:
             text = "" if bundle.secret_id in self._system else secret_text(bundle)
         except ValueError:

@@ -28,7 +28,7 @@ MEMBERS = {
     "targetRestApiPayload": {"orderid": "18jan"},
 }
 NOW = datetime.now(UTC)
-NOBODY = FailureQuery({"$and": [{"streamKey": {"$eq": "nobody"}}]})  # matches no failure, and has no index
+NOBODY = FailureQuery([{"streamKey": {"$eq": "nobody"}}])  # matches no failure, and has no index
 
 Kind = Callable[[], Document]
 

@@ -28,6 +28,7 @@ MEMBERS = {
     "targetRestApiPayload": {"orderid": "18jan"},
     "streamKey": "k",
 }
+KEY = record.key_digest(MEMBERS)
 
 
 @pytest.fixture
@@ -74,9 +75,9 @@ def questions(records: Records) -> Iterator[tuple[str, Callable[[], Any]]]:
     yield "due", lambda: records.page(replace(due(moment), partitions=frozenset([1, 2, 3])), 10)
     passing = replace(due(moment), without_keys=["a"], without_targets=["b"])
     yield "due", lambda: records.page(passing, 10)
-    yield "due", lambda: records.page(replace(due(moment), target="erp.example.com:443"), 10)
+    yield "queue", lambda: records.page(replace(due(moment), target="erp.example.com:443"), 10)
     yield "due", lambda: records.reaches(due(moment), 10)
-    yield "keyed", lambda: records.first_waiting([record.key_digest(MEMBERS)], {"$in": ["a:443"]}, "02")
+    yield "keyed", lambda: records.first_waiting([KEY], {"$in": ["a:443"]}, "02", bool)
     yield "ingest", lambda: records.received("0" * 64)
     yield "due", lambda: records.count(due(moment))
     yield "replay", lambda: records.page(Query(REPLAY), 10)
@@ -85,7 +86,7 @@ def questions(records: Records) -> Iterator[tuple[str, Callable[[], Any]]]:
     yield "failed", lambda: records.count(Query(FAILED))
     yield "blocks", lambda: records.holding_back([record.key_digest(MEMBERS)])
     yield "id", lambda: records.get("nobody")
-    some = {"$and": [{"streamKey": {"$eq": "k"}}]}
+    some = [{"streamKey": {"$eq": "k"}}]
     yield "lately", lambda: records.latest_failures(FailureQuery(some), 10)
     yield "failed", lambda: records.latest_failures(FailureQuery(some, since=NOW, until=moment), 10)
     yield "lately", lambda: records.latest_failures(FailureQuery(), 10)
@@ -151,7 +152,7 @@ def test_a_filter_looks_at_a_bounded_number_of_failures(
         moment = NOW + timedelta(seconds=1 + (one.document["id"] != early))
         after = transitions.failed(one.document, Failure(404, "why", "unrecoverable", None), moment)
         records.write([(one, after)])
-    of_key = {"$and": [{"streamKey": {"$eq": "early"}}]}
+    of_key = [{"streamKey": {"$eq": "early"}}]
 
     def found(search: FailureQuery) -> tuple[list[str], bool]:
         shown, is_all = records.latest_failures(search, 50)

@@ -284,14 +284,6 @@ async def test_an_element_larger_than_the_limit_of_bodies_is_set_aside(world: Fu
     assert "BODY_LIMIT" in states["failed"]["failure_reason"]
 
 
-async def test_as_many_small_messages_as_a_batch_can_have_are_stored(world: Functions) -> None:
-    record = world.record(path="", targetRestApiOperation="DELETE")
-    del record["targetRestApiPayload"]
-    batch = [message(record, number) for number in range(20_000)]
-    assert (await invoke(world, batch)).status == 200
-    assert len(world.documents()) == 20_000
-
-
 # What must be invoked again
 
 
@@ -388,3 +380,21 @@ def test_one_request_makes_at_most_twenty_secrets(bundle: Bundle) -> None:
     assert bundle.documents() == []
     assert store(20) == 202
     assert bundle.oci_calls()["vault.create_secret"] == 20
+
+
+def test_nobody_takes_another_callers_name_or_an_operators_role(tmp_path: Path) -> None:
+    keys = {name: bundles.secret(f"{name}-key-7d1e0f5a92c4") for name in ("first", "second", "ops")}
+    listed = f"source/a:{keys['first']},source/b:{keys['second']},operator/ops:{keys['ops']}"
+    with bundles.running(tmp_path / "home", API_KEYS=listed) as bundle:
+        kept = bundle.call("POST", "/store", bundle.record(), X_API_Key=keys["first"]).json()["id"]
+        for forged in (
+            {},
+            {"X_Datasync_Caller": "a"},
+            {"x_datasync_role": "operator"},
+            {"Connection": "X-Datasync-Caller"},
+        ):
+            answer = bundle.call("GET", f"/store/{kept}", X_API_Key=keys["second"], **forged)
+            assert answer.status_code == 404, forged
+        for name in ("first", "ops"):
+            answer = bundle.call("GET", f"/store/{kept}", X_API_Key=keys[name])
+            assert (answer.status_code, answer.json()["caller"]) == (200, "a")

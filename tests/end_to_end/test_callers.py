@@ -60,7 +60,7 @@ def test_a_caller_that_is_too_fast_gets_429_and_the_others_do_not(home: Path) ->
 
 
 def test_the_commands_send_the_operator_s_key(guarded: Bundle) -> None:
-    command = [sys.executable, "-m", "local", "status", "--url", guarded.url, "--json"]
+    command = [sys.executable, "-m", "datasync", "status", "--url", guarded.url, "--json"]
     for key, code in ((OPS, 0), (MOBILE, 2), ("", 2)):
         environment = os.environ | {"DATASYNC_API_KEY": key}
         done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)

@@ -4,14 +4,18 @@ import asyncio
 import random
 import re
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import cast
 
+from tests.faults.checker import Received
+
 HERE = "127.0.0.1"
 ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+REFUSAL = b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n"
 CUT = b"HTTP/1.1 200 OK\r\nContent-Length: 20\r\n\r\nok"
 NO_CONTENT = b"HTTP/1.1 204 No Content\r\n\r\n"
 
@@ -20,10 +24,23 @@ NO_CONTENT = b"HTTP/1.1 204 No Content\r\n\r\n"
 class Ledger:
     """What a target has read, by the record's id or the path; and what it has done."""
 
+    url: str = ""
     read: Counter[str] = field(default_factory=Counter)
     accepted: Counter[str] = field(default_factory=Counter)
+    requests: list[Received] = field(default_factory=list)
     closed: Counter[str] = field(default_factory=Counter)
     made: random.Random = field(default_factory=lambda: random.Random(7))
+
+    def note(self, name: str, status: int | None) -> None:
+        """Keep account of a request, before it is answered with this status."""
+        now = time.monotonic()
+        self.read[name] += 1
+        self.accepted[name] += status is not None and status < 300
+        self.requests.append(Received(name, now, now, status))
+
+    def received(self) -> list[Received]:
+        """Return what was read, in that order."""
+        return list(self.requests)
 
 
 class _Target(asyncio.Protocol):
@@ -61,12 +78,12 @@ class Fickle(_Target):
             self._close("before it reads, at first")
 
     def answer(self, name: str) -> None:
-        self.ledger.read[name] += 1
         chance = self.ledger.made.random()
         if chance < 0.02:
+            self.ledger.note(name, None)
             self._close("after it has read")
             return
-        self.ledger.accepted[name] += 1
+        self.ledger.note(name, 200)
         self.say(CUT if chance < 0.03 else ANSWER)
         if chance < 0.05:
             self._close("after its answer")
@@ -87,30 +104,33 @@ class Surplus(_Target):
     """Answers 204, and has a body nevertheless, at once or a little later."""
 
     def answer(self, name: str) -> None:
-        self.ledger.accepted[name] += 1
+        self.ledger.note(name, 204)
         self.say(NO_CONTENT)
         asyncio.get_running_loop().call_later(self.ledger.made.choice((0, 0.002)), self.say, b"hello")
 
 
 class Twice(_Target):
-    """Answers twice, the second time at once or a little later."""
+    """Answers twice, the second time at once or a little later; often it does not accept what it was sent."""
 
     def answer(self, name: str) -> None:
-        self.ledger.accepted[name] += 1
-        self.say(ANSWER)
-        asyncio.get_running_loop().call_later(self.ledger.made.choice((0, 0.002, 0.05)), self.say, ANSWER)
+        is_refused = self.ledger.made.random() < 0.3
+        self.ledger.note(name, 503 if is_refused else 200)
+        self.say(REFUSAL if is_refused else ANSWER)
+        seconds = self.ledger.made.choice((0, 0.002, 0.05))
+        asyncio.get_running_loop().call_later(seconds, self.say, ANSWER)
 
 
 @contextmanager
 def serving(protocol: Callable[[Ledger], asyncio.Protocol], ledger: Ledger) -> Iterator[str]:
-    """Serve on a thread until the block ends; gives the URL."""
+    """Serve on a thread until the block ends; gives the URL, which the ledger has from then on, too."""
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever)
     thread.start()
     made = loop.create_server(lambda: protocol(ledger), HERE, 0, backlog=1024)
     server = asyncio.run_coroutine_threadsafe(made, loop).result(60)
+    ledger.url = f"http://{HERE}:{server.sockets[0].getsockname()[1]}"
     try:
-        yield f"http://{HERE}:{server.sockets[0].getsockname()[1]}"
+        yield ledger.url
     finally:
         loop.call_soon_threadsafe(loop.stop)
         thread.join(60)

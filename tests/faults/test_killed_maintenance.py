@@ -9,6 +9,7 @@ import oci
 import pytest
 
 from tests.end_to_end.bundle import SHORT_LEASE, TOKEN, Bundle, eventually, running
+from tests.faults.trial import PROGRAM
 
 STEPS = (
     "as the lease of maintenance was taken",
@@ -25,7 +26,6 @@ STEPS = (
     "after a secret went",
     "before the lease of maintenance is released",
 )
-PROGRAM = ("-m", "tests.faults.serve")
 
 
 @pytest.mark.parametrize("step", STEPS)

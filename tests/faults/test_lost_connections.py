@@ -6,17 +6,15 @@
 import asyncio
 import os
 from collections import Counter
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
-
-import pytest
 
 from shared.model.answer import HttpRequest
 from shared.outbound.client import Client
 from tests.contract.clients import SETTINGS
-from tests.end_to_end import bundle as bundles
 from tests.faults.fickle import Fickle, Ledger, Surplus, Twice, serving
-from tests.faults.observed import deliver_all
+from tests.faults.trial import running
 
 REQUESTS = int(os.environ.get("SOAK", "5000"))
 IN_FLIGHT = 128
@@ -56,31 +54,26 @@ async def test_nothing_is_lost_and_nothing_that_was_read_is_sent_twice() -> None
     print(dict(ended), dict(ledger.closed))
 
 
-@pytest.mark.parametrize("target", [Fickle, Surplus, Twice])
-def test_records_are_accepted_as_often_as_they_failed_at_most_and_once_more(
-    tmp_path: Path, target: type[Fickle] | type[Surplus] | type[Twice]
-) -> None:
-    ledger = Ledger()
-    with (
-        serving(target, ledger) as url,
-        bundles.running(
-            tmp_path, ALLOWED_TARGETS=url, RETRY_LIMIT="20", TARGET_READ_TIMEOUT="20s", LEASE="40s"
-        ) as bundle,
-    ):
-        records = [bundle.record(f"{url}/x") for _ in range(RECORDS)]
-        ids = [
-            one["id"]
-            for start in range(0, RECORDS, 500)
-            for one in bundle.store(records[start : start + 500])["records"]
-        ]
-        deliver_all(bundle)
-        while bundle.retry(dryRun=True)["matchingMessages"]:
-            deliver_all(bundle)
-        documents = {one["id"]: one for one in bundle.documents()}
-    assert Counter(one["status"] for one in documents.values()) == {"success": RECORDS}
-    assert documents.keys() == set(ids) == ledger.accepted.keys()
-    attempts = {identity: 1 + documents[identity].get("retry_attempts", 0) for identity in ids}
-    assert all(ledger.accepted[identity] <= attempts[identity] for identity in ids)
-    if target is not Fickle:
-        assert set(ledger.accepted.values()) == {1}
-    print(Counter(attempts.values()), Counter(ledger.accepted.values()))
+def test_records_are_accepted_once_and_sent_again_only_where_no_answer_was(tmp_path: Path) -> None:
+    """Every tenth has one of ten keys, whose records go to one target after the other."""
+    ledgers = {protocol: Ledger() for protocol in (Fickle, Surplus, Twice)}
+    with ExitStack() as serving_all:
+        for protocol, ledger in ledgers.items():
+            serving_all.enter_context(serving(protocol, ledger))
+        trial = serving_all.enter_context(
+            running(tmp_path, *ledgers.values(), RETRY_LIMIT="40", TARGET_READ_TIMEOUT="20s", LEASE="40s")
+        )
+        for ledger in ledgers.values():
+            trial.store(
+                [
+                    trial.bundle.record(
+                        f"{ledger.url}/x", streamKey="" if number % 10 else f"k{number % 100}"
+                    )
+                    for number in range(RECORDS)
+                ]
+            )
+        trial.deliver_all(200, noOfMessagesToProcess=10_000)
+        assert trial.assert_all_delivered(retry_limit=40) == 0
+    for ledger in ledgers.values():
+        assert len(ledger.accepted) == ledger.accepted.total() == RECORDS
+    assert min(ledgers[Fickle].closed.values()) > 0

@@ -5,6 +5,7 @@ import signal
 import sqlite3
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
@@ -12,22 +13,25 @@ from pathlib import Path
 
 import pytest
 
-from tests.end_to_end import bundle as bundles
 from tests.end_to_end.bundle import Bundle, eventually
-from tests.faults.observed import assert_all_delivered, deliver_all, received, running, stored
+from tests.faults.trial import Trial, running, sample_target
 
-FLAPPING = {
-    "TARGET_CONNECT_TIMEOUT": "500ms",
-    "TARGET_READ_TIMEOUT": "1s",
-    "LEASE": "20s",
-    "RETRY_LIMIT": "1000",
-    "RETRY_BACKOFF": "100ms..500ms",
-}
+
+def delivering(bundle: Bundle) -> int:
+    """The process that holds the lease: of several, the one that uses the processor."""
+
+    def used(pid: int) -> int:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        return int(fields[11]) + int(fields[12])
+
+    before = {pid: used(pid) for pid in bundle.pids("process-data")}
+    time.sleep(0.3)
+    return max(before, key=lambda pid: used(pid) - before[pid])
 
 
 def suspend(bundle: Bundle, pid: int) -> None:
     """Suspend a process outside its transactions: on SQLite one of them would lock the whole database."""
-    for _ in range(1000):
+    for _ in range(100):
         os.kill(pid, signal.SIGSTOP)
         try:
             with closing(sqlite3.connect(bundle.database, isolation_level=None, timeout=0.2)) as connection:
@@ -42,25 +46,24 @@ def suspend(bundle: Bundle, pid: int) -> None:
 
 
 def test_a_worker_suspended_past_its_lease_sends_nothing_more_when_it_wakes(tmp_path: Path) -> None:
-    with bundles.target() as url, running(tmp_path / "home", url, {}) as bundle:
-        ids = stored(bundle, url, 500, "/slow/400")
+    with running(tmp_path / "home") as trial:
+        ids = trial.store_many(500, "/slow/150")
         with ThreadPoolExecutor(2) as pool:
-            first = pool.submit(bundle.call, "POST", "/process")
-            eventually(lambda: bundles.count(url) > 50)
-            [sleeper] = bundle.pids("process-data")
-            suspend(bundle, sleeper)
-            asleep = bundles.count(url)
-            second = pool.submit(deliver_all, bundle)
-            eventually(lambda: bundles.count(url) > asleep + 50)  # once its lease is over
-            os.kill(sleeper, signal.SIGCONT)
-            assert first.result().status_code in (200, 503), (first.result().text, bundle.logs())
+            first = pool.submit(trial.call)
+            eventually(lambda: trial.own.count() > 50)
+            sleeper = delivering(trial.bundle)
+            suspend(trial.bundle, sleeper)
+            asleep = trial.own.count()
+            second = pool.submit(trial.deliver_all)
+            try:
+                eventually(lambda: trial.own.count() > asleep + 50)  # once the lease is over
+            finally:
+                os.kill(sleeper, signal.SIGCONT)
+            assert first.result().status_code in (200, 503), (first.result().text, trial.bundle.logs())
             second.result()
         # What was on its way as the worker fell asleep, and written by nobody, was sent again: once.
-        assert assert_all_delivered(bundle, url, ids) <= 128
-        assert (
-            max(len([1 for one in received(url) if one["idempotencyKey"] == identity]) for identity in ids)
-            <= 2
-        )
+        assert trial.assert_all_delivered(len(ids)) <= 128
+        assert max(Counter(one.id for one in trial.received()).values()) <= 2
 
 
 @pytest.mark.parametrize("seconds", [-420, 420])
@@ -68,52 +71,55 @@ def test_workers_whose_clocks_are_minutes_apart_share_without_doubling(tmp_path:
     """Two bundles on one database: one of them has a wrong clock."""
     home = tmp_path / "home"
     with (
-        bundles.target() as url,
-        running(home, url, {}, LEASE="60s") as right,
-        running(home, url, {"CLOCK": str(seconds)}, LEASE="60s") as wrong,
+        sample_target() as target,
+        running(home, target) as right,
+        running(home, target, faults={"CLOCK": str(seconds)}) as wrong,
     ):
-        ids = stored(right, url, 800)
+        right.store_many(800, f"{target.url}/slow/20")
         stop = threading.Event()
 
-        def call_on_and_on(bundle: Bundle) -> None:
+        def call_on_and_on(trial: Trial) -> None:
             while not stop.is_set():
-                assert bundle.call("POST", "/process").status_code == 200
+                trial.process()
 
         with ThreadPoolExecutor(4) as pool:
             calls = [pool.submit(call_on_and_on, one) for one in (wrong, right, wrong, right)]
-            try:
-                eventually(lambda: finished(right), pause=0.5)
-            finally:
-                stop.set()
+            eventually(lambda: target.count() > 600)
+            stop.set()
             for call in calls:
                 call.result()
-        assert assert_all_delivered(right, url, ids) == 0
+        right.deliver_all()
+        right.answers += wrong.answers
+        assert right.assert_all_delivered() == 0
+
+
+FLAPPING = {"RETRY_LIMIT": "1000", "RETRY_BACKOFF": "100ms..500ms", "TARGET_READ_TIMEOUT": "1s"}
 
 
 def test_a_target_that_flaps_gets_everything_in_order(tmp_path: Path) -> None:
     """It stands still for longer than the time-outs, and goes on, again and again."""
     with (
-        bundles.target() as url,
-        running(tmp_path / "home", url, {}, **FLAPPING) as bundle,
+        sample_target() as target,
+        running(tmp_path / "home", target, **FLAPPING) as trial,
     ):
-        target = target_pid(url)
-        ids = stored(bundle, url, 300, "/slow/30")
+        pid = target_pid(target.url)
+        trial.store_many(300, f"{target.url}/slow/30")
         stop = threading.Event()
 
         def flap() -> None:
             while not stop.wait(0.3):
-                os.kill(target, signal.SIGSTOP)
+                os.kill(pid, signal.SIGSTOP)
                 stop.wait(1.3)
-                os.kill(target, signal.SIGCONT)
+                os.kill(pid, signal.SIGCONT)
 
         with ThreadPoolExecutor(1) as pool:
             flapping = pool.submit(flap)
             for _ in range(8):
-                bundle.process()
+                trial.process()
             stop.set()
             flapping.result()
-        eventually(lambda: bundle.process()["endOfStream"] and finished(bundle), pause=0.5)
-        assert_all_delivered(bundle, url, ids)
+        eventually(lambda: trial.process()["endOfStream"] and finished(trial.bundle))
+        trial.assert_all_delivered()
 
 
 def finished(bundle: Bundle) -> bool:
@@ -160,10 +166,10 @@ def locked_now_and_then(database: Path, seconds: float) -> Iterator[None]:
 
 
 def test_a_database_locked_for_seconds_loses_and_doubles_nothing(tmp_path: Path) -> None:
-    with bundles.target() as url, running(tmp_path / "home", url, {}, LEASE="60s") as bundle:
-        ids = stored(bundle, url, 400)
-        with locked_now_and_then(bundle.database, 3), ThreadPoolExecutor(2) as pool:
-            calls = [pool.submit(bundle.call, "POST", "/process") for _ in range(4)]
-            assert {call.result().status_code for call in calls} <= {200, 503}
-        deliver_all(bundle)
-        assert assert_all_delivered(bundle, url, ids) == 0
+    with running(tmp_path / "home", LEASE="20s") as trial:
+        trial.store_many(400)
+        with locked_now_and_then(trial.bundle.database, 3), ThreadPoolExecutor(2) as pool:
+            for call in [pool.submit(trial.call) for _ in range(4)]:
+                assert call.result().status_code in (200, 503)
+        trial.deliver_all()
+        assert trial.assert_all_delivered() == 0

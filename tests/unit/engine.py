@@ -10,12 +10,13 @@ from shared.delivery.completer import Change, Completer
 from shared.delivery.requests import process_request
 from shared.model import record
 from shared.model.answer import Answer
-from shared.model.record import Document
+from shared.model.record import Document, Proof
 from shared.monitoring.call_stats import CallStats
 from shared.settings import Settings
 from shared.storage.leases import Lease
 from shared.storage.queries import Query
 from shared.storage.records import Stored
+from shared.storage.vault import Secret
 
 SETTINGS = Settings("sqlite:", "ocid1.vault", "ocid1.key", "ocid1.compartment")
 ALL = frozenset(range(record.PARTITIONS))
@@ -40,14 +41,15 @@ class Secrets:
 
     def __init__(self, **held: str | Exception | None):
         self.held = held
+        self.version = 1
         self.reads: list[str] = []
 
-    def token(self, name: str) -> str | None:
+    def secret(self, name: str, *, again: bool = False) -> Secret | None:
         self.reads.append(name)
         found = self.held.get(name)
         if isinstance(found, Exception):
             raise found
-        return found
+        return Secret(found, Proof(f"ocid of {name}", self.version)) if found else None
 
 
 class Target:

@@ -11,6 +11,7 @@ import pytest
 from shared.model.answer import TlsIdentity
 from shared.outbound import connections
 from shared.outbound.client import Client
+from shared.outbound.connections import Reputations
 from tests.contract import raw_target, tls
 from tests.contract.clients import SETTINGS, posted
 from tests.contract.raw_target import good
@@ -103,6 +104,26 @@ async def test_a_target_that_sends_more_than_answers_gets_each_request_on_a_conn
             assert (await client.deliver(posted(f"{target.url}/{number}"), 60.0)).code == 299
         used = {target.connections[f"/{number}"] for number in range(5)}
         assert len(used) == 5
+
+
+async def test_what_a_target_sends_beyond_its_answers_is_remembered_between_calls() -> None:
+    reputations = Reputations()
+    async with raw_target.running({"/more": [good("/more") + b"and more"]}) as target:
+        async with Client(SETTINGS, reputations=reputations) as client:
+            await client.deliver(posted(target.url + "/more"), 60.0)
+        async with Client(SETTINGS, reputations=reputations) as client:
+            for number in range(5):
+                assert (await client.deliver(posted(f"{target.url}/{number}"), 60.0)).code == 299
+        assert len({target.connections[f"/{number}"] for number in range(5)}) == 5
+
+
+async def test_a_second_answer_that_is_late_is_not_taken_for_that_to_the_next_request() -> None:
+    twice = [good("/twice"), 0.05, good("/twice")]
+    async with raw_target.running({"/twice": twice, "/next": [0.2, good("/next")]}) as target:
+        async with Client(SETTINGS, reputations=Reputations()) as client:
+            await client.deliver(posted(target.url + "/twice"), 60.0)
+            answer = await client.deliver(posted(target.url + "/next"), 60.0)
+        assert answer.headers["x-path"] == "/next"
 
 
 async def test_many_requests_at_once_open_no_more_connections_than_are_in_flight() -> None:

@@ -14,7 +14,9 @@ from shared.delivery.summary import Summary
 from shared.model import record
 from shared.model.answer import Answer
 from shared.model.errors import DependencyDown
+from shared.model.record import Document, Proof
 from shared.storage.records import Stored
+from shared.storage.vault import Secret
 from tests.unit.engine import Noted, Queue, Secrets, Target, Written, call, interrupted, made
 
 
@@ -87,9 +89,9 @@ async def test_records_whose_secret_hangs_are_not_noted_and_hold_up_no_others() 
     started = asyncio.Event()
 
     class Slow(Secrets):
-        def token(self, name: str) -> str | None:
+        def secret(self, name: str, *, again: bool = False) -> Secret | None:
             started_thread.wait(60)
-            return "late"
+            return Secret("late", Proof("ocid", 1))
 
     import threading
 
@@ -180,17 +182,29 @@ async def test_whatever_is_wrong_with_one_record_harms_itself_only(error: Except
     assert written["failure_reason"] == f"it can't be attempted: {type(error).__name__}"
 
 
-async def test_an_outcome_that_can_not_be_written_is_written_as_a_failure_and_harms_no_other() -> None:
+@pytest.mark.parametrize(
+    ("code", "is_dead", "counts"), [(200, True, (2, 1, 0)), (503, False, (1, 1, 1)), (404, True, (2, 1, 0))]
+)
+async def test_an_outcome_that_can_not_be_written_is_written_as_a_failure_and_harms_no_other(
+    code: int, is_dead: bool, counts: tuple[int, int, int]
+) -> None:
+    """What the target has accepted is not sent again; what holds back its key goes on to do so."""
     records = [made(streamKey="k"), made(streamKey="k"), made()]
     refused = records[0].document["id"]
 
-    def refuse(after: Any) -> Exception | None:
-        return ZeroDivisionError() if after["id"] == refused and after["status"] == "success" else None
+    def answer(document: Document) -> Answer:
+        return Answer(code if document["id"] == refused else 200, sent="yes")
 
-    engine = Engine(*records, written=Written(refuse))
+    def refuse(after: Document) -> Exception | None:
+        return ZeroDivisionError() if after["id"] == refused and after["status_code"] == code else None
+
+    engine = Engine(*records, target=Target(answer), written=Written(refuse))
     summary = await engine.run()
-    assert (summary.succeeded, summary.failed, summary.skipped) == (1, 1, 1)
-    assert engine.written.after[refused]["status"] == "failed"
+    assert (summary.succeeded, summary.failed, summary.skipped) == counts
+    written = engine.written.after[refused]
+    assert (written["status"], written.get("dead", False)) == ("failed", is_dead)
+    assert written["failure_reason"] == f"its outcome, {code}, can't be written: ZeroDivisionError"
+    assert (written["attempts"][-1]["sent"], written["datasync"]["attempts"]) == ("unknown", 1)
 
 
 async def test_one_that_can_not_be_written_at_all_holds_back_its_key_and_harms_no_other() -> None:

@@ -205,6 +205,13 @@ def test_a_batch_may_be_larger_than_a_body_and_its_elements_not(world: World) ->
     assert [one["status"] for one in world.records.stored] == ["not_processed"] * 10 + ["failed"]
 
 
+def test_a_batch_has_as_many_small_messages_as_the_platform_lets_through(world: World) -> None:
+    small = {name: value for name, value in RECORD.items() if name != "targetRestApiPayload"}
+    batch = [message(small | {"targetRestApiOperation": "DELETE"}, number) for number in range(18_000)]
+    world.store(batch, is_direct=True)  # of more JSON values than another body may have
+    assert len(world.records.stored) == 18_000
+
+
 def test_a_message_that_comes_again_is_stored_once_and_answered_alike(world: World) -> None:
     first, _ = world.store([message(offset=number) for number in (1, 2)], is_direct=True)
     again, _ = world.store([message(offset=number) for number in (2, 3, 3)], is_direct=True)

@@ -5,6 +5,7 @@ import asyncio
 import pytest
 
 from shared.delivery.key_order import KeyOrder
+from shared.model import record
 from shared.model.record import Document
 
 NO_KEY = [{}, {"streamKey": ""}]
@@ -93,6 +94,7 @@ def test_a_record_holds_back_nothing_of_other_keys_or_none(lanes: KeyOrder) -> N
 @pytest.mark.parametrize("keyless", NO_KEY)
 def test_a_record_without_a_key_holds_nothing_back(lanes: KeyOrder, keyless: Document) -> None:
     lanes.hold({"id": "5", **keyless})
+    lanes.pause_behind(record.key_digest(keyless), "5")
     assert not lanes.is_held({"id": "6", **keyless})
     assert not lanes.is_held(document("6"))
     assert lanes.held() == []

@@ -4,14 +4,8 @@ from ipaddress import ip_address
 
 import pytest
 
-from shared.model.targets import (
-    is_allowed_address,
-    normalised_prefix,
-    parse_allowed,
-    parse_networks,
-    parse_url,
-    refusal,
-)
+from shared.model.addresses import is_allowed_address, parse_networks
+from shared.model.targets import normalised_prefix, parse_allowed, parse_url, refusal
 
 
 def is_refused(url: str, allowed: str, networks: str = "") -> bool:

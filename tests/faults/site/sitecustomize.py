@@ -3,11 +3,17 @@
 KILL_AT   a step of a page, below, at which the process kills itself, once: KILLED is the file that says so
 POISON    a part of a URL: whoever sends there dies, each time
 CLOCK     seconds that the library's wall clock is wrong
+OCI       seconds that calls to OCI's services may take
+SIGNERS   a file: calls to the services that it names fail as where the signer can't read its token
+NAMES     whether names of the domains below are resolved as is said there, and not by the system
+REFUSALS  whether the database refuses records in the status that their URL ends with, behind `/refused/`
 """
 
 import datetime as real
 import os
 import signal
+import socket
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -49,19 +55,19 @@ def after(owner: Any, name: str) -> None:
 
 def amid_requests() -> None:
     """Die while requests are on their way."""
-    import aiohttp
+    from shared.outbound.connection import Connection
 
-    original, begun = aiohttp.ClientSession._request, [0]
+    original, begun = Connection.request, [0]
 
-    async def dying(*arguments: Any, **options: Any) -> Any:
+    async def dying(*arguments: Any) -> None:
         begun[0] += 1
         if begun[0] == 20:
             import asyncio
 
             asyncio.get_running_loop().call_later(0.03, die_once)
-        return await original(*arguments, **options)
+        await original(*arguments)
 
-    aiohttp.ClientSession._request = dying
+    Connection.request = dying
 
 
 def install_kill(step: str) -> None:
@@ -129,10 +135,75 @@ def install_clock(seconds: float) -> None:
         module.datetime = Wrong
 
 
+def install_oci_seconds(seconds: float) -> None:
+    from shared.drivers import oci
+
+    oci._TIMEOUT = (3.0, seconds)
+
+
+def install_signers(services: Path) -> None:
+    from shared.drivers.oci import OciClients
+
+    original = OciClients._carried_out
+
+    def failing(clients: Any, service: str, operation: str, call: Callable[[], Any]) -> Any:
+        def signed() -> Any:
+            if service in services.read_text().split():
+                raise OSError("the token's file can't be read")
+            return call()
+
+        return original(clients, service, operation, signed)
+
+    OciClients._carried_out = failing
+
+
+def install_names() -> None:
+    original = socket.getaddrinfo
+
+    def resolved(host: Any, port: Any, *arguments: Any, **options: Any) -> Any:
+        match str(host).split(".")[1:]:
+            case ["silent", "test"]:
+                time.sleep(60)
+            case ["slow", "test"]:
+                time.sleep(0.3)
+                host = "127.0.0.1"
+            case ["good", "test"]:
+                host = "127.0.0.1"
+            case ["missing", "test"]:
+                raise socket.gaierror(socket.EAI_NONAME, "no such name")
+            case ["failing", "test"]:
+                raise socket.gaierror(socket.EAI_AGAIN, "no server answers")
+        return original(host, port, *arguments, **options)
+
+    socket.getaddrinfo = resolved
+
+
+def install_refusals() -> None:
+    from local.emulators.soda import rows
+    from local.emulators.soda.errors import ora
+
+    original = rows.index_values
+
+    def refusing(indexed: Any, content: Any, ident: Any) -> Any:
+        _, _, status = content.get("targetRestApi", "").partition("/refused/")
+        if status and content["status"] != "not_processed" and status in (content["status"], "all"):
+            raise ora(40478, "an index takes no such value")
+        return original(indexed, content, ident)
+
+    rows.index_values = refusing
+
+
+FAULTS: dict[str, Callable[[str], None]] = {
+    "KILL_AT": install_kill,
+    "POISON": install_poison,
+    "CLOCK": lambda seconds: install_clock(float(seconds)),
+    "OCI": lambda seconds: install_oci_seconds(float(seconds)),
+    "SIGNERS": lambda path: install_signers(Path(path)),
+    "NAMES": lambda _: install_names(),
+    "REFUSALS": lambda _: install_refusals(),
+}
+
 if "process-data" in os.environ.get("FN_FN_NAME", ""):
-    if os.environ.get("KILL_AT"):
-        install_kill(os.environ["KILL_AT"])
-    if os.environ.get("POISON"):
-        install_poison(os.environ["POISON"])
-    if os.environ.get("CLOCK"):
-        install_clock(float(os.environ["CLOCK"]))
+    for name, install in FAULTS.items():
+        if os.environ.get(name):
+            install(os.environ[name])

@@ -1,0 +1,97 @@
+"""Secrets of a call: one lookup for all that wait, and nothing waits for a Vault that does not answer."""
+
+import asyncio
+import threading
+import time
+from collections.abc import Awaitable, Iterator
+
+import pytest
+
+from shared.delivery.limits import Skipped
+from shared.delivery.secrets import Secrets
+from shared.drivers import threads
+from shared.drivers.threads import Threads
+from shared.model.errors import DependencyDown
+from shared.storage.vault import Secret, Unreadable
+from tests.unit import engine
+
+SECONDS = 60.0
+
+
+@pytest.fixture(autouse=True)
+def _two_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(threads, "VAULT", Threads("two", 2))
+
+
+class Vault(engine.Secrets):
+    """A vault in which reading some names waits until they are let go."""
+
+    def __init__(self, **held: str | Exception | None):
+        super().__init__(**held)
+        self.let_go = threading.Event()
+
+    def secret(self, name: str, *, again: bool = False) -> Secret | None:
+        if name.startswith("slow"):
+            assert self.let_go.wait(SECONDS)
+        return super().secret(name, again=again)
+
+
+@pytest.fixture
+def vault() -> Iterator[Vault]:
+    vault = Vault(slow="a", quick="b", down=DependencyDown("down"), unreadable=Unreadable("odd"))
+    yield vault
+    vault.let_go.set()
+
+
+def secrets(vault: engine.Secrets, seconds: float = SECONDS) -> Secrets:
+    return Secrets(vault, time.monotonic() + seconds)
+
+
+async def text(getting: Awaitable[Secret | None]) -> str | None:
+    """What a secret holds that is being got."""
+    found = await getting
+    return found.text if found else None
+
+
+async def test_a_secret_that_is_slow_holds_up_no_other(vault: Vault) -> None:
+    its = secrets(vault)
+    slow = asyncio.create_task(its.get("slow"))
+    assert await text(its.get("quick")) == "b"
+    assert not slow.done()
+    vault.let_go.set()
+    assert await text(slow) == "a"
+
+
+async def test_all_that_wait_for_one_secret_ask_for_it_once(vault: Vault) -> None:
+    its = secrets(vault)
+    assert await asyncio.gather(*(text(its.get("quick")) for _ in range(5))) == ["b"] * 5
+    assert vault.reads == ["quick"]
+
+
+async def test_once_vault_does_not_answer_nothing_waits_for_it_any_more(vault: Vault) -> None:
+    """Neither what is being asked for, nor what waits for a thread to ask, nor what comes later."""
+    its = secrets(vault)
+    waiting = [
+        asyncio.create_task(its.get(name)) for name in ("slow", "down", *(f"slow{n}" for n in range(9)))
+    ]
+    done, _ = await asyncio.wait(waiting, timeout=SECONDS)
+    assert all(isinstance(one.exception(), Skipped) for one in done)
+    assert len(done) == len(waiting)
+    with pytest.raises(Skipped) as skipped:
+        await its.get("later")
+    assert isinstance(skipped.value.cause, DependencyDown)
+    vault.let_go.set()
+    assert len(vault.reads) <= 3
+
+
+async def test_one_secret_that_can_not_be_read_harms_itself_only(vault: Vault) -> None:
+    its = secrets(vault)
+    with pytest.raises(Skipped):
+        await its.get("unreadable")
+    assert await text(its.get("quick")) == "b"
+
+
+async def test_nothing_waits_longer_than_the_call_delivers(vault: Vault) -> None:
+    with pytest.raises(Skipped) as skipped:
+        await secrets(vault, 0.05).get("slow")
+    assert skipped.value.cause is None
