@@ -1,11 +1,11 @@
 """Two callers and an operator who changes secrets: no record goes with a token that is not its own."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shared.ingest.service import Caller
@@ -89,25 +89,38 @@ def stores(caller: str) -> st.SearchStrategy[Store]:
     )
 
 
-CALLS = st.one_of(
-    stores(A),
-    stores(B),
-    st.builds(Look, st.sampled_from((A, B)), st.integers(0, 9)),
-    st.builds(Process),
-    st.builds(
-        Replay, st.booleans(), st.booleans(), st.sampled_from((None, None, "401,503", "tokenChanged,401"))
-    ),
-    st.builds(Wait),
+PROCESS = st.builds(Process)
+REPLAY = st.builds(
+    Replay, st.booleans(), st.booleans(), st.sampled_from((None, None, "401,503", "tokenChanged,401"))
 )
-CHANGES = st.one_of(
-    st.builds(
-        Secret,
-        st.sampled_from(NAMES),
-        st.none() | st.sampled_from(TOKENS[A] + TOKENS[B]),
-        st.booleans(),
-    ),
-    st.builds(Schedule, st.sampled_from(NAMES), st.booleans()),
+LOOK = st.builds(Look, st.sampled_from((A, B)), st.integers(0, 9))
+SECRET = st.builds(
+    Secret, st.sampled_from(NAMES), st.sampled_from((*TOKENS[A], *TOKENS[B], None)), st.booleans()
 )
+SCHEDULE = st.builds(Schedule, st.sampled_from(NAMES), st.booleans())
+ACTS = st.one_of(
+    *(stores(A), stores(B), stores(A), stores(B), SECRET, SECRET, PROCESS, PROCESS, REPLAY, REPLAY),
+    *(LOOK, SCHEDULE, st.builds(Wait)),
+)
+ANYTHING = st.lists(ACTS, max_size=2)
+
+
+@st.composite
+def rotations(draw: st.DrawFn) -> list[Act]:
+    """A record, a change of the secret that it names, and a delivery, with anything between them."""
+    name, caller = draw(st.sampled_from(NAMES)), draw(st.sampled_from((A, B)))
+    store = replace(draw(stores(caller)), name=name)
+    early = draw(st.sampled_from(([], [Process()])))
+    change = replace(draw(SECRET), name=name)
+    delivery = draw(st.one_of(PROCESS, REPLAY))
+    return [store, *early, *draw(ANYTHING), change, *draw(ANYTHING), delivery, Process()]
+
+
+SEQUENCES = st.lists(rotations(), min_size=1, max_size=3).map(
+    lambda parts: [one for part in parts for one in part]
+)
+FEWER = settings(max_examples=settings().max_examples // 3)
+"""Each is a dozen calls, one after the other."""
 
 
 @pytest.fixture(scope="module")
@@ -183,7 +196,8 @@ class Play:
         return sorted(own, key=lambda one: (one[0], 0 if one[0] else one[1]))
 
 
-@given(acts=st.lists(st.one_of(CALLS, CHANGES), max_size=14))
+@FEWER
+@given(acts=SEQUENCES)
 def test_no_request_carries_a_token_that_is_neither_its_records_nor_adopted(
     made: Worlds, acts: list[Act]
 ) -> None:
@@ -218,7 +232,8 @@ def _of_its_holder(act: Act) -> list[Act]:
     return [act]
 
 
-@given(acts=st.lists(st.one_of(CALLS, CHANGES), max_size=12))
+@FEWER
+@given(acts=SEQUENCES)
 def test_whatever_another_caller_does_changes_nothing_for_the_holder_of_a_name(
     made: Worlds, acts: list[Act]
 ) -> None:
