@@ -12,10 +12,10 @@ from shared.storage.vault import Secret, Unreadable
 
 
 class ReadsTokens(Protocol):
-    """Where secrets are read: `storage/tokens.py`."""
+    """What reads secrets: `storage/tokens.py`."""
 
     def secret(self, name: str, *, again: bool = False) -> Secret | None:
-        """Return what a secret holds, read `again` or not long ago; None if there is none."""
+        """Return what a secret holds, read recently or, if `again`, now; None if there is none."""
 
 
 class Secrets:
@@ -66,7 +66,7 @@ class Secrets:
             raise
 
     def _note_outage(self, error: DependencyDown) -> None:
-        """Let all that wait for Vault go, and what has not been asked for yet unasked."""
+        """Stop waiting for Vault, and start no further lookups."""
         if self._outage.done():
             return
         self._outage.set_result(error)

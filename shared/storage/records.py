@@ -53,10 +53,10 @@ class Records:
     def __init__(self, database: Database, name: str):
         self._database = database
         self._spec = CollectionSpec(name, indexes(name))
-        self._tallies = Counters(database, name)
+        self._counters = Counters(database, name)
 
     def insert(self, documents: Sequence[Document]) -> None:
-        """Store new records: all, or none where it raises; Taken where a key of theirs has been used."""
+        """Store new records: all, or none if it raises; Taken if a key of theirs has been used."""
         contents = [record.encoded(document) for document in documents]
         with self._database.collection(self._spec) as collection:
             if len(contents) == 1:
@@ -156,20 +156,20 @@ class Records:
     def write(self, outcomes: Sequence[tuple[Stored, Document]], place: int = 0) -> list[bool]:
         """Replace documents in one transaction; False for each that was changed since it was read.
 
-        They are counted in the tally of `place`, the worker's first partition.
+        They are counted among the counters of `place`, the worker's first partition.
         """
         contents = [json_codec.dump(after) for _, after in outcomes]
         try:
-            with self._database.transaction(self._spec, self._tallies.spec) as (collection, tallies):
+            with self._database.transaction(self._spec, self._counters.spec) as (collection, counters):
                 written = [
                     collection.find().key(before.key).version(before.version).replaceOne(content)
                     for (before, _), content in zip(outcomes, contents, strict=True)
                 ]
                 changed = [after for (_, after), done in zip(outcomes, written, strict=True) if done]
                 if changed:
-                    self._tallies.add(tallies, place, changed)
+                    self._counters.add(counters, place, changed)
         except Exception as error:
-            self._tallies.forget(place)
+            self._counters.forget(place)
             if isinstance(error, Taken):
                 raise DependencyDown("Others counted at the same moment; repeat it later.") from None
             raise
@@ -190,20 +190,20 @@ class Records:
     def remove(self, batch: Sequence[Stored], lease: SmallDocument, content: Content) -> SmallDocument | None:
         """Delete records that have ended, and replace a lease's document, in one transaction.
 
-        Returns the document as it is then; None, and nothing is changed, where it or a record is not as it
-        was read any more.
+        Returns the document as it is then; None, and nothing is changed, if it or a record is no longer as it
+        was read.
         """
         statuses = Counter(str(one.document["status"]) for one in batch)
         finished = Counter({status: statuses[status] for status in FINISHED if statuses[status]})
         try:
-            with self._database.transaction(self._spec, self._tallies.spec) as (collection, documents):
+            with self._database.transaction(self._spec, self._counters.spec) as (collection, documents):
                 written = replaced(documents, lease, content)
                 if written is None:
                     return None
                 _remove_all(collection, batch)
-                self._tallies.take_off(documents, PARTITIONS, finished)
+                self._counters.take_off(documents, PARTITIONS, finished)
         except Exception as error:
-            self._tallies.forget(PARTITIONS)
+            self._counters.forget(PARTITIONS)
             if isinstance(error, _Changed):
                 return None
             raise
@@ -277,7 +277,7 @@ def _finished(before: datetime, after: str) -> dict[str, Any]:
 
 
 def _remove_all(collection: Any, batch: Sequence[Stored]) -> None:
-    """Delete records, within a transaction; _Changed where one is not as it was read."""
+    """Delete records, within a transaction; _Changed if one is not as it was read."""
     as_read = {one.key: one.version for one in batch}
     for start in range(0, len(batch), _MOST_KEYS):
         keys = [one.key for one in batch[start : start + _MOST_KEYS]]
