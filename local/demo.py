@@ -20,7 +20,7 @@ _SETTINGS = {"RETRY_BACKOFF": "100ms..400ms", "RETRY_LIMIT": "4"}
 _MOST_ROUNDS = 20  # of replaying; each ends a record or brings it nearer to its limit
 _PAUSE = 0.2  # seconds between rounds; in the cloud a schedule's interval
 _PATIENCE = 120.0  # seconds for an answer; only a machine that is very busy takes some
-_WIDTH = 150  # columns, where the output is no terminal
+_WIDTH = 150  # columns, if the output is no terminal
 _ERP_TOKEN, _CRM_TOKEN = "Bearer erp-8c1f", "Basic Y3JtOmRlbW8="  # made up
 
 
@@ -78,7 +78,7 @@ def _samples(nowhere: str) -> list[list[Sample]]:
 
 
 async def main() -> int:
-    """Show it, and return 0 where every record ended as it should."""
+    """Show it, and return 0 if every record ended as it should."""
     started = time.monotonic()
     console = Console() if sys.stdout.isatty() else Console(width=_WIDTH)
     with tempfile.TemporaryDirectory(prefix="datasync-demo-") as home:
@@ -178,7 +178,7 @@ async def _received(target_url: str) -> list[dict[str, Any]]:
 def _told(answer: Mapping[str, Any]) -> str:
     return (
         f"{answer['processedmessages']} delivered, {answer['failedMessages']} failed,"
-        f" {answer['skippedMessages']} put off, endOfStream {str(answer['endOfStream']).lower()}"
+        f" {answer['skippedMessages']} skipped, endOfStream {str(answer['endOfStream']).lower()}"
     )
 
 

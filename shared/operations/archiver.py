@@ -32,7 +32,7 @@ from shared.storage.records import Records, Stored
 log = logging.getLogger(__name__)
 
 FINISHED, DEAD = "finished", "dead"  # kinds of batches, and folders of the archive
-_NOTE = "batch"  # in the lease's memory
+_BATCH = "batch"  # in the lease's memory
 _LEVEL = 6  # of compression
 
 
@@ -47,7 +47,7 @@ class Bucket:
     def put(self, name: str, documents: Sequence[Document]) -> None:
         """Put records under a name, one a line; the same records make the same object, byte for byte.
 
-        Raises DependencyDown where it may not be there.
+        Raises DependencyDown if it may not be there.
         """
         lines = b"".join(json_codec.dump(document) + b"\n" for document in documents)
         try:
@@ -104,14 +104,14 @@ class Archiver:
         """Move batch after batch, an interrupted one first; none is begun while another is not completed."""
         for part in chain(self._complete_interrupted(run), self._move_finished(run), self._move_dead(run)):
             yield part
-            if _NOTE in run.lease.memory():
+            if _BATCH in run.lease.memory():
                 return
 
     def _complete_interrupted(self, run: Run) -> Iterator[Done]:
-        note = run.lease.memory().get(_NOTE)
-        if not note:
+        kept = run.lease.memory().get(_BATCH)
+        if not kept:
             return
-        batch = Batch(**note)
+        batch = Batch(**kept)
         log.info("an interrupted batch is archived again: %s", batch.name)
         if batch.kind == FINISHED:
             yield self._completed(run, batch, self._as_noted(batch), None)
@@ -151,7 +151,7 @@ class Archiver:
 
     def _moved(self, run: Run, kind: str, found: Sequence[Stored], lease: Lease | None = None) -> Done:
         batch = Batch.of(self._collection, kind, found)
-        run.lease.note(**{_NOTE: asdict(batch)})
+        run.lease.remember(**{_BATCH: asdict(batch)})
         return self._completed(run, batch, found, lease)
 
     def _completed(self, run: Run, batch: Batch, found: Sequence[Stored], lease: Lease | None) -> Done:
@@ -161,10 +161,10 @@ class Archiver:
             self._bucket.put(batch.name, documents)
         is_leased_still = lease is None or self._leases.renew(lease)
         uses = pruner.with_uses(run.lease.memory(), documents)
-        if is_leased_still and run.lease.note_by(
-            lambda held, content: self._records.remove(found, held, content), **{_NOTE: None}, **uses
+        if is_leased_still and run.lease.remember_by(
+            lambda held, content: self._records.remove(found, held, content), **{_BATCH: None}, **uses
         ):
             return batch.done(len(documents))
-        run.lease.note()  # raises where that was the reason
+        run.lease.remember()  # raises if that was the reason
         log.info("a batch was changed by others meanwhile; it is left to the next run")
         return Done(endOfWork=False)

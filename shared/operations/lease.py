@@ -44,7 +44,7 @@ class MaintenanceLease:
         return _memory(self._held or self._documents.find(_NAME))
 
     def take(self, until: float) -> bool:
-        """Take the lease; False where another run holds it, and lives.
+        """Take the lease; False if another run holds it, and lives.
 
         Whether it lives shows in its renewals, which are watched until monotonic seconds `until`: no clock of
         another machine is trusted. One that may live by then is taken to live.
@@ -66,17 +66,19 @@ class MaintenanceLease:
             self._sleep(_LOOK_AGAIN_SECONDS)
 
     def keep(self) -> None:
-        """Renew the lease where it is time to; LeaseLost where it is another's."""
+        """Renew the lease if it is time to; LeaseLost if it is another's."""
         if self._clock() >= self._renewed + self._seconds / _RENEWALS:
-            self.note()
+            self.remember()
 
-    def note(self, **members: Any) -> None:
-        """Remember these members, None for none, and renew the lease; LeaseLost where it is another's."""
-        if not self.note_by(lambda held, content: self._documents.replace(_NAME, held, content), **members):
+    def remember(self, **members: Any) -> None:
+        """Remember these members, None for none, and renew the lease; LeaseLost if it is another's."""
+        if not self.remember_by(
+            lambda held, content: self._documents.replace(_NAME, held, content), **members
+        ):
             raise LeaseLost
 
-    def note_by(self, write: Write, **members: Any) -> bool:
-        """Remember these members where `write` replaces the document it is given; tell whether it did."""
+    def remember_by(self, write: Write, **members: Any) -> bool:
+        """Remember these members if `write` replaces the document it is given; tell whether it did."""
         if self._held is None:
             raise LeaseLost
         began = self._clock()

@@ -61,7 +61,7 @@ class Run:
     sleep: Callable[[float], None] = time.sleep
 
     def goes_on(self) -> bool:
-        """Keep the lease, and tell whether there is time for a batch; LeaseLost where it is another's."""
+        """Keep the lease, and tell whether there is time for a batch; LeaseLost if it is another's."""
         self.lease.keep()
         return time.monotonic() < self.deadline - _NEEDED_SECONDS
 
@@ -99,7 +99,7 @@ class Maintenance:
     def run(self, deadline: float, *, dry_run: bool = False) -> dict[str, Any]:
         """Do what is to be done until `deadline` (monotonic seconds), and return how much it was.
 
-        Raises DependencyDown where a service could not be reached: what is not done then stays to be done.
+        Raises DependencyDown if a service could not be reached: what is not done then stays to be done.
         """
         run = Run(self.clock(), deadline, self.lease, self.sleep)
         if dry_run:
@@ -132,7 +132,7 @@ class Maintenance:
 
 @contextmanager
 def leased_partitions(leases: LeaseTable) -> Iterator[Lease | None]:
-    """Lease, for one batch, whatever partitions are free, after a short wait; None where none are."""
+    """Lease, for one batch, whatever partitions are free, after a short wait; None if none are."""
     lease, end = None, time.monotonic() + _PARTITIONS_SECONDS
     while lease is None:
         snapshot = leases.snapshot_and_fence()

@@ -41,7 +41,7 @@ class Provisioning:
     ) -> dict[str, Any]:
         """Make the schema user with the vault's newest password, then the collections with their indexes.
 
-        What is there is left as it is. Tries again until `deadline` (monotonic seconds) where a service can't
+        What is there is left as it is. Tries again until `deadline` (monotonic seconds) if a service can't
         be reached or refuses, then raises DependencyDown.
         """
         while True:

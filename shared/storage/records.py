@@ -60,7 +60,7 @@ class Records:
         self._counters = Counters(database, name)
 
     def insert(self, documents: Sequence[Document]) -> None:
-        """Store new records: all, or none where it raises; Taken where a key of theirs has been used."""
+        """Store new records: all, or none if it raises; Taken if a key of theirs has been used."""
         contents = [record.encoded(document) for document in documents]
         if len(contents) == 1:
             with self._database.collection(self._spec) as collection:
@@ -209,8 +209,8 @@ class Records:
     def remove(self, batch: Sequence[Stored], lease: SmallDocument, content: Content) -> SmallDocument | None:
         """Delete records that have ended, and replace a lease's document, in one transaction.
 
-        Returns the document as it is then; None, and nothing is changed, where it or a record is not as it
-        was read any more.
+        Returns the document as it is then; None, and nothing is changed, if it or a record is no longer as it
+        was read.
         """
         statuses = Counter(str(one.document["status"]) for one in batch)
         finished = Counter({status: statuses[status] for status in FINISHED if statuses[status]})
