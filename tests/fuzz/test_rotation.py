@@ -14,6 +14,8 @@ from tests.fuzz.rotating import Received, World, Worlds, worlds
 
 A, B = "a", "b"
 NAMES = ("erp", "crm")
+HOLDERS = {"erp": A, "crm": B}
+NAMES_OF = {A: ("erp", None), B: ("crm", None)}
 TOKENS = {A: ("Bearer a1", "Bearer a2"), B: ("Bearer b1", "Bearer b2")}
 SHOWN = ("status", "status_code", "retry_attempts", "dead", "failure_reason", "vaultSecretName")
 
@@ -116,9 +118,23 @@ def rotations(draw: st.DrawFn) -> list[Act]:
     return [store, *early, *draw(ANYTHING), change, *draw(ANYTHING), delivery, Process()]
 
 
-SEQUENCES = st.lists(rotations(), min_size=1, max_size=3).map(
-    lambda parts: [one for part in parts for one in part]
-)
+@st.composite
+def rivals(draw: st.DrawFn) -> list[Act]:
+    """Records of both callers under the same keys, and a delivery, with anything between them."""
+    keys = {
+        "stream_key": draw(st.sampled_from(("1", None))),
+        "idempotency_key": draw(st.sampled_from(("k", None))),
+    }
+    first, second = draw(st.permutations((A, B)))
+    stored = [
+        replace(draw(stores(one)), name=draw(st.sampled_from(NAMES_OF[one])), **keys)
+        for one in (first, second)
+    ]
+    return [stored[0], *draw(ANYTHING), stored[1], *draw(ANYTHING), Process()]
+
+
+PARTS = st.one_of(rotations(), rivals())
+SEQUENCES = st.lists(PARTS, min_size=1, max_size=3).map(lambda parts: [one for part in parts for one in part])
 FEWER = settings(max_examples=settings().max_examples // 3)
 """Each is a dozen calls, one after the other."""
 
@@ -216,9 +232,6 @@ def test_no_request_carries_a_token_that_is_neither_its_records_nor_adopted(
         for identity in others:
             with pytest.raises(NotFound):
                 play.world.state(identity, Caller(caller))
-
-
-HOLDERS = {"erp": A, "crm": B}
 
 
 def _of_its_holder(act: Act) -> list[Act]:
