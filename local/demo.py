@@ -109,10 +109,10 @@ async def _show(home: Path, console: Console) -> None:
             await _store(gateway, samples, running.target_url)
         everything = [sample for samples in requests for sample in samples]
         console.print(f"POST /store          {len(everything)} records in {len(requests)} requests")
-        console.print(f"POST /process        {_told(await _called(gateway, '/process', {}))}")
+        console.print(f"POST /process        {_summary(await _called(gateway, '/process', {}))}")
         await _replay(gateway, console, sum(sample.waits for sample in everything))
         # A record that was held back behind a failed one has not failed: the next scheduled call delivers it.
-        console.print(f"POST /process        {_told(await _called(gateway, '/process', {}))}")
+        console.print(f"POST /process        {_summary(await _called(gateway, '/process', {}))}")
         states = [await _answer(gateway, "GET", f"/store/{sample.id}") for sample in everything]
         console.print(_table(everything, states))
         received = await _received(running.target_url)
@@ -142,7 +142,7 @@ async def _replay(gateway: aiohttp.ClientSession, console: Console, waiting: int
             body = {"readAfterOffset": offset, "noOfMessagesToProcess": 5}
             answer = await _called(gateway, "/process/retry", body)
             offset, ended = answer["lastReadOffset"], answer["endOfStream"]
-            console.print(f"POST /process/retry  {_told(answer)}")
+            console.print(f"POST /process/retry  {_summary(answer)}")
         counts = (await _answer(gateway, "GET", "/process"))["counts"]
         if counts["failed"] - counts["dead"] <= waiting:
             return
@@ -175,7 +175,7 @@ async def _received(target_url: str) -> list[dict[str, Any]]:
         return requests
 
 
-def _told(answer: Mapping[str, Any]) -> str:
+def _summary(answer: Mapping[str, Any]) -> str:
     return (
         f"{answer['processedmessages']} delivered, {answer['failedMessages']} failed,"
         f" {answer['skippedMessages']} skipped, endOfStream {str(answer['endOfStream']).lower()}"
