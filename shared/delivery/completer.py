@@ -7,15 +7,13 @@ from typing import TypeVar
 
 from shared.model.errors import DependencyDown
 from shared.model.record import Document
-from shared.storage.records import Stored
+from shared.storage.records import Change, Stored
 
 GROUP_RECORDS = 128
 GROUP_SECONDS = 0.02  # how long an outcome waits for others
 _PAUSE_SECONDS = 0.5  # before a write is tried again
 
 T = TypeVar("T")
-Change = tuple[Stored, Document]
-"""A record as it was read, and as it stands after its attempt."""
 Write = Callable[[Sequence[Change]], Awaitable[list[bool]]]
 
 

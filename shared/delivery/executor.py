@@ -14,13 +14,14 @@ from shared.delivery.secrets import ReadsTokens, Secrets
 from shared.drivers import logs, threads
 from shared.model import record, rules, transitions
 from shared.model.answer import Answer, Sent
-from shared.model.codes import TOKEN_CHANGED, UNEXPECTED_ERROR
+from shared.model.codes import UNEXPECTED_ERROR
 from shared.model.errors import DependencyDown
 from shared.model.record import Document
 from shared.model.retry import UNRECOVERABLE
 from shared.model.rules import RuleFailed
 from shared.model.transitions import Failure
 from shared.storage.records import Stored
+from shared.storage.tokens import NoToken
 from shared.storage.vault import Secret
 
 log = logging.getLogger(__name__)
@@ -78,7 +79,7 @@ class Executor:
 
     def __init__(self, call: Call, tokens: ReadsTokens, session: Sends, completer: Completer, limits: Limits):
         self._call = call
-        self._secrets = Secrets(tokens, call.stop_at)
+        self._secrets = Secrets(tokens, call.stop_at, adopt=call.request.adopt_token)
         self._session = session
         self._completer = completer
         self._limits = limits
@@ -94,28 +95,18 @@ class Executor:
             if mapped is None:
                 return Prepared(stored, document, filtered_by=rule)
             document = mapped
-        name = document.get("vaultSecretName")
-        if name is None:
-            return Prepared(stored, document)
-        secret = await self._secrets.get(name)
-        if secret is None or not secret.text:
-            reason = f"the vault has no readable secret for vaultSecretName {name!r}"
-            return Prepared(stored, document, failure=Answer(UNEXPECTED_ERROR, reason))
-        return self._bound(Prepared(stored, document, secret), name, secret)
+        try:
+            secret = await self._secrets.get(document)
+        except NoToken as error:
+            return Prepared(stored, document, failure=_not_sent(error))
+        return self._with_secret(Prepared(stored, document), secret)
 
-    def _bound(self, prepared: Prepared, name: str, secret: Secret) -> Prepared:
-        """Hold a record to the version of the secret that it was proven with, or bind it to this one.
-
-        A secret that the operator lists for Connector Hub is used without proof.
-        """
-        proven = record.proof(prepared.stored.document)
-        if proven in (None, secret.proof) or name in self._call.settings.connector_hub_secrets:
-            return prepared
-        if not self._call.request.adopt_token:
-            return replace(prepared, secret=None, failure=_token_changed(name))
+    def _with_secret(self, prepared: Prepared, secret: Secret | None) -> Prepared:
+        """Return a record with its secret, to which it is bound from now on if an operator says so."""
         stored = prepared.stored
-        rebound = record.bound_to(stored.document, secret.proof)
-        return replace(prepared, stored=replace(stored, document=rebound))
+        if secret is not None and self._call.request.adopt_token:
+            stored = replace(stored, document=record.bound_to(stored.document, secret.proof))
+        return replace(prepared, stored=stored, secret=secret)
 
     async def execute(self, prepared: Prepared) -> Outcome:
         """Make the attempt, and return once its outcome is durable.
@@ -128,17 +119,24 @@ class Executor:
             return await self._complete(prepared.stored, after, Answer(""), Outcome.FILTERED)
         answer = prepared.failure or await self._send(prepared)
         if answer is not None and answer.code == 401 and prepared.secret is not None:
-            answer = await self._refused(prepared, prepared.secret, answer)
+            prepared, answer = await self._refused(prepared, prepared.secret, answer)
         return Outcome.LEFT if answer is None else await self._complete_answered(prepared.stored, answer)
 
-    async def _refused(self, prepared: Prepared, secret: Secret, answer: Answer) -> Answer | None:
-        """Read a secret again that the target has refused, before the record dies of it."""
-        name = prepared.document["vaultSecretName"]
-        now = await self._secrets.again(name)
+    async def _refused(
+        self, prepared: Prepared, secret: Secret, answer: Answer
+    ) -> tuple[Prepared, Answer | None]:
+        """Look again at a secret that the target has refused, before the record is dead of it.
+
+        Returns the record as it is bound now, and the answer to it.
+        """
+        try:
+            now = await self._secrets.again(prepared.document)
+        except NoToken as error:
+            return prepared, _not_sent(error)
         if now is None or now.proof == secret.proof:
-            return answer
-        renewed = self._bound(replace(prepared, secret=now), name, now)
-        return renewed.failure or await self._send(renewed)
+            return prepared, answer
+        renewed = self._with_secret(prepared, now)
+        return renewed, await self._send(renewed)
 
     async def fail(self, stored: Stored, reason: str) -> Outcome:
         """Write that a record could not be attempted, for a reason of its own."""
@@ -217,12 +215,8 @@ class Executor:
         return Failure(answer.code, answer.reason, stream, following, answer.sent)
 
 
-def _token_changed(name: str) -> Answer:
-    reason = (
-        f"not sent: the secret of vaultSecretName {name!r} is not the one that this record was stored with;"
-        " look at the target, then replay it with adoptToken"
-    )
-    return Answer(TOKEN_CHANGED, reason)
+def _not_sent(error: NoToken) -> Answer:
+    return Answer(error.code, f"not sent: {error.reason}")
 
 
 def _log(document: Document, answer: Answer, outcome: Outcome) -> None:

@@ -14,7 +14,7 @@ from shared.model.ids import timestamp
 from shared.model.record import Document
 from shared.operations.maintenance import Done, Run
 from shared.settings import Settings
-from shared.storage.tokens import PROOF_SECONDS
+from shared.storage.readings import FRESH_SECONDS
 from shared.storage.vault import KeptSecret
 
 log = logging.getLogger(__name__)
@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 _USES = "lastUses"  # in the lease's memory: names, each with the time of its last use
 _SINCE = "usesNotedSince"  # what was used before, and archived, is not known
 _NEVER = "9999"  # later than every time
-_SECOND_LOOK_SECONDS = PROOF_SECONDS + 2.0  # a store may be under way whose proof came out of the cache
+_SECOND_LOOK_SECONDS = FRESH_SECONDS + 2.0  # a store may be under way whose proof came out of the cache
 
 
 class Records(Protocol):

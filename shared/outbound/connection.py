@@ -82,6 +82,7 @@ class Connection(asyncio.BufferedProtocol):
             await self._waiter
         finally:
             self._reader = None
+            del self._waiter  # or what was read stays in memory: the exception in it leads to this frame
 
     def _end_unwritten(self, reader: AnswerReader) -> None:
         """End a request of which nothing was sent: its first write failed, or it came too late."""

@@ -186,12 +186,6 @@ async def test_an_operator_lets_it_go_and_it_is_bound_to_what_it_goes_with() -> 
     assert record.proof(engine.written.after[stored.document["id"]]) == Proof("ocid of erp", 1)
 
 
-async def test_a_secret_that_is_listed_for_connector_hub_binds_nobody() -> None:
-    settings = replace(SETTINGS, connector_hub_secrets=frozenset({"erp"}))
-    engine = Engine(secrets=Secrets(erp="Bearer new"), call=call(settings=settings))
-    assert await engine.attempt(proven("erp", version=7)) is Outcome.SUCCEEDED
-
-
 async def test_a_token_that_is_refused_is_read_again_before_its_record_is_dead() -> None:
     engine = Engine(secrets=Secrets(erp="Bearer old"))
 
@@ -207,6 +201,22 @@ async def test_a_token_that_is_refused_is_read_again_before_its_record_is_dead()
     engine.target.received.clear()
     assert await engine.attempt(made(vaultSecretName="erp")) is Outcome.SUCCEEDED
     assert [secret for _, secret in engine.target.received] == ["Bearer old", "Bearer new"]
+
+
+async def test_what_is_adopted_only_after_a_refusal_is_bound_to_what_it_goes_with_too() -> None:
+    its = call()
+    its = replace(its, request=replace(its.request, adopt_token=True))
+    engine = Engine(secrets=Secrets(erp="Bearer old"), call=its)
+
+    def answer(_: Any) -> Answer:
+        engine.secrets.version, engine.secrets.held = 2, {"erp": "Bearer new"}
+        return Answer(401 if len(engine.target.received) == 1 else 503, sent="yes")
+
+    engine.target.answer = answer
+    bound = proven("erp", version=1)
+    assert await engine.attempt(bound) is Outcome.FAILED
+    assert [secret for _, secret in engine.target.received] == ["Bearer old", "Bearer new"]
+    assert record.proof(engine.written.after[bound.document["id"]]) == Proof("ocid of erp", 2)
 
 
 async def test_a_token_that_is_refused_and_unchanged_is_the_records_failure() -> None:

@@ -13,7 +13,7 @@ from shared.model.ids import timestamp
 from shared.operations import maintenance
 from shared.operations.pruner import Pruner
 from shared.settings import Settings
-from shared.storage.tokens import PROOF_SECONDS
+from shared.storage.readings import FRESH_SECONDS
 from shared.storage.vault import KeptSecret
 from tests.unit.maintaining import CONFIG, Work
 
@@ -128,7 +128,7 @@ def test_the_second_look_comes_when_no_proof_is_remembered_any_more(pruning: Cal
     pauses: list[float] = []
     it.work.sleep = pauses.append
     it.run()
-    assert min(pauses) > PROOF_SECONDS
+    assert min(pauses) > FRESH_SECONDS
     it.vault.secrets = []
     pauses.clear()
     it.run()
