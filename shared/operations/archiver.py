@@ -1,12 +1,12 @@
-"""The archiver: moves what has ended into a bucket, in batches: noted, put there, then deleted.
+"""The archiver: moves what has ended into a bucket, in batches: recorded, put there, then deleted.
 
-A batch is noted with the lease before its object is put, and forgotten in the transaction that deletes its
-records, so an interrupted one is found by the next run, and put again under the same name. Whatever else
-happens, each record that is deleted stands, as it was deleted, in the object of its batch:
+A batch is recorded in the lease's document before its object is put, and forgotten in the transaction that
+deletes its records, so an interrupted one is found by the next run, and put again under the same name.
+Whatever else happens, each record that is deleted stands, as it was deleted, in the object of its batch:
 
-- the name says which records in which states were noted, so two batches never write to one object;
-- a batch puts and deletes records only in the states in which they were noted. A run that was taken for dead
-  read them earlier than the one that finishes its batch, so what it still puts holds no less;
+- the name says which records in which states were recorded, so two batches never write to one object;
+- a batch puts and deletes records only in the states in which they were recorded. A run that was presumed
+  dead read them earlier than the one that finishes its batch, so what it still puts holds no less;
 - it can delete nothing: the lease is not its own any more.
 """
 
@@ -65,7 +65,7 @@ class Bucket:
 
 @dataclass(frozen=True)
 class Batch:
-    """Records that leave together: their object's name, and by id the version in which each was noted."""
+    """Records that are archived together: their object's name, and the version of each by its id."""
 
     kind: str
     name: str
@@ -73,7 +73,7 @@ class Batch:
 
     @classmethod
     def of(cls, collection: str, kind: str, found: Sequence[Stored]) -> "Batch":
-        """Return a batch of records in the order of their ids; by its first one's day its object is filed."""
+        """Return a batch of records in the order of their ids, filed by the day of the first."""
         versions = {str(one.document["id"]): one.version for one in found}
         first, last = found[0].document["id"], found[-1].document["id"]
         day = ids.stored_at(first).strftime("%Y/%m/%d")
@@ -81,7 +81,7 @@ class Batch:
         return cls(kind, f"{collection}/{kind}/{day}/{first}_{last}_{digest}.jsonl.gz", versions)
 
     def done(self, number: int) -> Done:
-        """Return what it is to have archived so many of its records."""
+        """Return the part of the answer for `number` of its records that were archived."""
         return Done(archivedDead=number) if self.kind == DEAD else Done(archived=number)
 
 
@@ -114,15 +114,15 @@ class Archiver:
         batch = Batch(**kept)
         log.info("an interrupted batch is archived again: %s", batch.name)
         if batch.kind == FINISHED:
-            yield self._completed(run, batch, self._as_noted(batch), None)
+            yield self._completed(run, batch, self._as_recorded(batch), None)
             return
         with leased_partitions(self._leases) as lease:
-            found = self._as_noted(batch)
+            found = self._as_recorded(batch)
             is_free = all(is_leased(one.document, lease) for one in found)
             done = self._completed(run, batch, found, lease) if is_free else Done(endOfWork=False)
         yield done
 
-    def _as_noted(self, batch: Batch) -> list[Stored]:
+    def _as_recorded(self, batch: Batch) -> list[Stored]:
         found = self._records.with_ids(batch.versions)
         return [one for one in found if one.version == batch.versions[one.document["id"]]]
 
@@ -155,7 +155,7 @@ class Archiver:
         return self._completed(run, batch, found, lease)
 
     def _completed(self, run: Run, batch: Batch, found: Sequence[Stored], lease: Lease | None) -> Done:
-        """Put what a noted batch holds into the archive, then delete it: never the other way round."""
+        """Put what a recorded batch holds into the archive, then delete it: never the other way round."""
         documents = [one.document for one in found]
         if documents:
             self._bucket.put(batch.name, documents)

@@ -22,7 +22,7 @@ _ADMIN = "ADMIN"  # of every Autonomous Database
 _SCRIPT = Path(__file__).with_name("schema.sql")
 _BLOCK = re.compile(r"^declare\n.*?^end;$", re.DOTALL | re.MULTILINE)
 _PAUSE_SECONDS = 5.0  # between tries: a policy that was just made takes a while to hold everywhere
-_NEEDED_SECONDS = 15.0  # for a try; with less left none is begun
+_NEEDED_SECONDS = 15.0  # for a try; with less time left, none is begun
 
 
 @dataclass(frozen=True)

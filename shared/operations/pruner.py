@@ -1,4 +1,4 @@
-"""The pruner: schedules the deletion of tokens that nothing has used for long.
+"""The pruner: schedules the deletion of tokens that nothing has used for a long time.
 
 A token's last use is the newest record that was stored with it. Records leave the database for the archive
 long before their token is idle, so the archiver records the uses that go with them in the lease's memory.
@@ -80,7 +80,7 @@ class Pruner:
         self._remember(run, scheduled)
 
     def _is_idle(self, secret: KeptSecret, run: Run) -> bool:
-        """Tell whether nothing needs a token, or was stored with it for long, as far as one can know."""
+        """Tell whether nothing needs a token, or was stored with it for a long time, as far as is known."""
         memory, since = run.lease.memory(), run.now - self._after
         known = [
             memory.get(_SINCE, _NEVER),

@@ -1,4 +1,4 @@
-"""What a direct invocation of process-data may ask for beside deliveries."""
+"""What a direct invocation of process-data may ask for besides deliveries."""
 
 from dataclasses import dataclass
 from typing import Any
