@@ -148,13 +148,15 @@ class TokenVault:
         )
 
     def _bound(self, document: Document, adopt: bool) -> Proof | None:
-        """Return the version that a record is bound to; None if any will do, as of a reserved secret.
+        """Return the version that a record is bound to; None if any will do.
 
-        A record without a proof of another name is bound to a version that no secret has.
+        A proof binds, even if the name is reserved by now. Only messages of a Stream have none, and name a
+        reserved secret; another record without a proof is bound to a version that no secret has.
         """
-        if adopt or document["vaultSecretName"] in self._reserved:
+        if adopt:
             return None
-        return record.proof(document) or _NEVER
+        proof = record.proof(document)
+        return _NEVER if proof is None and document["vaultSecretName"] not in self._reserved else proof
 
     def _remember(self, refusal: NoToken, name: str, bound: Proof | None, at: float) -> None:
         """Remember a refusal for other records with the same binding, which is older than Vault's answer."""

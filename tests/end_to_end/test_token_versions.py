@@ -100,6 +100,18 @@ def test_b_takes_the_name_first_and_has_a_record_that_failed_before(tmp_path: Pa
         assert ended(bundle, "/status/503/b") == CHANGED
 
 
+def test_b_takes_a_name_that_the_operator_then_uses_for_connector_hub(tmp_path: Path, elsewhere: str) -> None:
+    with running(tmp_path / "home", ALLOWED_TARGETS=elsewhere) as bundle:
+        assert stores(bundle, OF_B, f"{elsewhere}/ok/b") == 202
+        renewed(bundle, OF_A)
+    with running(tmp_path / "home", ALLOWED_TARGETS=elsewhere, CONNECTOR_HUB_SECRETS=NAME) as bundle:
+        invoked(bundle, [message(content(bundle, f"{elsewhere}/ok/hub", vaultSecretName=NAME), 1)])
+        bundle.process()
+        assert sent_to(elsewhere, "/ok/hub") == [OF_A]
+        assert sent_to(elsewhere, "/ok/b") == []
+        assert ended(bundle, "/ok/b") == CHANGED
+
+
 def test_b_knows_the_token_of_a_name_that_was_made_anew(warm: Bundle) -> None:
     assert stores(warm, OF_A, "/ok/a") == 202
     deleted(warm)

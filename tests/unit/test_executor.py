@@ -192,14 +192,14 @@ def message(name: str) -> Stored:
     return replace(stored, document={**stored.document, "vaultSecretName": name})
 
 
-async def test_a_secret_that_is_listed_for_connector_hub_binds_nobody() -> None:
+async def test_a_secret_that_is_listed_for_connector_hub_binds_no_message_of_a_stream() -> None:
     settings = replace(SETTINGS, connector_hub_secrets=frozenset({"erp"}))
     engine = Engine(secrets=Secrets("erp", erp="Bearer new"), call=call(settings=settings))
     engine.secrets.version = 7
     assert await engine.attempt(message("erp")) is Outcome.SUCCEEDED
     assert await engine.attempt(message("other")) is Outcome.FAILED
-    assert await engine.attempt(proven("erp", version=1)) is Outcome.SUCCEEDED
-    assert [secret for _, secret in engine.target.received] == ["Bearer new"] * 2
+    assert await engine.attempt(proven("erp", version=1)) is Outcome.DEAD
+    assert [secret for _, secret in engine.target.received] == ["Bearer new"]
 
 
 async def test_a_message_that_is_adopted_is_bound_to_nothing() -> None:

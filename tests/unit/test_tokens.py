@@ -330,8 +330,8 @@ def test_one_without_a_proof_is_sent_only_where_the_operator_lists_its_name(worl
     second = world.vault.put("hub", OTHER)
     world.clock.now += FRESH_SECONDS
     assert delivery.for_record(document("hub", None)) == Secret(OTHER, second)
-    # Listed, it binds nobody.
-    assert delivery.for_record(document("hub", proof)) == Secret(OTHER, second)
+    with pytest.raises(TokenChanged):  # listed or not, a proof binds
+        delivery.for_record(document("hub", proof))
 
 
 def test_an_operator_may_adopt_what_the_secret_holds_now(world: World) -> None:
