@@ -21,6 +21,8 @@ from shared.model.retry import UNRECOVERABLE
 from shared.model.rules import RuleFailed
 from shared.model.transitions import Failure
 from shared.storage.records import Stored
+from shared.storage.tokens import NoToken
+from shared.storage.vault import Secret
 
 log = logging.getLogger(__name__)
 
@@ -30,7 +32,7 @@ class Outcome(Enum):
 
     SUCCEEDED = auto()
     FILTERED = auto()
-    """Not sent, since a rule of the operator's says so; finished all the same."""
+    """Excluded by one of the operator's rules, and therefore finished."""
     FAILED = auto()
     DEAD = auto()
     SKIPPED = auto()
@@ -62,7 +64,7 @@ class Prepared:
     stored: Stored
     document: Document
     """The record as the operator's rules leave it."""
-    secret: str | None = None
+    secret: Secret | None = None
     failure: Answer | None = None
     filtered_by: str | None = None
 
@@ -77,7 +79,7 @@ class Executor:
 
     def __init__(self, call: Call, tokens: ReadsTokens, session: Sends, completer: Completer, limits: Limits):
         self._call = call
-        self._secrets = Secrets(tokens, call.stop_at)
+        self._secrets = Secrets(tokens, call.stop_at, adopt=call.request.adopt_token)
         self._session = session
         self._completer = completer
         self._limits = limits
@@ -93,24 +95,48 @@ class Executor:
             if mapped is None:
                 return Prepared(stored, document, filtered_by=rule)
             document = mapped
-        name = document.get("vaultSecretName")
-        secret = None if name is None else await self._secrets.get(name)
-        if name is not None and not secret:  # empty where it holds no text
-            reason = f"the vault has no readable secret for vaultSecretName {name!r}"
-            return Prepared(stored, document, failure=Answer(UNEXPECTED_ERROR, reason))
-        return Prepared(stored, document, secret)
+        try:
+            secret = await self._secrets.get(document)
+        except NoToken as error:
+            return Prepared(stored, document, failure=_not_sent(error))
+        return self._with_secret(Prepared(stored, document), secret)
+
+    def _with_secret(self, prepared: Prepared, secret: Secret | None) -> Prepared:
+        """Return a record with its secret, to which it is bound from now on if an operator says so."""
+        stored = prepared.stored
+        if secret is not None and self._call.request.adopt_token:
+            stored = replace(stored, document=record.bound_to(stored.document, secret.proof))
+        return replace(prepared, stored=stored, secret=secret)
 
     async def execute(self, prepared: Prepared) -> Outcome:
         """Make the attempt, and return once its outcome is durable.
 
         Raises Skipped if a limit says that nothing goes to the target now, DependencyDown if the database
-        stays away.
+        stays unavailable.
         """
         if prepared.filtered_by is not None:
             after = transitions.filtered(prepared.stored.document, prepared.filtered_by, datetime.now(UTC))
             return await self._complete(prepared.stored, after, Answer(""), Outcome.FILTERED)
         answer = prepared.failure or await self._send(prepared)
+        if answer is not None and answer.code == 401 and prepared.secret is not None:
+            prepared, answer = await self._refused(prepared, prepared.secret, answer)
         return Outcome.LEFT if answer is None else await self._complete_answered(prepared.stored, answer)
+
+    async def _refused(
+        self, prepared: Prepared, secret: Secret, answer: Answer
+    ) -> tuple[Prepared, Answer | None]:
+        """Look again at a secret that the target has refused, before the record is dead of it.
+
+        Returns the record as it is bound now, and the answer to it.
+        """
+        try:
+            now = await self._secrets.again(prepared.document)
+        except NoToken as error:
+            return prepared, _not_sent(error)
+        if now is None or now.proof == secret.proof:
+            return prepared, answer
+        renewed = self._with_secret(prepared, now)
+        return renewed, await self._send(renewed)
 
     async def fail(self, stored: Stored, reason: str) -> Outcome:
         """Write that a record could not be attempted, for a reason of its own."""
@@ -130,9 +156,10 @@ class Executor:
             return replace(answer, seconds=time.monotonic() - started)
 
     async def _answer(self, prepared: Prepared, seconds: float) -> Answer:
+        secret = None if prepared.secret is None else prepared.secret.text
         try:
-            return await self._session.send(prepared.document, prepared.secret, seconds)
-        except Exception as error:  # noqa: BLE001 - a defect, after which nobody knows what the target has got
+            return await self._session.send(prepared.document, secret, seconds)
+        except Exception as error:  # noqa: BLE001 - a defect, after which nobody knows what the target has received
             reason = f"the attempt broke off: {type(error).__name__}"
             return Answer(UNEXPECTED_ERROR, reason, cause="answer", sent="unknown")
 
@@ -153,7 +180,7 @@ class Executor:
             return await self._complete_refused(stored, answer, type(error).__name__)
 
     async def _complete_refused(self, stored: Stored, answer: Answer, error: str) -> Outcome:
-        """Write that an outcome was refused, in words that are ours; what was accepted is not sent again."""
+        """Write that an outcome was refused, in our own words; what was accepted is not sent again."""
         document, moment = stored.document, datetime.now(UTC)
         reason = f"its outcome, {answer.code}, can't be written: {error}"
         following = None if answer.accepted else self._failure(document, answer, moment).next_attempt
@@ -186,6 +213,10 @@ class Executor:
         following = policy.next_attempt(answer.code, attempts, tries, moment, answer.retry_after)
         stream = policy.error_stream(answer.code)
         return Failure(answer.code, answer.reason, stream, following, answer.sent)
+
+
+def _not_sent(error: NoToken) -> Answer:
+    return Answer(error.code, f"not sent: {error.reason}")
 
 
 def _log(document: Document, answer: Answer, outcome: Outcome) -> None:

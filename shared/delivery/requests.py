@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from shared.model.codes import INVALID, error_mapping, status_codes
+from shared.model.codes import INVALID, TOKEN_CHANGED, error_mapping, status_codes
 from shared.model.ids import timestamp
 from shared.model.members import MemberReader, boolean, members_of, offset, whole_number
 from shared.model.retry import RetryPolicy
@@ -14,13 +14,13 @@ from shared.storage.queries import FAILED, REPLAY, Query, due, failure_condition
 _NUMBER = "noOfMessagesToProcess"
 RETRY_MEMBERS = (
     *(_NUMBER, "readAfterOffset", "retryCodes", "retryLimit", "errormapping"),
-    *("streamOCIDToRetry", "from", "to", "targetRestApi", "streamKey", "force", "dryRun"),
+    *("streamOCIDToRetry", "from", "to", "targetRestApi", "streamKey", "adoptToken", "force", "dryRun"),
 )
 
 
 @dataclass(frozen=True)
 class DeliveryRequest:
-    """What one call shall do: which records, how many, under which rules, until when (monotonic seconds)."""
+    """What one call is to do: which records, how many, under which rules, until when (monotonic seconds)."""
 
     query: Query
     limit: int
@@ -28,6 +28,8 @@ class DeliveryRequest:
     deadline: float
     dry_run: bool = False
     fanned_out: bool = False
+    adopt_token: bool = False
+    """Send with a secret's current version what was proven with an earlier one."""
 
 
 def process_request(
@@ -52,26 +54,30 @@ def retry_request(body: bytes, settings: Settings, deadline: float) -> DeliveryR
     reader = MemberReader(members_of(body))
     reader.refuse_unknown(RETRY_MEMBERS)
     limit = _limit(reader, settings)
-    query = _retry_query(reader, settings)
+    adopt = reader.read("adoptToken", boolean) or False
+    query = _retry_query(reader, settings, frozenset((TOKEN_CHANGED,)) if adopt else None)
     streams = reader.read("errormapping", error_mapping)
     dry_run = reader.read("dryRun", boolean) or False
     reader.finish()
-    return DeliveryRequest(query, limit, settings.retry_policy(streams), deadline, dry_run)
+    return DeliveryRequest(query, limit, settings.retry_policy(streams), deadline, dry_run, adopt_token=adopt)
 
 
-def _retry_query(reader: "MemberReader", settings: Settings) -> Query:
-    """Select failed records by id. Dead ones are among them only where the caller names codes, or forces."""
-    codes = reader.read("retryCodes", status_codes)
+def _retry_query(reader: MemberReader, settings: Settings, usual: frozenset[str] | None) -> Query:
+    """Select failed records by id. Dead ones are among them only if the request names codes, or forces.
+
+    `usual` are the codes of a request that names none, if not the setting's.
+    """
+    codes = reader.read("retryCodes", status_codes) or usual
     limit = reader.read("retryLimit", whole_number) or settings.retry_limit
     force = reader.read("force", boolean) or False
-    conditions: list[dict[str, Any]] = []
-    if not force:
+    # What is no record can't be sent.
+    conditions: list[dict[str, Any]] = [{"datasync.code": {"$ne": INVALID}}]
+    if codes or not force:
         conditions.append({"datasync.code": {"$in": sorted(codes or settings.retry_codes)}})
+    if not force:
         conditions.append({"datasync.attempts": {"$lt": limit}})
         is_due = {"datasync.due": {"$lt": timestamp(datetime.now(UTC))}}
         conditions.append({"$or": [is_due, {"dead": True}]} if codes else is_due)
-    else:
-        conditions.append({"datasync.code": {"$ne": INVALID}})  # what is no record can't be sent
     conditions += failure_conditions(reader)
     after = reader.read("readAfterOffset", offset) or "-1"
     return Query(FAILED if codes or force else REPLAY, after, conditions=conditions)

@@ -9,7 +9,8 @@ from decimal import Decimal
 
 UNEXPECTED_ERROR = "unexpectedError"  # an attempt without an HTTP answer
 INVALID = "invalid"  # a message that is no record, and was never sent
-_WORDS = (UNEXPECTED_ERROR, INVALID)
+TOKEN_CHANGED = "tokenChanged"  # noqa: S105 - a code: the secret is not the one that proved the record
+_WORDS = (UNEXPECTED_ERROR, INVALID, TOKEN_CHANGED)
 _MOST_STREAM_BYTES = 256  # of the index of error streams
 
 

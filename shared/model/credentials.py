@@ -1,7 +1,7 @@
 """What a secret holds: a token to send as it is, or OAuth 2.0 client credentials to get access tokens with.
 
 Client credentials are put into Vault by an operator, as a JSON object: `token_url`, `client_id`,
-`client_secret`, and `scope` where the authorization server wants one.
+`client_secret`, and `scope` if the authorization server wants one.
 """
 
 import base64
@@ -37,13 +37,13 @@ def describes_client(content: str) -> bool:
 
 
 def parse(content: str) -> ClientCredentials:
-    """Read client credentials; ValueError says what is wrong with them, without a value of theirs."""
+    """Read client credentials; ValueError says what is wrong with them, without quoting them."""
     try:
         members = json_codec.parse(content.encode())
     except CallerError:
         raise ValueError("it begins with { and is not JSON") from None
     if not all(name in _MEMBERS and isinstance(value, str) for name, value in members.items()):
-        raise ValueError(f"it may hold {', '.join(_MEMBERS)}, as strings, and nothing else")
+        raise ValueError(f"it may have {', '.join(_MEMBERS)}, as strings, and nothing else")
     missing = [name for name in _REQUIRED if not members.get(name)]
     if missing:
         raise ValueError(f"it has no {' and no '.join(missing)}")
@@ -51,7 +51,7 @@ def parse(content: str) -> ClientCredentials:
 
 
 def proof(content: str) -> str | None:
-    """Return the `Authorization` that proves the right to use a secret; None where nothing does."""
+    """Return the `Authorization` that proves the right to use a secret; None if nothing does."""
     if not describes_client(content):
         return content
     try:

@@ -41,7 +41,7 @@ OPERATIONS = ("POST", "PUT", "PATCH", "DELETE")
 NOT_PROCESSED = "not_processed"
 SUCCESS = "success"
 FAILED = "failed"
-FILTERED = "filtered"  # a rule of the operator's keeps it from being sent
+FILTERED = "filtered"  # one of the operator's rules excludes it
 
 MACHINERY = "datasync"
 ATTEMPTS = "attempts"  # the last ones, each with its time, code, duration in milliseconds and reason
@@ -201,6 +201,12 @@ def partition(document: Document) -> int:
 def caller(document: Document) -> str:
     """Return the name of who stored a record; empty if it was anonymous."""
     return str(document.get("caller", ""))
+
+
+def bound_to(document: Document, its_proof: Proof) -> Document:
+    """Return `document` as one that was proven with this version of its secret."""
+    kept = {"secret": its_proof.secret, "version": its_proof.version}
+    return {**document, MACHINERY: {**document[MACHINERY], "proof": kept}}
 
 
 def proof(document: Document) -> Proof | None:

@@ -14,16 +14,16 @@ from shared.settings import Settings
 _LEAVING = ("SCHEDULING_DELETION", "PENDING_DELETION", "DELETING")  # they still hold their names
 
 
+class Unreadable(DependencyDown):
+    """One secret can't be read; Vault itself answers."""
+
+
 @dataclass(frozen=True)
 class Secret:
     """What a secret holds in one version; an empty text where that is no text."""
 
     text: str = field(repr=False)
     proof: Proof
-
-
-class Unreadable(DependencyDown):
-    """One secret can't be read; Vault itself answers."""
 
 
 @dataclass(frozen=True)

@@ -143,7 +143,7 @@ def test_a_token_url_that_does_not_answer_leaves_most_records_alone(
         ({"token_url": ""}, "the secret describes no client: it has no token_url"),
         (
             {"password": "x"},
-            "the secret describes no client: it may hold token_url, client_id, client_secret",
+            "the secret describes no client: it may have token_url, client_id, client_secret",
         ),
     ],
 )
@@ -167,7 +167,7 @@ def test_a_caller_proves_by_client_id_and_secret_that_it_may_name_them(
     assert bundle.call("POST", "/store", record, Authorization="Bearer x").status_code == 409
     refused = bundle.call("POST", "/store", record, Authorization=described)
     assert refused.status_code == 422
-    assert "only an operator keeps credentials" in refused.text
+    assert "only operators keep credentials" in refused.text
     assert bundle.documents() == []
     bundle.store(record, proof)
 

@@ -144,7 +144,8 @@ def test_the_number_of_records_in_a_call_is_bounded(bundle: Bundle) -> None:
 @pytest.mark.parametrize("data", [None, b"", b"{}", b"  "])
 def test_the_body_of_process_may_be_left_away(bundle: Bundle, data: bytes | None) -> None:
     bundle.stored()
-    response = bundle.call("POST", "/process", data=data)
+    declared = {"Content_Type": "application/json"} if data else {}
+    response = bundle.call("POST", "/process", data=data, **declared)
     assert response.json()["processedmessages"] == 1
 
 

@@ -19,7 +19,7 @@ async def main() -> None:
     faults = json.loads(os.environ.get("FAULTS", "{}"))
     path = os.pathsep.join([str(SITE), str(stack.CHECKOUT)])
     settings = settings_of(os.environ) | faults | {"PYTHONPATH": path}
-    also_allowed = os.environ.get("ALSO_ALLOWED", "").split(",")
+    also_allowed = [one for one in os.environ.get("ALSO_ALLOWED", "").split(",") if one]
     home = Path(os.environ["DATASYNC_HOME"])
     async with stack.running(home, settings, also_allowed=also_allowed) as running:
         print(running.url, running.target_url, running.oci_url, sep="\n", flush=True)

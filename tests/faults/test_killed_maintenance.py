@@ -55,5 +55,4 @@ def test_maintenance_dies_at_a_step(tmp_path: Path, step: str) -> None:
 def completed(bundle: Bundle) -> bool:
     """Run maintenance; tell whether it has nothing left to do."""
     answer = bundle.maintain()
-    assert answer.get("status", 200) == 200, answer
     return bool(answer["endOfWork"]) and not bundle.documents()

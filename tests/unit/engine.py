@@ -10,12 +10,14 @@ from shared.delivery.completer import Change, Completer
 from shared.delivery.requests import process_request
 from shared.model import record
 from shared.model.answer import Answer
-from shared.model.record import Document
+from shared.model.record import Document, Proof
 from shared.monitoring.call_stats import CallStats
 from shared.settings import Settings
 from shared.storage.leases import Lease
 from shared.storage.queries import Query
 from shared.storage.records import Stored
+from shared.storage.tokens import NoToken, TokenChanged
+from shared.storage.vault import Secret
 
 SETTINGS = Settings("sqlite:", "ocid1.vault", "ocid1.key", "ocid1.compartment")
 ALL = frozenset(range(record.PARTITIONS))
@@ -40,14 +42,23 @@ class Secrets:
 
     def __init__(self, **held: str | Exception | None):
         self.held = held
+        self.version = 1
         self.reads: list[str] = []
 
-    def token(self, name: str) -> str | None:
+    def for_record(self, document: Document, *, adopt: bool = False, since: float = 0.0) -> Secret | None:
+        name = document.get("vaultSecretName")
+        if name is None:
+            return None
         self.reads.append(name)
         found = self.held.get(name)
         if isinstance(found, Exception):
             raise found
-        return found
+        if not found:
+            raise NoToken(f"the vault has no readable secret for vaultSecretName {name!r}")
+        current, bound = Proof(f"ocid of {name}", self.version), record.proof(document)
+        if not adopt and bound not in (None, current):
+            raise TokenChanged("changed; adoptToken")
+        return Secret(found, current)
 
 
 class Target:

@@ -220,9 +220,9 @@ def test_process_takes_what_waits_and_what_is_due_again_the_longest_due_first(
         ({"from": "2020-02-29T12:00:00.000001Z", "to": "2021-01-01T00:00:00Z"}, set()),
         ({"from": "0999-01-01T00:00:00Z"}, DUE_AGAIN),
         ({"streamKey": "key1", "streamOCIDToRetry": "team-a"}, set()),
-        # force: whatever backoff, limit and codes say
+        # force: whatever backoff, limit and the setting's codes say; codes that it names hold
         ({"force": True}, ALL_FAILED),
-        ({"force": True, "retryCodes": "404", "retryLimit": 1}, ALL_FAILED),
+        ({"force": True, "retryCodes": "404", "retryLimit": 1}, {"refused"}),
         ({"force": True, "streamOCIDToRetry": "unrecoverable"}, {"spent", "refused"}),
         ({"force": False}, DUE_AGAIN),
         (

@@ -14,8 +14,9 @@ from shared.delivery.summary import Summary
 from shared.model import record
 from shared.model.answer import Answer
 from shared.model.errors import DependencyDown
-from shared.model.record import Document
+from shared.model.record import Document, Proof
 from shared.storage.records import Stored
+from shared.storage.vault import Secret
 from tests.unit.engine import Noted, Queue, Secrets, Target, Written, call, interrupted, made
 
 
@@ -88,9 +89,9 @@ async def test_records_whose_secret_hangs_are_not_noted_and_hold_up_no_others() 
     started = asyncio.Event()
 
     class Slow(Secrets):
-        def token(self, name: str) -> str | None:
+        def for_record(self, document: Any, *, adopt: bool = False, since: float = 0.0) -> Secret | None:
             started_thread.wait(60)
-            return "late"
+            return Secret("late", Proof("ocid", 1))
 
     import threading
 

@@ -11,9 +11,10 @@ import pytest
 from shared.delivery.call import Call
 from shared.delivery.executor import Executor, Outcome
 from shared.delivery.limits import Limits, Skipped
-from shared.model import rules
+from shared.model import record, rules
 from shared.model.answer import Answer
 from shared.model.errors import DependencyDown
+from shared.model.record import Proof
 from shared.storage.records import Stored
 from tests.unit.engine import SETTINGS, Secrets, Target, Written, call, made
 
@@ -151,3 +152,75 @@ async def test_after_failures_to_connect_in_a_row_the_rest_is_skipped() -> None:
         with pytest.raises(Skipped):
             await executor.execute(await executor.prepare(made()))
     assert len(engine.target.received) == 5
+
+
+def proven(name: str, version: int, **members: Any) -> Stored:
+    """A record that was proven with a version of its secret."""
+    stored = made(vaultSecretName=name, **members)
+    return replace(stored, document=record.bound_to(stored.document, Proof(f"ocid of {name}", version)))
+
+
+async def test_a_record_is_never_sent_with_another_version_than_it_was_proven_with() -> None:
+    engine, stored = Engine(secrets=Secrets(erp="Bearer of another")), proven("erp", version=7)
+    assert await engine.attempt(stored) is Outcome.DEAD
+    assert engine.target.received == []
+    after = engine.written.after[stored.document["id"]]
+    assert (after["status_code"], after["dead"], record.attempts(after)) == ("tokenChanged", True, 0)
+    assert "adoptToken" in after["failure_reason"]
+
+
+async def test_nor_with_that_of_a_secret_made_anew_under_its_name() -> None:
+    engine, stored = Engine(secrets=Secrets(erp="Bearer of another")), made(vaultSecretName="erp")
+    document = record.bound_to(stored.document, Proof("ocid of the one before", 1))
+    assert await engine.attempt(replace(stored, document=document)) is Outcome.DEAD
+    assert engine.target.received == []
+
+
+async def test_an_operator_lets_it_go_and_it_is_bound_to_what_it_goes_with() -> None:
+    its = call()
+    its = replace(its, request=replace(its.request, adopt_token=True))
+    engine = Engine(Target(lambda _: Answer(503)), secrets=Secrets(erp="Bearer new"), call=its)
+    stored = proven("erp", version=7)
+    assert await engine.attempt(stored) is Outcome.FAILED
+    assert [secret for _, secret in engine.target.received] == ["Bearer new"]
+    assert record.proof(engine.written.after[stored.document["id"]]) == Proof("ocid of erp", 1)
+
+
+async def test_a_token_that_is_refused_is_read_again_before_its_record_is_dead() -> None:
+    engine = Engine(secrets=Secrets(erp="Bearer old"))
+
+    def answer(_: Any) -> Answer:
+        engine.secrets.version, engine.secrets.held = 2, {"erp": "Bearer new"}
+        return Answer(401 if len(engine.target.received) == 1 else 200, sent="yes")
+
+    engine.target.answer = answer
+    bound = proven("erp", version=1)
+    assert await engine.attempt(bound) is Outcome.DEAD
+    assert engine.written.after[bound.document["id"]]["status_code"] == "tokenChanged"
+    engine.secrets.version, engine.secrets.held = 1, {"erp": "Bearer old"}
+    engine.target.received.clear()
+    assert await engine.attempt(made(vaultSecretName="erp")) is Outcome.SUCCEEDED
+    assert [secret for _, secret in engine.target.received] == ["Bearer old", "Bearer new"]
+
+
+async def test_what_is_adopted_only_after_a_refusal_is_bound_to_what_it_goes_with_too() -> None:
+    its = call()
+    its = replace(its, request=replace(its.request, adopt_token=True))
+    engine = Engine(secrets=Secrets(erp="Bearer old"), call=its)
+
+    def answer(_: Any) -> Answer:
+        engine.secrets.version, engine.secrets.held = 2, {"erp": "Bearer new"}
+        return Answer(401 if len(engine.target.received) == 1 else 503, sent="yes")
+
+    engine.target.answer = answer
+    bound = proven("erp", version=1)
+    assert await engine.attempt(bound) is Outcome.FAILED
+    assert [secret for _, secret in engine.target.received] == ["Bearer old", "Bearer new"]
+    assert record.proof(engine.written.after[bound.document["id"]]) == Proof("ocid of erp", 2)
+
+
+async def test_a_token_that_is_refused_and_unchanged_is_the_records_failure() -> None:
+    engine, stored = Engine(Target(lambda _: Answer(401)), secrets=Secrets(erp="Bearer 1")), proven("erp", 1)
+    assert await engine.attempt(stored) is Outcome.DEAD
+    assert engine.written.after[stored.document["id"]]["status_code"] == 401
+    assert len(engine.target.received) == 1
