@@ -15,6 +15,7 @@ from shared.drivers.oci import OciClients, read_secret
 from shared.model.errors import DataSyncError
 from shared.monitoring.notifications import Notifications
 from shared.settings import Settings
+from shared.storage.readings import Readings
 from shared.storage.records import Records
 from shared.storage.tokens import TokenVault
 from shared.storage.vault import Vault
@@ -42,7 +43,7 @@ class _Parts:
         self.records = Records(self.database, settings.collection)
         self.notifications = Notifications(self.clients, self.documents, settings)
         self.vault = Vault(self.clients, settings)
-        self.tokens = TokenVault(self.vault)
+        self.tokens = TokenVault(self.vault, Readings(self.vault), settings.connector_hub_secrets)
 
     def open_database(self, connections: int = 4) -> Database:
         """Return the database, with at most so many connections, which are made on first use."""

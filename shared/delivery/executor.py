@@ -14,13 +14,14 @@ from shared.delivery.secrets import ReadsTokens, Secrets
 from shared.drivers import logs, threads
 from shared.model import record, rules, transitions
 from shared.model.answer import Answer, Sent
-from shared.model.codes import TOKEN_CHANGED, UNEXPECTED_ERROR
+from shared.model.codes import UNEXPECTED_ERROR
 from shared.model.errors import DependencyDown
 from shared.model.record import Document
 from shared.model.retry import UNRECOVERABLE
 from shared.model.rules import RuleFailed
 from shared.model.transitions import Failure
 from shared.storage.records import Stored
+from shared.storage.tokens import NoToken
 from shared.storage.vault import Secret
 
 log = logging.getLogger(__name__)
@@ -31,7 +32,7 @@ class Outcome(Enum):
 
     SUCCEEDED = auto()
     FILTERED = auto()
-    """Not sent, since a rule of the operator's says so; finished all the same."""
+    """Excluded by one of the operator's rules, and therefore finished."""
     FAILED = auto()
     DEAD = auto()
     SKIPPED = auto()
@@ -78,7 +79,7 @@ class Executor:
 
     def __init__(self, call: Call, tokens: ReadsTokens, session: Sends, completer: Completer, limits: Limits):
         self._call = call
-        self._secrets = Secrets(tokens, call.stop_at)
+        self._secrets = Secrets(tokens, call.stop_at, adopt=call.request.adopt_token)
         self._session = session
         self._completer = completer
         self._limits = limits
@@ -94,34 +95,24 @@ class Executor:
             if mapped is None:
                 return Prepared(stored, document, filtered_by=rule)
             document = mapped
-        name = document.get("vaultSecretName")
-        if name is None:
-            return Prepared(stored, document)
-        secret = await self._secrets.get(name)
-        if secret is None or not secret.text:
-            reason = f"the vault has no readable secret for vaultSecretName {name!r}"
-            return Prepared(stored, document, failure=Answer(UNEXPECTED_ERROR, reason))
-        return self._bound(Prepared(stored, document, secret), name, secret)
+        try:
+            secret = await self._secrets.get(document)
+        except NoToken as error:
+            return Prepared(stored, document, failure=_not_sent(error))
+        return self._with_secret(Prepared(stored, document), secret)
 
-    def _bound(self, prepared: Prepared, name: str, secret: Secret) -> Prepared:
-        """Hold a record to the version of the secret that it was proven with, or bind it to this one.
-
-        Of a secret that the operator lists for Connector Hub nobody proves anything.
-        """
-        proven = record.proof(prepared.stored.document)
-        if proven in (None, secret.proof) or name in self._call.settings.connector_hub_secrets:
-            return prepared
-        if not self._call.request.adopt_token:
-            return replace(prepared, secret=None, failure=_token_changed(name))
+    def _with_secret(self, prepared: Prepared, secret: Secret | None) -> Prepared:
+        """Return a record with its secret, to which it is bound from now on if an operator says so."""
         stored = prepared.stored
-        rebound = record.bound_to(stored.document, secret.proof)
-        return replace(prepared, stored=replace(stored, document=rebound))
+        if secret is not None and self._call.request.adopt_token:
+            stored = replace(stored, document=record.bound_to(stored.document, secret.proof))
+        return replace(prepared, stored=stored, secret=secret)
 
     async def execute(self, prepared: Prepared) -> Outcome:
         """Make the attempt, and return once its outcome is durable.
 
         Raises Skipped if a limit says that nothing goes to the target now, DependencyDown if the database
-        stays away.
+        stays unavailable.
         """
         if prepared.filtered_by is not None:
             after = transitions.filtered(prepared.stored.document, prepared.filtered_by, datetime.now(UTC))
@@ -138,12 +129,14 @@ class Executor:
 
         Returns the record as it is bound now, and the answer to it.
         """
-        name = prepared.document["vaultSecretName"]
-        now = await self._secrets.again(name)
+        try:
+            now = await self._secrets.again(prepared.document)
+        except NoToken as error:
+            return prepared, _not_sent(error)
         if now is None or now.proof == secret.proof:
             return prepared, answer
-        renewed = self._bound(replace(prepared, secret=now), name, now)
-        return renewed, renewed.failure or await self._send(renewed)
+        renewed = self._with_secret(prepared, now)
+        return renewed, await self._send(renewed)
 
     async def fail(self, stored: Stored, reason: str) -> Outcome:
         """Write that a record could not be attempted, for a reason of its own."""
@@ -166,7 +159,7 @@ class Executor:
         secret = None if prepared.secret is None else prepared.secret.text
         try:
             return await self._session.send(prepared.document, secret, seconds)
-        except Exception as error:  # noqa: BLE001 - a defect, after which nobody knows what the target has got
+        except Exception as error:  # noqa: BLE001 - a defect, after which nobody knows what the target has received
             reason = f"the attempt broke off: {type(error).__name__}"
             return Answer(UNEXPECTED_ERROR, reason, cause="answer", sent="unknown")
 
@@ -187,7 +180,7 @@ class Executor:
             return await self._complete_refused(stored, answer, type(error).__name__)
 
     async def _complete_refused(self, stored: Stored, answer: Answer, error: str) -> Outcome:
-        """Write that an outcome was refused, in words that are ours; what was accepted is not sent again."""
+        """Write that an outcome was refused, in our own words; what was accepted is not sent again."""
         document, moment = stored.document, datetime.now(UTC)
         reason = f"its outcome, {answer.code}, can't be written: {error}"
         following = None if answer.accepted else self._failure(document, answer, moment).next_attempt
@@ -222,12 +215,8 @@ class Executor:
         return Failure(answer.code, answer.reason, stream, following, answer.sent)
 
 
-def _token_changed(name: str) -> Answer:
-    reason = (
-        f"not sent: the secret of vaultSecretName {name!r} is not the one that this record was stored with;"
-        " look at the target, then replay it with adoptToken"
-    )
-    return Answer(TOKEN_CHANGED, reason)
+def _not_sent(error: NoToken) -> Answer:
+    return Answer(error.code, f"not sent: {error.reason}")
 
 
 def _log(document: Document, answer: Answer, outcome: Outcome) -> None:

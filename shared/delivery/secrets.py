@@ -7,15 +7,17 @@ from typing import Protocol
 
 from shared.delivery.limits import Skipped
 from shared.drivers import threads
+from shared.model import record
 from shared.model.errors import DependencyDown
+from shared.model.record import Document, Proof
 from shared.storage.vault import Secret, Unreadable
 
 
 class ReadsTokens(Protocol):
-    """Where secrets are read: `storage/tokens.py`."""
+    """What reads secrets: `storage/tokens.py`."""
 
-    def secret(self, name: str, *, again: bool = False) -> Secret | None:
-        """Return what a secret holds, read `again` or not long ago; None if there is none."""
+    def for_record(self, document: Document, *, adopt: bool = False, since: float = 0.0) -> Secret | None:
+        """Return the secret to send a record with, read at or after `since`; NoToken if it has none."""
 
 
 class Secrets:
@@ -24,24 +26,36 @@ class Secrets:
     Once Vault has failed to answer a lookup, nothing more waits for it in this call.
     """
 
-    def __init__(self, tokens: ReadsTokens, stop_at: float, monotonic: Callable[[], float] = time.monotonic):
-        """`stop_at`: monotonic seconds at which no record waits any longer."""
+    def __init__(
+        self,
+        tokens: ReadsTokens,
+        stop_at: float,
+        *,
+        adopt: bool = False,
+        monotonic: Callable[[], float] = time.monotonic,
+    ):
+        """`stop_at`: monotonic seconds at which no record waits any longer; `adopt`: whatever binds them."""
         self._tokens = tokens
         self._stop_at = stop_at
+        self._adopt = adopt
         self._monotonic = monotonic
-        self._lookups: dict[str, asyncio.Task[Secret | None]] = {}
+        self._lookups: dict[tuple[str, Proof | None], asyncio.Task[Secret | None]] = {}
         self._outage: asyncio.Future[DependencyDown] = asyncio.get_running_loop().create_future()
 
-    async def get(self, name: str) -> Secret | None:
-        """Return what a secret holds; None if there is none.
+    async def get(self, document: Document) -> Secret | None:
+        """Return the secret to send a record with; None if it names none.
 
-        Raises Skipped if Vault does not answer, or not in time: records without a token go on.
+        Raises NoToken if there is none to send it with, Skipped if Vault does not answer, or not in time:
+        records without a token go on.
         """
-        lookup = self._lookups.get(name)
+        if "vaultSecretName" not in document:
+            return None
+        key = document["vaultSecretName"], record.proof(document)
+        lookup = self._lookups.get(key)
         if lookup is None:
             if self._outage.done():
                 raise Skipped(self._outage.result())
-            lookup = self._lookups[name] = asyncio.create_task(self._look_up(name))
+            lookup = self._lookups[key] = asyncio.create_task(self._look_up(document))
         if not lookup.done():
             seconds = max(0.0, self._stop_at - self._monotonic())
             await asyncio.wait((lookup, self._outage), timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
@@ -49,16 +63,18 @@ class Secrets:
             return _result(lookup)
         raise Skipped(self._outage.result() if self._outage.done() else None)
 
-    async def again(self, name: str) -> Secret | None:
-        """Read a secret again, which a target has refused; None if it can't be read now."""
+    async def again(self, document: Document) -> Secret | None:
+        """Read again a secret that a target has refused; None if it can't be read now. Raises NoToken too."""
         try:
-            return await threads.VAULT.run(self._tokens.secret, name, again=True)
+            return await threads.VAULT.run(
+                self._tokens.for_record, document, adopt=self._adopt, since=self._monotonic()
+            )
         except DependencyDown:
             return None
 
-    async def _look_up(self, name: str) -> Secret | None:
+    async def _look_up(self, document: Document) -> Secret | None:
         try:
-            return await threads.VAULT.run(self._tokens.secret, name)
+            return await threads.VAULT.run(self._tokens.for_record, document, adopt=self._adopt)
         except Unreadable:
             raise
         except DependencyDown as error:
@@ -66,7 +82,7 @@ class Secrets:
             raise
 
     def _note_outage(self, error: DependencyDown) -> None:
-        """Let all that wait for Vault go, and what has not been asked for yet unasked."""
+        """Stop waiting for Vault, and start no further lookups."""
         if self._outage.done():
             return
         self._outage.set_result(error)

@@ -6,7 +6,6 @@ The `oci` package is imported with the first client: it takes longer to load tha
 import base64
 import logging
 import threading
-from collections.abc import Callable
 from typing import Any
 
 from shared.model.errors import DependencyDown, Misconfigured
@@ -27,7 +26,7 @@ class Refused(Exception):
 
     @property
     def is_conflict(self) -> bool:
-        """Return whether what was to be created exists already; Vault has been seen to answer 400 for it."""
+        """Return whether what was to be created exists already; Vault is known to answer 400 for it."""
         return self.status == 409 or (self.status == 400 and "already exists" in self._message)
 
 
@@ -47,17 +46,22 @@ class OciClients:
         Raises Refused if the service answers with a 4xx, DependencyDown if it can't be reached or fails, or
         if nothing can be signed.
         """
-        return self._carried_out(
-            service,
-            operation,
-            lambda: getattr(self._client(service, client), operation)(*arguments, **options),
-        )
+        return self._answer(service, client, operation, *arguments, **options).data
 
-    def _carried_out(self, service: str, operation: str, call: Callable[[], Any]) -> Any:
+    def all(self, service: str, client: str, operation: str, *arguments: Any, **options: Any) -> list[Any]:
+        """Call an operation that lists something, and return all pages; raises the same errors as `call`."""
+        answer = self._answer(service, client, operation, *arguments, **options)
+        found = list(answer.data)
+        while answer.next_page:  # not by oci.pagination, which tries again for minutes
+            answer = self._answer(service, client, operation, *arguments, page=answer.next_page, **options)
+            found += answer.data
+        return found
+
+    def _answer(self, service: str, client: str, operation: str, *arguments: Any, **options: Any) -> Any:
         from oci.exceptions import ClientError, ConnectTimeout, ServiceError
 
         try:
-            return call().data
+            return getattr(self._client(service, client), operation)(*arguments, **options)
         except ServiceError as error:
             log.info("OCI %s.%s answered %s %s", service, operation, error.status, error.code)
             if 400 <= error.status < 500 and error.status not in (401, 429):
@@ -65,17 +69,6 @@ class OciClients:
         except (OSError, ConnectTimeout, ClientError) as error:  # those of `requests`, and the signer's
             log.warning("OCI %s.%s failed: %s", service, operation, type(error).__name__)
         raise DependencyDown(f"The OCI service {service} is unavailable; nothing was changed. Repeat later.")
-
-    def all(self, service: str, client: str, operation: str, *arguments: Any, **options: Any) -> list[Any]:
-        """Call an operation that lists something, and return all pages; raises the same errors as `call`."""
-
-        def listed() -> Any:
-            from oci.pagination import list_call_get_all_results
-
-            list_page = getattr(self._client(service, client), operation)
-            return list_call_get_all_results(list_page, *arguments, **options)
-
-        return list(self._carried_out(service, operation, listed))
 
     def compartment(self) -> str:
         """Return the OCID of the function's own compartment, which its resource principal names."""
@@ -139,7 +132,7 @@ def read_secret(clients: OciClients, ocid: str) -> str:
 def secret_text(bundle: Any) -> str:
     """Return the text in a secret's bundle, which Vault gives as base64 [Vault API, SecretBundle].
 
-    A line break at its end is none of it: editors and `echo` put one there. Raises ValueError where it is
+    A line break at its end is not part of it: editors and `echo` add one. Raises ValueError if it is
     not UTF-8.
     """
     return base64.b64decode(bundle.secret_bundle_content.content).decode().rstrip("\r\n")

@@ -1,6 +1,6 @@
-"""What the way in needs of storage and monitoring, and no more of them than that."""
+"""What ingest needs of storage and monitoring, and no more of them than that."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Protocol
 
 from shared.model.record import Document, Proof
@@ -26,15 +26,12 @@ class RecordStore(Protocol):
 class TokenStore(Protocol):
     """The callers' tokens, as far as they are used here."""
 
-    def token(self, name: str) -> str | None:
-        """Return the token that is kept under a name; None if there is none."""
-
-    def claim(self, name: str, token: str) -> Proof | None:
-        """Keep a token under a new name, or prove by it the right to use the name."""
+    def claim_all(self, names: Iterable[str], token: str) -> dict[str, Proof]:
+        """Keep a token under new names, or prove by it the right to use names; all or none."""
 
 
 class Notifier(Protocol):
-    """What tells operators of failures, as far as it is used here."""
+    """What notifies operators of failures, as far as it is used here."""
 
-    def notify(self, seen: CallStats, call: str, *, publishing: bool = True) -> None:
+    def notify(self, stats: CallStats, call: str, *, publishing: bool = True) -> None:
         """Publish what failed, or keep it for a later call to publish."""

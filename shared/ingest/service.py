@@ -15,11 +15,10 @@ from shared.model import json_codec, record, targets
 from shared.model.codes import INVALID
 from shared.model.credentials import describes_client
 from shared.model.errors import Conflict, DependencyDown, Fault, Invalid, NotFound, TooLarge
-from shared.model.record import MACHINERY, Document, IdempotencyKey, Proof
+from shared.model.record import MACHINERY, Document, IdempotencyKey
 from shared.monitoring.call_stats import CallStats
 from shared.settings import Settings
 
-_MOST_NEW_NAMES = 20
 _MOST_RACES = 8
 _GROUP = 500  # messages that are stored together
 _IDEMPOTENCY_KEY = re.compile(r"[ -~]{1,255}")
@@ -95,7 +94,7 @@ class IngestService:
     def _store_records(self, value: Any, request: StoreRequest) -> StoreResult:
         conditions = Conditions(self._target_refusal, has_token=bool(request.token))
         read = validation.read(value, conditions)
-        proofs = self._claim(read.secret_names(), request.token) if request.token else {}
+        proofs = self.vault.claim_all(read.secret_names(), request.token) if request.token else {}
         key = None
         if request.idempotency_key is not None:
             key = IdempotencyKey.of(request.caller, request.idempotency_key, request.body)
@@ -115,19 +114,6 @@ class IngestService:
                 raise
             return StoreResult(_answer(self._stored_before(key), read.is_array), is_new=False)
         return StoreResult(_answer(documents, read.is_array), is_new=True)
-
-    def _claim(self, names: Sequence[str], token: str) -> dict[str, Proof | None]:
-        """Keep or prove a token under each of its names; a request may make only a few new ones."""
-        if len(names) > _MOST_NEW_NAMES:
-            number = 0
-            for name in names:
-                number += self.vault.token(name) is None
-                if number > _MOST_NEW_NAMES:
-                    fault = (
-                        f"has more than {_MOST_NEW_NAMES} vaultSecretNames that are new; use fewer at once"
-                    )
-                    raise Invalid.of([Fault("", fault)], "nothing was stored")
-        return {name: self.vault.claim(name, token) for name in names}
 
     def _stored_before(self, key: IdempotencyKey) -> list[Document]:
         documents = self.records.received(key.digest)

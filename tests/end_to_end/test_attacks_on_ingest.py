@@ -76,7 +76,7 @@ def functions(home: Path, target: str, **settings: str) -> FunctionRunner:
         **settings,
     }
     made = [
-        Function(name, ROOT / "functions" / name, f"ocid1.fnfunc.{name}")
+        Function(name, ROOT / "functions" / name, f"ocid1.fnfunc.{name}", timeout=bundles.PATIENCE)
         for name in ("store-data", "process-data")
     ]
     return FunctionRunner(made, home, environment)

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import requests
 
-from local import demo
+from local import samples
 from tests.end_to_end.bundle import ROOT, Bundle, eventually, running
 
 
@@ -80,8 +80,8 @@ def test_the_demo_complains_of_a_record_that_did_not_end_as_it_should(
         {"idempotencyKey": key, "status": status, "headers": [("Authorization", token)] if token else []}
         for key, status, token in received
     ]
-    sample = demo.Sample("one", "/ok", id="me")
-    assert complaint in "\n".join(demo.problems(sample, state, requests))
+    sample = samples.Sample("one", "/ok", id="me")
+    assert complaint in "\n".join(samples.problems(sample, state, requests))
 
 
 def test_an_operator_looks_replays_and_looks_again(bundle: Bundle) -> None:

@@ -40,7 +40,7 @@ def test_a_slow_target_s_backlog_does_not_hold_up_another_target(home: Path, key
         bundle.process(noOfMessagesToProcess=most)
         assert bundles.count(quick) == 10
         last = max(one["started"] for one in sent_to(quick))
-        assert sum(one["started"] < last for one in sent_to(slow)) < most / 2
+        assert sum(one["started"] < last for one in sent_to(slow)) < 0.7 * most
 
 
 def test_records_with_keys_for_one_target_go_in_one_call(bundle: Bundle) -> None:

@@ -16,6 +16,7 @@ from shared.settings import Settings
 from shared.storage.leases import Lease
 from shared.storage.queries import Query
 from shared.storage.records import Stored
+from shared.storage.tokens import NoToken, TokenChanged
 from shared.storage.vault import Secret
 
 SETTINGS = Settings("sqlite:", "ocid1.vault", "ocid1.key", "ocid1.compartment")
@@ -44,12 +45,20 @@ class Secrets:
         self.version = 1
         self.reads: list[str] = []
 
-    def secret(self, name: str, *, again: bool = False) -> Secret | None:
+    def for_record(self, document: Document, *, adopt: bool = False, since: float = 0.0) -> Secret | None:
+        name = document.get("vaultSecretName")
+        if name is None:
+            return None
         self.reads.append(name)
         found = self.held.get(name)
         if isinstance(found, Exception):
             raise found
-        return Secret(found, Proof(f"ocid of {name}", self.version)) if found else None
+        if not found:
+            raise NoToken(f"the vault has no readable secret for vaultSecretName {name!r}")
+        current, bound = Proof(f"ocid of {name}", self.version), record.proof(document)
+        if not adopt and bound not in (None, current):
+            raise TokenChanged("changed; adoptToken")
+        return Secret(found, current)
 
 
 class Target:

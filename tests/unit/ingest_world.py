@@ -1,7 +1,7 @@
 """The way in on stores in memory, for tests of what it does with them."""
 
 import json
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -75,15 +75,13 @@ class MemoryTokens:
     kept: dict[str, str] = field(default_factory=dict)
     fault: Exception | None = None
 
-    def token(self, name: str) -> str | None:
-        return self.kept.get(name)
-
-    def claim(self, name: str, token: str) -> Proof:
+    def claim_all(self, names: Iterable[str], token: str) -> dict[str, Proof]:
         if self.fault:
             raise self.fault
-        if self.kept.setdefault(name, token) != token:
-            raise Conflict("in use")
-        return Proof(f"ocid1.{name}", 1)
+        for name in names:
+            if self.kept.setdefault(name, token) != token:
+                raise Conflict("in use")
+        return {name: Proof(f"ocid1.{name}", 1) for name in names}
 
 
 @dataclass

@@ -186,12 +186,6 @@ async def test_an_operator_lets_it_go_and_it_is_bound_to_what_it_goes_with() -> 
     assert record.proof(engine.written.after[stored.document["id"]]) == Proof("ocid of erp", 1)
 
 
-async def test_a_secret_that_is_listed_for_connector_hub_binds_nobody() -> None:
-    settings = replace(SETTINGS, connector_hub_secrets=frozenset({"erp"}))
-    engine = Engine(secrets=Secrets(erp="Bearer new"), call=call(settings=settings))
-    assert await engine.attempt(proven("erp", version=7)) is Outcome.SUCCEEDED
-
-
 async def test_a_token_that_is_refused_is_read_again_before_its_record_is_dead() -> None:
     engine = Engine(secrets=Secrets(erp="Bearer old"))
 

@@ -134,23 +134,6 @@ def test_a_token_that_describes_a_client_is_an_operators_to_keep(world: World) -
     assert world.tokens.kept == {}
 
 
-@pytest.mark.parametrize(
-    ("known", "new", "is_stored"), [(0, 20, True), (0, 21, False), (30, 20, True), (30, 21, False)]
-)
-def test_a_request_makes_at_most_twenty_names(world: World, known: int, new: int, is_stored: bool) -> None:
-    world.tokens.kept = {f"known-{number}": "Bearer x" for number in range(known)}
-    names = [*world.tokens.kept, *(f"new-{number}" for number in range(new))]
-    body = [RECORD | {"vaultSecretName": name} for name in names]
-    if is_stored:
-        world.store(body, token="Bearer x")
-        assert len(world.records.stored) == len(world.tokens.kept) == known + new
-    else:
-        with pytest.raises(Invalid) as caught:
-            world.store(body, token="Bearer x")
-        assert "20" in caught.value.faults[0].detail
-        assert (len(world.records.stored), len(world.tokens.kept)) == (0, known)
-
-
 # What is shown
 
 

@@ -12,6 +12,7 @@ from shared.delivery.secrets import Secrets
 from shared.drivers import threads
 from shared.drivers.threads import Threads
 from shared.model.errors import DependencyDown
+from shared.model.record import Document
 from shared.storage.vault import Secret, Unreadable
 from tests.unit import engine
 
@@ -30,10 +31,10 @@ class Vault(engine.Secrets):
         super().__init__(**held)
         self.let_go = threading.Event()
 
-    def secret(self, name: str, *, again: bool = False) -> Secret | None:
-        if name.startswith("slow"):
+    def for_record(self, document: Document, *, adopt: bool = False, since: float = 0.0) -> Secret | None:
+        if document["vaultSecretName"].startswith("slow"):
             assert self.let_go.wait(SECONDS)
-        return super().secret(name, again=again)
+        return super().for_record(document, adopt=adopt, since=since)
 
 
 @pytest.fixture
@@ -41,6 +42,11 @@ def vault() -> Iterator[Vault]:
     vault = Vault(slow="a", quick="b", down=DependencyDown("down"), unreadable=Unreadable("odd"))
     yield vault
     vault.let_go.set()
+
+
+def naming(name: str) -> Document:
+    """A record that names a secret."""
+    return engine.made(vaultSecretName=name).document
 
 
 def secrets(vault: engine.Secrets, seconds: float = SECONDS) -> Secrets:
@@ -55,8 +61,8 @@ async def text(getting: Awaitable[Secret | None]) -> str | None:
 
 async def test_a_secret_that_is_slow_holds_up_no_other(vault: Vault) -> None:
     its = secrets(vault)
-    slow = asyncio.create_task(its.get("slow"))
-    assert await text(its.get("quick")) == "b"
+    slow = asyncio.create_task(its.get(naming("slow")))
+    assert await text(its.get(naming("quick"))) == "b"
     assert not slow.done()
     vault.let_go.set()
     assert await text(slow) == "a"
@@ -64,7 +70,7 @@ async def test_a_secret_that_is_slow_holds_up_no_other(vault: Vault) -> None:
 
 async def test_all_that_wait_for_one_secret_ask_for_it_once(vault: Vault) -> None:
     its = secrets(vault)
-    assert await asyncio.gather(*(text(its.get("quick")) for _ in range(5))) == ["b"] * 5
+    assert await asyncio.gather(*(text(its.get(naming("quick"))) for _ in range(5))) == ["b"] * 5
     assert vault.reads == ["quick"]
 
 
@@ -72,13 +78,14 @@ async def test_once_vault_does_not_answer_nothing_waits_for_it_any_more(vault: V
     """Neither what is being asked for, nor what waits for a thread to ask, nor what comes later."""
     its = secrets(vault)
     waiting = [
-        asyncio.create_task(its.get(name)) for name in ("slow", "down", *(f"slow{n}" for n in range(9)))
+        asyncio.create_task(its.get(naming(name)))
+        for name in ("slow", "down", *(f"slow{n}" for n in range(9)))
     ]
     done, _ = await asyncio.wait(waiting, timeout=SECONDS)
     assert all(isinstance(one.exception(), Skipped) for one in done)
     assert len(done) == len(waiting)
     with pytest.raises(Skipped) as skipped:
-        await its.get("later")
+        await its.get(naming("later"))
     assert isinstance(skipped.value.cause, DependencyDown)
     vault.let_go.set()
     assert len(vault.reads) <= 3
@@ -87,11 +94,11 @@ async def test_once_vault_does_not_answer_nothing_waits_for_it_any_more(vault: V
 async def test_one_secret_that_can_not_be_read_harms_itself_only(vault: Vault) -> None:
     its = secrets(vault)
     with pytest.raises(Skipped):
-        await its.get("unreadable")
-    assert await text(its.get("quick")) == "b"
+        await its.get(naming("unreadable"))
+    assert await text(its.get(naming("quick"))) == "b"
 
 
 async def test_nothing_waits_longer_than_the_call_delivers(vault: Vault) -> None:
     with pytest.raises(Skipped) as skipped:
-        await secrets(vault, 0.05).get("slow")
+        await secrets(vault, 0.05).get(naming("slow"))
     assert skipped.value.cause is None

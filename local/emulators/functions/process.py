@@ -12,7 +12,7 @@ import shutil
 import signal
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,8 +26,7 @@ READY_SECONDS = 30.0
 """How long a process may take to open its socket. Fn allows 5 s, on machines that do nothing else."""
 _POLL_SECONDS = 0.002
 _STOP_SECONDS = 1.0
-_PR_SET_PDEATHSIG = 1
-"""From `linux/prctl.h`."""
+_PR_SET_PDEATHSIG = 1  # from linux/prctl.h
 
 # Loaded here because between fork and exec nothing may be imported.
 _libc = ctypes.CDLL(None) if sys.platform == "linux" else None
@@ -47,7 +46,7 @@ class StartFailed(Exception):
 
 
 class Unreachable(Exception):
-    """The process takes no connection: it died since its last call, and this call has not reached it."""
+    """The process takes no connection: it died since its last call, and never got this one."""
 
 
 class Broken(Exception):
@@ -79,7 +78,7 @@ class FunctionProcess:
     ) -> "FunctionProcess":
         """Start a process and wait until it is ready.
 
-        `sockets` is the folder in which its socket gets a folder of its own; its output is appended to `log`.
+        Its socket gets a folder of its own in `sockets`; its output is appended to `log`.
 
         Raises:
             StartFailed: it ended at once; its log says why.
@@ -95,7 +94,7 @@ class FunctionProcess:
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
-                preexec_fn=_DieWithParent(),
+                preexec_fn=_dying_with_parent(),
             )
         started = cls(process, folder)
         try:
@@ -187,19 +186,17 @@ def _environment(function: Function, common: Mapping[str, str], folder: Path) ->
     }
 
 
-class _DieWithParent:
-    """Run in the child before `fdk` starts: makes the kernel end it when its parent ends, however that ends.
+def _dying_with_parent() -> Callable[[], None]:
+    """Return what a child runs before `fdk` starts: the kernel kills it when the thread that started it ends.
 
-    Linux only. Elsewhere a process outlives a runner that was killed with SIGKILL, idle, until someone ends
-    it. The signal follows the thread that started the process, so a runner lives on a thread that stays.
+    Linux only. Elsewhere a process outlives a runner that was killed with SIGKILL.
     """
+    parent = os.getpid()
 
-    def __init__(self) -> None:
-        self._parent = os.getpid()
+    def arrange() -> None:
+        if _libc is not None:
+            _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+            if os.getppid() != parent:  # it ended before the line above
+                os._exit(1)
 
-    def __call__(self) -> None:
-        if _libc is None:
-            return
-        _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-        if os.getppid() != self._parent:  # it ended before the line above
-            os._exit(1)
+    return arrange

@@ -87,7 +87,7 @@ def install_kill(step: str) -> None:
         "after noting what is in flight": lambda: after(LeaseTable, "renew"),
         "mid-delivery": amid_requests,
         "between answer and write": lambda: before(Completer, "put", 5),
-        "mid-write": lambda: before(oracledb.SodaOperation, "replaceOne", 12),
+        "mid-write": lambda: before(oracledb.SodaCollection, "insertMany", 2),
         "after the write": lambda: after(Records, "write"),
         "before the release": lambda: before(LeaseTable, "release"),
         # of maintenance
@@ -144,17 +144,14 @@ def install_oci_seconds(seconds: float) -> None:
 def install_signers(services: Path) -> None:
     from shared.drivers.oci import OciClients
 
-    original = OciClients._carried_out
+    original = OciClients._client
 
-    def failing(clients: Any, service: str, operation: str, call: Callable[[], Any]) -> Any:
-        def signed() -> Any:
-            if service in services.read_text().split():
-                raise OSError("the token's file can't be read")
-            return call()
+    def failing(clients: Any, service: str, name: str) -> Any:
+        if service in services.read_text().split():
+            raise OSError("the token's file can't be read")
+        return original(clients, service, name)
 
-        return original(clients, service, operation, signed)
-
-    OciClients._carried_out = failing
+    OciClients._client = failing
 
 
 def install_names() -> None:
@@ -179,18 +176,18 @@ def install_names() -> None:
 
 
 def install_refusals() -> None:
-    from local.emulators.soda import rows
+    from local.emulators.soda import collection
     from local.emulators.soda.errors import ora
 
-    original = rows.index_values
+    original = collection.index_value
 
-    def refusing(indexed: Any, content: Any, ident: Any) -> Any:
+    def refusing(content: Any, field: Any) -> Any:
         _, _, status = content.get("targetRestApi", "").partition("/refused/")
         if status and content["status"] != "not_processed" and status in (content["status"], "all"):
             raise ora(40478, "an index takes no such value")
-        return original(indexed, content, ident)
+        return original(content, field)
 
-    rows.index_values = refusing
+    collection.index_value = refusing
 
 
 FAULTS: dict[str, Callable[[str], None]] = {
