@@ -23,9 +23,9 @@ from shared.model.answer import Answer
 from shared.model.record import Document
 from shared.settings import Settings
 from shared.storage.leases import LeaseTable
-from shared.storage.queries import indexes
+from shared.storage.readings import FRESH_SECONDS, Readings
 from shared.storage.records import Records
-from shared.storage.tokens import PROOF_SECONDS, TokenVault
+from shared.storage.tokens import TokenVault
 from shared.storage.vault import Vault
 from tests.unit.ingest_world import Told
 
@@ -40,7 +40,7 @@ SETTINGS = Settings.from_config(
         "RETRY_LIMIT": "3",
     }
 )
-LONGER_THAN_A_PROOF = PROOF_SECONDS + 1
+LONGER_THAN_A_PROOF = FRESH_SECONDS + 1
 
 
 @dataclass
@@ -116,7 +116,7 @@ class MemoryVault(OciClients):
 
     def lately_current(self, name: str) -> set[str]:
         """What a secret holds, or held a moment ago: what was read of it is relied upon for some seconds."""
-        ended = {text for one, text, since in self.ended if one == name and self.now - since <= PROOF_SECONDS}
+        ended = {text for one, text, since in self.ended if one == name and self.now - since <= FRESH_SECONDS}
         current = self.current(name)
         return ended | ({current} if current is not None else set())
 
@@ -169,7 +169,7 @@ class World:
         self.vault = MemoryVault()
         self.targets = Targets(self.vault)
         records, secrets = Records(database, "records"), Vault(self.vault, SETTINGS)
-        ingest, delivery = (TokenVault(secrets, lambda: self.vault.now) for _ in range(2))
+        ingest, delivery = (TokenVault(secrets, Readings(secrets, lambda: self.vault.now)) for _ in range(2))
         self._ingest = IngestService(SETTINGS, records, ingest, Told())
         leasing = Leasing(SETTINGS, records, leases, FanOut(self.vault, ""))
         self._delivery = DeliveryService(SETTINGS, records, delivery, leasing, self.targets, Silent())
@@ -205,13 +205,12 @@ class Worlds:
     """Worlds without any record, one after the other in one database."""
 
     def __init__(self, home: Path, runner: Runner):
-        self._spec = CollectionSpec("records", indexes("records"))
         self._database = Database(f"sqlite:{home / 'records.db'}", "", lambda: "")
         self._leases = LeaseTable(self._database, self._database, "records", SETTINGS.lease)
         self._runner = runner
 
     def new(self) -> World:
-        with self._database.collection(self._spec) as collection:
+        with self._database.collection(CollectionSpec("records", ())) as collection:
             collection.find().remove()
         return World(self._database, self._leases, self._runner)
 
