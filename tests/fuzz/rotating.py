@@ -24,8 +24,9 @@ from shared.model.record import Document
 from shared.settings import Settings
 from shared.storage.leases import LeaseTable
 from shared.storage.queries import indexes
+from shared.storage.readings import FRESH_SECONDS, Readings
 from shared.storage.records import Records
-from shared.storage.tokens import PROOF_SECONDS, TokenVault
+from shared.storage.tokens import TokenVault
 from shared.storage.vault import Vault
 from tests.unit.ingest_world import Told
 
@@ -40,7 +41,7 @@ SETTINGS = Settings.from_config(
         "RETRY_LIMIT": "3",
     }
 )
-LONGER_THAN_A_PROOF = PROOF_SECONDS + 1
+LONGER_THAN_A_READING = FRESH_SECONDS + 1
 
 
 @dataclass
@@ -61,6 +62,11 @@ class MemoryVault(OciClients):
     made: int = 0
     ended: list[tuple[str, str, float]] = field(default_factory=list)
     """Names and texts that are no longer current, each with the time since when."""
+
+    def clock(self) -> float:
+        """A clock that no two looks at find at the same time, as the real one."""
+        self.now += 1e-6
+        return self.now
 
     def call(self, service: str, client: str, operation: str, *arguments: Any, **options: Any) -> Any:
         match operation:
@@ -116,7 +122,7 @@ class MemoryVault(OciClients):
 
     def lately_current(self, name: str) -> set[str]:
         """What a secret holds, or held a moment ago: what was read of it is relied upon for some seconds."""
-        ended = {text for one, text, since in self.ended if one == name and self.now - since <= PROOF_SECONDS}
+        ended = {text for one, text, since in self.ended if one == name and self.now - since <= FRESH_SECONDS}
         current = self.current(name)
         return ended | ({current} if current is not None else set())
 
@@ -169,14 +175,14 @@ class World:
         self.vault = MemoryVault()
         self.targets = Targets(self.vault)
         records, secrets = Records(database, "records"), Vault(self.vault, SETTINGS)
-        ingest, delivery = (TokenVault(secrets, lambda: self.vault.now) for _ in range(2))
+        ingest, delivery = (TokenVault(secrets, Readings(secrets, self.vault.clock)) for _ in range(2))
         self._ingest = IngestService(SETTINGS, records, ingest, Told())
         leasing = Leasing(SETTINGS, records, leases, FanOut(self.vault, ""))
         self._delivery = DeliveryService(SETTINGS, records, delivery, leasing, self.targets, Silent())
 
     def wait(self) -> None:
         """Let so much time go by that every secret is read again."""
-        self.vault.now += LONGER_THAN_A_PROOF
+        self.vault.now += LONGER_THAN_A_READING
 
     def store(self, body: Any, caller: str, token: str | None, key: str | None) -> tuple[str, bool]:
         """Store one record; its id, and whether it is new."""
