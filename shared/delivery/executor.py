@@ -102,9 +102,15 @@ class Executor:
         return self._with_secret(Prepared(stored, document), secret)
 
     def _with_secret(self, prepared: Prepared, secret: Secret | None) -> Prepared:
-        """Return a record with its secret, to which it is bound from now on if an operator says so."""
-        stored = prepared.stored
-        if secret is not None and self._call.request.adopt_token:
+        """Return a record with its secret, to which it is bound from now on if an operator says so.
+
+        Messages of a Stream, which nobody proves, stay bound to none.
+        """
+        stored, listed = prepared.stored, self._call.settings.connector_hub_secrets
+        is_message = (
+            record.proof(stored.document) is None and prepared.document.get("vaultSecretName") in listed
+        )
+        if secret is not None and self._call.request.adopt_token and not is_message:
             stored = replace(stored, document=record.bound_to(stored.document, secret.proof))
         return replace(prepared, stored=stored, secret=secret)
 
@@ -130,9 +136,12 @@ class Executor:
         Returns the record as it is bound now, and the answer to it.
         """
         try:
-            now = await self._secrets.again(prepared.document)
+            now = await self._secrets.get(prepared.document, since=time.monotonic() - answer.seconds)
         except NoToken as error:
-            return prepared, _not_sent(error)
+            return prepared, replace(answer, code=error.code, reason=f"{answer.code}, and {error.reason}")
+        except Skipped:
+            reason = f"{answer.code}, and Vault does not answer whether its token has changed"
+            return prepared, replace(answer, code=UNEXPECTED_ERROR, reason=reason)
         if now is None or now.proof == secret.proof:
             return prepared, answer
         renewed = self._with_secret(prepared, now)

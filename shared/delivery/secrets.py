@@ -16,6 +16,9 @@ from shared.storage.vault import Secret, Unreadable
 class ReadsTokens(Protocol):
     """What reads secrets: `storage/tokens.py`."""
 
+    def at_hand(self, document: Document, *, adopt: bool = False, since: float = 0.0) -> Secret | None:
+        """Return or raise what `for_record` would if that takes no call to Vault; None if it does."""
+
     def for_record(self, document: Document, *, adopt: bool = False, since: float = 0.0) -> Secret | None:
         """Return the secret to send a record with, read at or after `since`; NoToken if it has none."""
 
@@ -39,23 +42,27 @@ class Secrets:
         self._stop_at = stop_at
         self._adopt = adopt
         self._monotonic = monotonic
-        self._lookups: dict[tuple[str, Proof | None], asyncio.Task[Secret | None]] = {}
+        self._lookups: dict[tuple[str, Proof | None, float], asyncio.Task[Secret | None]] = {}
+        self._unreadable: dict[str, Unreadable] = {}
         self._outage: asyncio.Future[DependencyDown] = asyncio.get_running_loop().create_future()
 
-    async def get(self, document: Document) -> Secret | None:
-        """Return the secret to send a record with; None if it names none.
+    async def get(self, document: Document, since: float = 0.0) -> Secret | None:
+        """Return the secret to send a record with, read at or after `since`; None if it names none.
 
         Raises NoToken if there is none to send it with, Skipped if Vault does not answer, or not in time:
         records without a token go on.
         """
-        if "vaultSecretName" not in document:
-            return None
-        key = document["vaultSecretName"], record.proof(document)
+        known = self._tokens.at_hand(document, adopt=self._adopt, since=since)
+        if known is not None or "vaultSecretName" not in document:
+            return known
+        name = document["vaultSecretName"]
+        key = name, record.proof(document), since
         lookup = self._lookups.get(key)
         if lookup is None:
-            if self._outage.done():
-                raise Skipped(self._outage.result())
-            lookup = self._lookups[key] = asyncio.create_task(self._look_up(document))
+            if self._outage.done() or name in self._unreadable:
+                raise Skipped(self._outage.result() if self._outage.done() else self._unreadable[name])
+            lookup = self._lookups[key] = asyncio.create_task(self._look_up(document, since))
+            lookup.add_done_callback(lambda _: self._lookups.pop(key, None))
         if not lookup.done():
             seconds = max(0.0, self._stop_at - self._monotonic())
             await asyncio.wait((lookup, self._outage), timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
@@ -63,19 +70,11 @@ class Secrets:
             return _result(lookup)
         raise Skipped(self._outage.result() if self._outage.done() else None)
 
-    async def again(self, document: Document) -> Secret | None:
-        """Read again a secret that a target has refused; None if it can't be read now. Raises NoToken too."""
+    async def _look_up(self, document: Document, since: float) -> Secret | None:
         try:
-            return await threads.VAULT.run(
-                self._tokens.for_record, document, adopt=self._adopt, since=self._monotonic()
-            )
-        except DependencyDown:
-            return None
-
-    async def _look_up(self, document: Document) -> Secret | None:
-        try:
-            return await threads.VAULT.run(self._tokens.for_record, document, adopt=self._adopt)
-        except Unreadable:
+            return await threads.VAULT.run(self._tokens.for_record, document, adopt=self._adopt, since=since)
+        except Unreadable as error:
+            self._unreadable[document["vaultSecretName"]] = error
             raise
         except DependencyDown as error:
             self._note_outage(error)
@@ -86,7 +85,7 @@ class Secrets:
         if self._outage.done():
             return
         self._outage.set_result(error)
-        for lookup in self._lookups.values():
+        for lookup in list(self._lookups.values()):
             if lookup is not asyncio.current_task():
                 lookup.cancel()
 

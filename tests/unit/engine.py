@@ -15,8 +15,9 @@ from shared.monitoring.call_stats import CallStats
 from shared.settings import Settings
 from shared.storage.leases import Lease
 from shared.storage.queries import Query
+from shared.storage.readings import Readings
 from shared.storage.records import Stored
-from shared.storage.tokens import NoToken, TokenChanged
+from shared.storage.tokens import TokenVault
 from shared.storage.vault import Secret
 
 SETTINGS = Settings("sqlite:", "ocid1.vault", "ocid1.key", "ocid1.compartment")
@@ -26,7 +27,8 @@ ALL = frozenset(range(record.PARTITIONS))
 def made(**members: Any) -> Stored:
     """A record as it stands in the database, due at once."""
     usual = {"targetRestApi": "https://erp.example.com/orders", "targetRestApiOperation": "DELETE"}
-    document = record.new({**usual, **members})
+    name = members.get("vaultSecretName")
+    document = record.new({**usual, **members}, proof=Proof(f"ocid of {name}", 1) if name else None)
     return Stored(f"key of {document['id']}", "1", document)
 
 
@@ -37,28 +39,21 @@ def call(limit: int = 100, seconds: float = 300, settings: Settings = SETTINGS) 
     return Call.begun(settings, request, Lease("me", ALL, time.monotonic() + 3600), CallStats())
 
 
-class Secrets:
-    """A vault: what a name holds, or what reading it raises."""
+class Secrets(TokenVault):
+    """Tokens of a vault: what a name holds, or what reading it raises."""
 
-    def __init__(self, **held: str | Exception | None):
+    def __init__(self, *reserved: str, **held: str | Exception | None):
+        super().__init__(self, Readings(self), reserved)  # type: ignore[arg-type]  # a vault, as far as it is read
         self.held = held
         self.version = 1
         self.reads: list[str] = []
 
-    def for_record(self, document: Document, *, adopt: bool = False, since: float = 0.0) -> Secret | None:
-        name = document.get("vaultSecretName")
-        if name is None:
-            return None
+    def current(self, name: str) -> Secret | None:
         self.reads.append(name)
         found = self.held.get(name)
         if isinstance(found, Exception):
             raise found
-        if not found:
-            raise NoToken(f"the vault has no readable secret for vaultSecretName {name!r}")
-        current, bound = Proof(f"ocid of {name}", self.version), record.proof(document)
-        if not adopt and bound not in (None, current):
-            raise TokenChanged("changed; adoptToken")
-        return Secret(found, current)
+        return Secret(found, Proof(f"ocid of {name}", self.version)) if found else None
 
 
 class Target:

@@ -89,9 +89,9 @@ async def test_records_whose_secret_hangs_are_not_noted_and_hold_up_no_others() 
     started = asyncio.Event()
 
     class Slow(Secrets):
-        def for_record(self, document: Any, *, adopt: bool = False, since: float = 0.0) -> Secret | None:
+        def current(self, name: str) -> Secret | None:
             started_thread.wait(60)
-            return Secret("late", Proof("ocid", 1))
+            return Secret("late", Proof(f"ocid of {name}", 1))
 
     import threading
 

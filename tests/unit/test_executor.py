@@ -186,20 +186,72 @@ async def test_an_operator_lets_it_go_and_it_is_bound_to_what_it_goes_with() -> 
     assert record.proof(engine.written.after[stored.document["id"]]) == Proof("ocid of erp", 1)
 
 
+def message(name: str) -> Stored:
+    """A message of a Stream, for which nobody has passed a token."""
+    stored = made()
+    return replace(stored, document={**stored.document, "vaultSecretName": name})
+
+
+async def test_a_secret_that_is_listed_for_connector_hub_binds_nobody() -> None:
+    settings = replace(SETTINGS, connector_hub_secrets=frozenset({"erp"}))
+    engine = Engine(secrets=Secrets("erp", erp="Bearer new"), call=call(settings=settings))
+    engine.secrets.version = 7
+    assert await engine.attempt(message("erp")) is Outcome.SUCCEEDED
+    assert await engine.attempt(message("other")) is Outcome.FAILED
+    assert await engine.attempt(proven("erp", version=1)) is Outcome.SUCCEEDED
+    assert [secret for _, secret in engine.target.received] == ["Bearer new"] * 2
+
+
+async def test_a_message_that_is_adopted_is_bound_to_nothing() -> None:
+    its = call(settings=replace(SETTINGS, connector_hub_secrets=frozenset({"erp"})))
+    its = replace(its, request=replace(its.request, adopt_token=True))
+    engine, stored = Engine(secrets=Secrets("erp", erp="Bearer new"), call=its), message("erp")
+    assert await engine.attempt(stored) is Outcome.SUCCEEDED
+    assert record.proof(engine.written.after[stored.document["id"]]) is None
+
+
 async def test_a_token_that_is_refused_is_read_again_before_its_record_is_dead() -> None:
-    engine = Engine(secrets=Secrets(erp="Bearer old"))
+    engine = Engine(secrets=Secrets("hub", erp="Bearer old", hub="Bearer old"))
 
     def answer(_: Any) -> Answer:
-        engine.secrets.version, engine.secrets.held = 2, {"erp": "Bearer new"}
+        engine.secrets.version, engine.secrets.held = 2, dict.fromkeys(("erp", "hub"), "Bearer new")
         return Answer(401 if len(engine.target.received) == 1 else 200, sent="yes")
 
     engine.target.answer = answer
-    bound = proven("erp", version=1)
+    bound, unbound = proven("erp", version=1), message("hub")
     assert await engine.attempt(bound) is Outcome.DEAD
-    assert engine.written.after[bound.document["id"]]["status_code"] == "tokenChanged"
-    engine.secrets.version, engine.secrets.held = 1, {"erp": "Bearer old"}
+    after = engine.written.after[bound.document["id"]]
+    assert (after["status_code"], record.attempts(after)) == ("tokenChanged", 1)
+    assert after["failure_reason"].startswith("401, and ")
+    engine.secrets.version, engine.secrets.held = 1, {"hub": "Bearer old"}
     engine.target.received.clear()
-    assert await engine.attempt(made(vaultSecretName="erp")) is Outcome.SUCCEEDED
+    assert await engine.attempt(unbound) is Outcome.SUCCEEDED
+    assert [secret for _, secret in engine.target.received] == ["Bearer old", "Bearer new"]
+
+
+@pytest.mark.parametrize("now", [None, DependencyDown("down")])
+async def test_one_that_can_not_be_read_again_is_tried_again(now: Exception | None) -> None:
+    """It is not known whether the record is to blame."""
+    engine, stored = Engine(secrets=Secrets(erp="Bearer 1")), proven("erp", version=1)
+
+    def answer(_: Any) -> Answer:
+        engine.secrets.held = {"erp": now}
+        return Answer(401, sent="yes")
+
+    engine.target.answer = answer
+    assert await engine.attempt(stored) is Outcome.FAILED
+    after = engine.written.after[stored.document["id"]]
+    assert (after["status_code"], record.attempts(after)) == ("unexpectedError", 1)
+    assert after["failure_reason"].startswith("401, and ")
+
+
+async def test_what_a_secret_holds_by_now_is_known_within_one_call() -> None:
+    """A record may come with another version than those before it in the same call."""
+    engine = Engine(secrets=Secrets(erp="Bearer old"))
+    async with engine.running() as executor:
+        await executor.execute(await executor.prepare(proven("erp", version=1)))
+        engine.secrets.version, engine.secrets.held = 2, {"erp": "Bearer new"}
+        await executor.execute(await executor.prepare(proven("erp", version=2)))
     assert [secret for _, secret in engine.target.received] == ["Bearer old", "Bearer new"]
 
 
