@@ -24,6 +24,7 @@ _FILTERS = (
     "streamKey",
     "retryLimit",
     "force",
+    "adoptToken",
     "noOfMessagesToProcess",
 )
 
@@ -52,6 +53,13 @@ def add_to(commands: "_SubParsersAction[argparse.ArgumentParser]") -> argparse.A
     add("--key", dest="streamKey", metavar="KEY", help="only records with this streamKey")
     add("--limit", dest="retryLimit", type=int, help="leave records with this many attempts alone")
     add("--force", action="store_true", default=None, help="also what waits for its backoff, or is dead")
+    add(
+        "--adopt-token",
+        dest="adoptToken",
+        action="store_true",
+        default=None,
+        help="send what failed as tokenChanged with its secret's current version: look at the targets first",
+    )
     add("--batch", dest="noOfMessagesToProcess", type=int, metavar="N", help="records per call")
     add(
         "--after", default=FROM_THE_OLDEST, metavar="ID", help="only records after this one: resumes a replay"
@@ -69,7 +77,11 @@ def run(deployment: Deployment, arguments: argparse.Namespace) -> int:
     if arguments.as_json and (arguments.dry_run or not total):
         print(json.dumps(_content(Handled(arguments.after, ended=True), total, counted=arguments.dry_run)))
     elif not total:
-        others = None if arguments.force else left_out(deployment, filters, arguments.after)
+        others = (
+            None
+            if arguments.force or arguments.adoptToken
+            else left_out(deployment, filters, arguments.after)
+        )
         print(_nothing(others))
     elif arguments.dry_run:
         print(f"{total} match")

@@ -1,4 +1,4 @@
-"""Cuts installed packages to what the functions use, and fails where something no longer imports.
+"""Cuts installed packages to what the functions use, and fails if something no longer imports.
 
 `python slim.py FOLDER`, FOLDER being where packages were installed. Of the SDK's 500 MB nearly all are the
 services that nobody here calls; `fdk` names its own test and build tools as requirements, and `oci` an

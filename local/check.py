@@ -29,7 +29,7 @@ _WORDS = {
 
 
 def main(dsn: str, user: str) -> int:
-    """Say what is missing, and return 0 where nothing is."""
+    """Say what is missing, and return 0 if nothing is."""
     password = os.environ.get("DATASYNC_TEST_PASSWORD") or getpass.getpass(f"Password of {user}: ")
     try:
         oracledb.init_oracle_client()

@@ -37,7 +37,7 @@ locals {
     }
     "silence" = {
       namespace = local.metrics_namespace
-      # Missing for the whole interval; told for three days at most, which is as long as can be asked for.
+      # Missing for the whole interval; notified for three days at most, which is the longest interval allowed.
       query    = "backlog[${var.process_every_minute ? "15m" : "3h"}].groupBy(collection).absent(3d)"
       severity = "CRITICAL"
       body     = "process-data has posted no metrics: it is not called, or fails at once."

@@ -467,7 +467,7 @@ variable "database_auto_scaling" {
   default     = false
 }
 
-# When, how long, and who is told
+# When, how long, and who is notified
 
 variable "process_every_minute" {
   description = "Whether process-data is called every minute, by an alarm that always fires; else every hour, by Resource Scheduler."

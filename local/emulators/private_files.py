@@ -19,10 +19,10 @@ def private_folder(path: Path) -> Path:
 
 
 def create_private_file(path: Path, content: bytes) -> bool:
-    """Write a new file of mode 0600; False, and nothing changed, where `path` is there already.
+    """Write a new file of mode 0600; False, and nothing changed, if `path` is there already.
 
-    Of several writers at once, in any number of processes, exactly one is told True: a hard link, unlike a
-    rename, fails where its target exists.
+    Of several writers at once, in any number of processes, exactly one gets True: a hard link, unlike a
+    rename, fails if its target exists.
     """
     written = _written_beside(path, content)
     try:

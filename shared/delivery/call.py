@@ -13,7 +13,7 @@ WRAP_UP_SECONDS = 2.0  # kept to write outcomes and to answer before the deadlin
 
 @dataclass(frozen=True)
 class Call:
-    """One call at work: what it was asked for, what it owns, and until when it may act."""
+    """A running call: what it was asked for, what it owns, and until when it may act."""
 
     settings: Settings
     request: DeliveryRequest

@@ -7,24 +7,22 @@ from typing import TypeVar
 
 from shared.model.errors import DependencyDown
 from shared.model.record import Document
-from shared.storage.records import Stored
+from shared.storage.records import Change, Stored
 
 GROUP_RECORDS = 128
 GROUP_SECONDS = 0.02  # how long an outcome waits for others
 _PAUSE_SECONDS = 0.5  # before a write is tried again
 
 T = TypeVar("T")
-Change = tuple[Stored, Document]
-"""A record as it was read, and as it stands after its attempt."""
 Write = Callable[[Sequence[Change]], Awaitable[list[bool]]]
 
 
 class Completer:
     """Collects outcomes from many deliveries and writes them in one transaction per group.
 
-    While the database is away a group is tried again until `give_up_at` says that it is too late: until then
-    the worker owns its records, and nobody sends them again. If the database refuses a group for what stands
-    in it, each of its outcomes is written alone, so that one document harms no other.
+    While the database is unavailable a group is tried again until `give_up_at` says that it is too late:
+    until then the worker owns its records, and nobody sends them again. If the database refuses a group for
+    what stands in it, each of its outcomes is written alone, so that one document harms no other.
     """
 
     def __init__(self, write: Write, give_up_at: Callable[[], float]):
@@ -37,7 +35,7 @@ class Completer:
         self._task = asyncio.create_task(self._run())
 
     async def expect(self, request: Awaitable[T]) -> T:
-        """Await a request: a group is not held open where no other outcome can come."""
+        """Await a request: a group is not held open if no other outcome can come."""
         self._flying += 1
         try:
             return await request
@@ -47,7 +45,8 @@ class Completer:
     async def put(self, before: Stored, after: Document) -> bool:
         """Write one outcome; return when it is durable: False if somebody else changed the record.
 
-        Raises DependencyDown if the database stayed away for too long, or what it refused the document with.
+        Raises DependencyDown if the database was unavailable for too long, or the error with which it refused
+        the document.
         """
         written: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
         self._waiting.append(((before, after), written))

@@ -32,7 +32,7 @@ class Outcome(Enum):
 
     SUCCEEDED = auto()
     FILTERED = auto()
-    """Not sent, since a rule of the operator's says so; finished all the same."""
+    """Excluded by one of the operator's rules, and therefore finished."""
     FAILED = auto()
     DEAD = auto()
     SKIPPED = auto()
@@ -112,7 +112,7 @@ class Executor:
         """Make the attempt, and return once its outcome is durable.
 
         Raises Skipped if a limit says that nothing goes to the target now, DependencyDown if the database
-        stays away.
+        stays unavailable.
         """
         if prepared.filtered_by is not None:
             after = transitions.filtered(prepared.stored.document, prepared.filtered_by, datetime.now(UTC))
@@ -159,7 +159,7 @@ class Executor:
         secret = None if prepared.secret is None else prepared.secret.text
         try:
             return await self._session.send(prepared.document, secret, seconds)
-        except Exception as error:  # noqa: BLE001 - a defect, after which nobody knows what the target has got
+        except Exception as error:  # noqa: BLE001 - a defect, after which nobody knows what the target has received
             reason = f"the attempt broke off: {type(error).__name__}"
             return Answer(UNEXPECTED_ERROR, reason, cause="answer", sent="unknown")
 
@@ -180,7 +180,7 @@ class Executor:
             return await self._complete_refused(stored, answer, type(error).__name__)
 
     async def _complete_refused(self, stored: Stored, answer: Answer, error: str) -> Outcome:
-        """Write that an outcome was refused, in words that are ours; what was accepted is not sent again."""
+        """Write that an outcome was refused, in our own words; what was accepted is not sent again."""
         document, moment = stored.document, datetime.now(UTC)
         reason = f"its outcome, {answer.code}, can't be written: {error}"
         following = None if answer.accepted else self._failure(document, answer, moment).next_attempt

@@ -19,7 +19,7 @@ class FanOut:
     def start(self, number: int, limit: int) -> None:
         """Start `number` invocations that handle at most `limit` records each, and start none themselves.
 
-        A failure harms nothing: this invocation and later ones do the work.
+        A failure has no other effect: this invocation and later ones do the work.
         """
         body = json.dumps({"noOfMessagesToProcess": limit, "fannedOut": True})
         try:

@@ -68,7 +68,7 @@ class Fetcher:
     async def next(
         self, wanted: int, without_keys: Sequence[str], without_targets: Sequence[str]
     ) -> tuple[list[Stored], str | None]:
-        """Return a page, and whose queue it is of; none where targets have enough, or nothing is left."""
+        """Return a page, and whose queue it is of; none if targets have enough, or nothing is left."""
         # At most half of what is wanted, so that the oldest records' target does not get all of a small call.
         limit = min(PAGE, wanted, max(self._enough, (wanted + 1) // 2))
         for target, queue in list(self._own.items()):

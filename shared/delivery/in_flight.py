@@ -1,4 +1,4 @@
-"""The records that a worker may be sending, noted in its lease before they are sent.
+"""The records that a worker may be sending, written into its lease before they are sent.
 
 Whoever takes over from a dead worker finds there what to count an interrupted attempt on.
 """
@@ -12,7 +12,7 @@ from shared.storage.leases import Lease, LeaseTable
 
 
 class InFlight:
-    """Notes records in groups: all that come while one note is written go into the next."""
+    """Writes records down in groups: all that come while one write is running go into the next."""
 
     def __init__(self, leases: LeaseTable, lease: Lease):
         self._leases = leases
@@ -22,7 +22,7 @@ class InFlight:
         self._writing = asyncio.Lock()
 
     async def add(self, document: Document) -> bool:
-        """Return when a record is noted; False if the lease is lost, and nothing may be sent.
+        """Return once a record is written down; False if the lease is lost, and nothing may be sent.
 
         Raises DependencyDown if the database did not answer.
         """
@@ -32,7 +32,7 @@ class InFlight:
         return await asyncio.shield(self._next)
 
     def remove(self, document: Document) -> None:
-        """Forget a record: the next note no longer names it."""
+        """Forget a record: the next write no longer names it."""
         self._tries.pop(document["id"], None)
 
     async def _write(self) -> bool:

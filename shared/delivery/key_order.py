@@ -21,7 +21,7 @@ class KeyOrder:
         return self._tails.get(record.key_digest(document))
 
     def follow(self, document: Document, task: "asyncio.Task[None]") -> None:
-        """Note that `task` delivers this record, for the next of its key to wait for."""
+        """Register `task`, which delivers this record, for the next of its key to wait for."""
         key = record.key_digest(document)
         if key != NO_KEY:
             self._tails[key] = task

@@ -30,7 +30,7 @@ _LOOK_AGAIN_SECONDS = (0.2, 0.5)  # at the lease table, while others own what is
 class Acquired:
     """What an attempt at a lease gave.
 
-    Without a lease, `nothing_left` tells whether nothing is left to deliver, as far as can be seen.
+    Without a lease, `nothing_left` tells whether nothing is left to deliver, as far as is known.
     """
 
     lease: Lease | None
@@ -48,11 +48,13 @@ class Leasing:
         self._records = records
         self._leases = leases
         self._fan_out = fan_out
-        self._starting: asyncio.Task[None] | None = None  # what is not referred to may be collected
+        self._starting: asyncio.Task[None] | None = (
+            None  # a task that nothing refers to may be garbage-collected
+        )
 
     @property
     def table(self) -> LeaseTable:
-        """The table that the leases stand in."""
+        """The table of leases."""
         return self._leases
 
     async def acquire(self, request: DeliveryRequest, *, again: bool) -> Acquired:

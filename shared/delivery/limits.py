@@ -43,9 +43,10 @@ class Limits:
 
     @asynccontextmanager
     async def place(self, target: str) -> AsyncIterator[None]:
-        """Wait for a place to send to `target`; Skipped where its circuit is open by then.
+        """Wait for a place to send to `target`; Skipped if its circuit is open by then.
 
-        The target's own bound comes first: who waits for a slow target holds no place of the others.
+        The target's own limit comes first: a record that waits for a slow target takes no place from the
+        others.
         """
         if target in self._suspects:
             probe = self._probes.get(target)
@@ -60,7 +61,7 @@ class Limits:
             yield
 
     def record(self, target: str, answer: Answer) -> None:
-        """Count failures to connect in a row; what this machine lacks says nothing of the target."""
+        """Count failures to connect in a row; what this machine lacks says nothing about the target."""
         if answer.cause == "machine":
             return
         if answer.connected:

@@ -20,7 +20,7 @@ RETRY_MEMBERS = (
 
 @dataclass(frozen=True)
 class DeliveryRequest:
-    """What one call shall do: which records, how many, under which rules, until when (monotonic seconds)."""
+    """What one call is to do: which records, how many, under which rules, until when (monotonic seconds)."""
 
     query: Query
     limit: int

@@ -14,7 +14,7 @@ from shared.storage.vault import Secret, Unreadable
 
 
 class ReadsTokens(Protocol):
-    """Where secrets are read: `storage/tokens.py`."""
+    """What reads secrets: `storage/tokens.py`."""
 
     def for_record(self, document: Document, *, adopt: bool = False, since: float = 0.0) -> Secret | None:
         """Return the secret to send a record with, read at or after `since`; NoToken if it has none."""
@@ -82,7 +82,7 @@ class Secrets:
             raise
 
     def _note_outage(self, error: DependencyDown) -> None:
-        """Let all that wait for Vault go, and what has not been asked for yet unasked."""
+        """Stop waiting for Vault, and start no further lookups."""
         if self._outage.done():
             return
         self._outage.set_result(error)

@@ -1,4 +1,4 @@
-"""Connections to the database: a lazy pool of the driver that the DSN names; only here are its errors known.
+"""Connections to the database: a lazy pool of the driver that the DSN names; its errors are known only here.
 
 An Oracle DSN goes to python-oracledb in Thick mode, which SODA needs; a DSN with the scheme `sqlite:` goes to
 SODA on SQLite, which offers the same objects.

@@ -26,7 +26,7 @@ class Refused(Exception):
 
     @property
     def is_conflict(self) -> bool:
-        """Return whether what was to be created exists already; Vault has been seen to answer 400 for it."""
+        """Return whether what was to be created exists already; Vault is known to answer 400 for it."""
         return self.status == 409 or (self.status == 400 and "already exists" in self._message)
 
 
@@ -132,7 +132,7 @@ def read_secret(clients: OciClients, ocid: str) -> str:
 def secret_text(bundle: Any) -> str:
     """Return the text in a secret's bundle, which Vault gives as base64 [Vault API, SecretBundle].
 
-    A line break at its end is none of it: editors and `echo` put one there. Raises ValueError where it is
+    A line break at its end is not part of it: editors and `echo` add one. Raises ValueError if it is
     not UTF-8.
     """
     return base64.b64decode(bundle.secret_bundle_content.content).decode().rstrip("\r\n")

@@ -1,4 +1,4 @@
-"""Threads for blocking calls: each dependency has its own, so that a slow one holds up no other.
+"""Threads for blocking calls: each dependency has its own, so that a slow one does not hold up the others.
 
 >>> import asyncio
 >>> asyncio.run(Threads("example", 1).run(max, 1, 2))

@@ -1,4 +1,4 @@
-"""The way in: what a source sends is validated, its token kept, its records inserted.
+"""Ingest: what a source sends is validated, its token kept, its records inserted.
 
 >>> from shared.ingest.validation import Conditions, read
 >>> members = {"targetRestApi": "https://erp.example.com/a", "targetRestApiOperation": "DELETE"}

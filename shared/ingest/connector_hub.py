@@ -81,7 +81,7 @@ def _read(item: Any, conditions: Conditions, most_bytes: int) -> Message:
 
 
 def _key(coordinates: str, value: str) -> IdempotencyKey:
-    """Return the key of a message: its coordinates and its value, since a Stream made anew counts anew.
+    """Return the key of a message: its coordinates and its value, since a new Stream counts from zero.
 
     No caller's key begins with a NUL, so none can be the key of a message.
     """
@@ -139,7 +139,7 @@ def _reason(error: Exception) -> str:
 
 
 def groups(messages: Iterable[Message], number: int) -> Iterator[list[Message]]:
-    """Return messages in groups of `number`, the last of what is left; each key once."""
+    """Return messages in groups of `number`, of which the last may be smaller; each key once."""
     known: set[str] = set()
     group: list[Message] = []
     for message in messages:

@@ -1,4 +1,4 @@
-"""What the way in needs of storage and monitoring, and no more of them than that."""
+"""What ingest needs of storage and monitoring, and no more of them than that."""
 
 from collections.abc import Collection, Iterable, Sequence
 from typing import Protocol
@@ -31,7 +31,7 @@ class TokenStore(Protocol):
 
 
 class Notifier(Protocol):
-    """What tells operators of failures, as far as it is used here."""
+    """What notifies operators of failures, as far as it is used here."""
 
-    def notify(self, seen: CallStats, call: str, *, publishing: bool = True) -> None:
+    def notify(self, stats: CallStats, call: str, *, publishing: bool = True) -> None:
         """Publish what failed, or keep it for a later call to publish."""

@@ -36,7 +36,7 @@ def is_allowed_address(address: Address, networks: Sequence[Network]) -> bool:
     """Tell whether a connection may go to `address`: it is public, or in a network the operator listed.
 
     An IPv6 address that carries an IPv4 address is judged by the one that it carries. The instance metadata
-    addresses are for nobody, whatever is listed.
+    addresses are never allowed, whatever is listed.
     """
     carried = _carried(address)
     if carried is not None:

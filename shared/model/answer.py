@@ -8,7 +8,7 @@ Sent = Literal["no", "unknown", "yes"]
 """Whether the target has the request: it can't have seen it; it may have; it answered."""
 
 Cause = Literal["request", "time", "machine", "name", "connection", "answer"]
-"""What a failure without an answer speaks of:
+"""What a failure without an answer is due to:
 
 - `request`: the record itself, which may not be sent so
 - `time`: there was none left
@@ -20,7 +20,7 @@ Cause = Literal["request", "time", "machine", "name", "connection", "answer"]
 
 
 class TlsIdentity(NamedTuple):
-    """What TLS is agreed with: nothing but the public authorities, by default."""
+    """Certificates to use for TLS: nothing but the public authorities, by default."""
 
     certificate: str = ""
     """PEM: the client's certificate with its chain, and its private key."""
@@ -51,14 +51,14 @@ class Answer:
     reason: str = ""
     retry_after: float | None = None
     cause: Cause | None = None
-    """Set where no answer came."""
+    """Set if no answer came."""
     sent: Sent = "no"
     seconds: float = 0.0
-    """How long the attempt took, with what it waited for on its way."""
+    """How long the attempt took, including what it waited for."""
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     """By lower-case names; the values of one name with commas between."""
     content: bytes = field(default=b"", repr=False)
-    """The beginning of what it said, as far as somebody wanted it."""
+    """The beginning of the body, as far as it was asked for."""
 
     @property
     def accepted(self) -> bool:
@@ -67,5 +67,5 @@ class Answer:
 
     @property
     def connected(self) -> bool:
-        """Tell whether nothing speaks against a connection to the target."""
+        """Tell whether the target could be connected to, as far as is known."""
         return self.cause not in ("name", "connection")

@@ -59,7 +59,7 @@ class NotJson(CallerError):
 
 
 class Forbidden(CallerError):
-    """The request may not come from where it comes from, such as another site's page."""
+    """The request comes from a place that may not send it, such as another site's page."""
 
     status = 403
     title = "Forbidden"

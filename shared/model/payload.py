@@ -6,7 +6,7 @@ from typing import Any
 from shared.model import json_codec
 from shared.model.headers import UTF_8, content_type
 
-_CHARSETS = frozenset(  # [IANA, Character Sets]; what Python has beside them is for no target
+_CHARSETS = frozenset(  # [IANA, Character Sets]; Python's other codecs are not for targets
     (
         *("us-ascii", "ascii", "utf-16", "utf-16le", "utf-16be"),
         *(f"iso-8859-{part}" for part in (*range(1, 12), 13, 14, 15, 16)),

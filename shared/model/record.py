@@ -41,7 +41,7 @@ OPERATIONS = ("POST", "PUT", "PATCH", "DELETE")
 NOT_PROCESSED = "not_processed"
 SUCCESS = "success"
 FAILED = "failed"
-FILTERED = "filtered"  # a rule of the operator's keeps it from being sent
+FILTERED = "filtered"  # one of the operator's rules excludes it
 
 MACHINERY = "datasync"
 ATTEMPTS = "attempts"  # the last ones, each with its time, code, duration in milliseconds and reason

@@ -59,7 +59,7 @@ def backoff(attempts: int, low: float, high: float) -> float:
 
 
 def retry_after_seconds(header: str | None, moment: datetime) -> float | None:
-    """Read a Retry-After header, seconds or a date (RFC 9110, section 10.2.3); None where it says nothing.
+    """Read a Retry-After header, seconds or a date (RFC 9110, section 10.2.3); None if it says nothing.
 
     >>> retry_after_seconds("120", datetime.now(UTC))
     120.0

@@ -1,4 +1,4 @@
-"""The operator's rules: which records are not sent at all, and what of the others is sent.
+"""The operator's rules: which records are not sent at all, and what is sent of the others.
 
 Expressions are JMESPath (https://jmespath.org/specification.html), which has neither loops nor recursion.
 They are the operator's own, and bounded in time only. They see payload, headers, key, operation, target, id
@@ -47,10 +47,10 @@ class Rule:
         return target.startswith(self.target) and (not self.operations or operation in self.operations)
 
     def applied(self, document: Document) -> Document | None:
-        """Return what is to be sent; None where the filter keeps the record. Raises RuleFailed."""
+        """Return what is to be sent; None if the filter excludes the record. Raises RuleFailed."""
         if "filter" in self.expressions:
             wanted = self._result("filter", document)
-            if not (wanted is None or isinstance(wanted, bool)):  # 1 == True, and is no answer all the same
+            if not (wanted is None or isinstance(wanted, bool)):  # 1 == True, but is not a valid result
                 raise RuleFailed(f"rule {self.name!r}: filter gives neither true nor false")
             if wanted is not True:
                 return None
@@ -99,7 +99,7 @@ def parse(text: str) -> tuple[Rule, ...]:
 
 
 def apply(rules: Sequence[Rule], document: Document) -> tuple[Document | None, str]:
-    """Apply every rule that matches, one after the other; with the name of the one that keeps it back."""
+    """Apply every rule that matches, one after the other; with the name of the one that excludes it."""
     current = document
     for rule in rules:
         if rule.matches(document):

@@ -25,7 +25,7 @@ from shared.model.record import (
 _KEPT_MACHINERY = ("attempts", "unsent", "size", "ingest", "digest", "proof")  # what no attempt changes
 _MOST_ATTEMPTS = 10  # that a record lists, beside their number
 _MOST_LISTED_CHARACTERS = 300  # of the reason of each
-_MOST_INTERRUPTIONS = 3  # in a row, after which a record is thought to kill its worker
+_MOST_INTERRUPTIONS = 3  # in a row, after which a record is assumed to kill its worker
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,7 @@ def interrupted(document: Document, error_stream: str, most_attempts: int, momen
 
 
 def filtered(document: Document, rule: str, moment: datetime) -> Document:
-    """Return `document` after a rule has kept it from being sent: finished, and not sent."""
+    """Return `document` after a rule has excluded it: finished, and not sent."""
     gone = ("failure_reason", "error_stream", "nextAttemptDate", "dead", "status_code", MACHINERY)
     after = {name: value for name, value in document.items() if name not in gone}
     after |= {"status": FILTERED, "filteredBy": rule, "lastAttemptDate": timestamp(moment)}

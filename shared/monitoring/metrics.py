@@ -28,7 +28,7 @@ METRICS = {
 
 
 class Metrics:
-    """Posts what calls have seen; a failure is logged, and harms nothing."""
+    """Posts the statistics of calls; a failure is logged and has no other effect."""
 
     def __init__(self, clients: OciClients, settings: Settings):
         self._clients = clients
@@ -39,9 +39,9 @@ class Metrics:
         """Tell whether the operator has named a namespace."""
         return bool(self._settings.metrics_namespace)
 
-    def post(self, seen: CallStats, backlog: Backlog) -> None:
+    def post(self, stats: CallStats, backlog: Backlog) -> None:
         """Post one call's metrics."""
-        values = _values(seen, backlog)
+        values = _values(stats, backlog)
         try:
             from oci.monitoring.models import Datapoint, MetricDataDetails, PostMetricDataDetails
 
@@ -62,20 +62,20 @@ class Metrics:
             log.warning("the metrics could not be posted: %s", error)
 
 
-def _values(seen: CallStats, backlog: Backlog) -> list[tuple[str, dict[str, Any], float]]:
-    times = sorted(seen.seconds)
+def _values(stats: CallStats, backlog: Backlog) -> list[tuple[str, dict[str, Any], float]]:
+    times = sorted(stats.seconds)
     whole: dict[str, float] = {
-        "delivered": seen.delivered.total(),
-        "failed": seen.failed.total(),
-        "dead": seen.dead,
-        "skipped": seen.skipped,
+        "delivered": stats.delivered.total(),
+        "failed": stats.failed.total(),
+        "dead": stats.dead,
+        "skipped": stats.skipped,
         "backlog": backlog.due,
         "oldest_due_seconds": backlog.oldest_seconds,
     }
     if times:
         whole |= {f"latency_p{share}_ms": 1000 * percentile(times, share / 100) for share in (50, 95, 99)}
     values: list[tuple[str, dict[str, Any], float]] = [(name, {}, value) for name, value in whole.items()]
-    for target, (delivered, failed) in seen.by_target().items():
+    for target, (delivered, failed) in stats.by_target().items():
         values.append(("target_delivered", {"target": target}, delivered))
         values.append(("target_failed", {"target": target}, failed))
     return values

@@ -1,12 +1,12 @@
-"""The archiver: moves what has ended into a bucket, in batches: noted, put there, then deleted.
+"""The archiver: moves what has ended into a bucket, in batches: recorded, put there, then deleted.
 
-A batch is noted with the lease before its object is put, and forgotten in the transaction that deletes its
-records, so an interrupted one is found by the next run, and put again under the same name. Whatever else
-happens, each record that is deleted stands, as it was deleted, in the object of its batch:
+A batch is recorded in the lease's document before its object is put, and forgotten in the transaction that
+deletes its records, so an interrupted one is found by the next run, and put again under the same name.
+Whatever else happens, each record that is deleted stands, as it was deleted, in the object of its batch:
 
-- the name says which records in which states were noted, so two batches never write to one object;
-- a batch puts and deletes records only in the states in which they were noted. A run that was taken for dead
-  read them earlier than the one that finishes its batch, so what it still puts holds no less;
+- the name says which records in which states were recorded, so two batches never write to one object;
+- a batch puts and deletes records only in the states in which they were recorded. A run that was presumed
+  dead read them earlier than the one that finishes its batch, so what it still puts holds no less;
 - it can delete nothing: the lease is not its own any more.
 """
 
@@ -32,7 +32,7 @@ from shared.storage.records import Records, Stored
 log = logging.getLogger(__name__)
 
 FINISHED, DEAD = "finished", "dead"  # kinds of batches, and folders of the archive
-_NOTE = "batch"  # in the lease's memory
+_BATCH = "batch"  # in the lease's memory
 _LEVEL = 6  # of compression
 
 
@@ -47,7 +47,7 @@ class Bucket:
     def put(self, name: str, documents: Sequence[Document]) -> None:
         """Put records under a name, one a line; the same records make the same object, byte for byte.
 
-        Raises DependencyDown where it may not be there.
+        Raises DependencyDown if it may not be there.
         """
         lines = b"".join(json_codec.dump(document) + b"\n" for document in documents)
         try:
@@ -65,7 +65,7 @@ class Bucket:
 
 @dataclass(frozen=True)
 class Batch:
-    """Records that leave together: their object's name, and by id the version in which each was noted."""
+    """Records that are archived together: their object's name, and the version of each by its id."""
 
     kind: str
     name: str
@@ -73,7 +73,7 @@ class Batch:
 
     @classmethod
     def of(cls, collection: str, kind: str, found: Sequence[Stored]) -> "Batch":
-        """Return a batch of records in the order of their ids; by its first one's day its object is filed."""
+        """Return a batch of records in the order of their ids, filed by the day of the first."""
         versions = {str(one.document["id"]): one.version for one in found}
         first, last = found[0].document["id"], found[-1].document["id"]
         day = ids.stored_at(first).strftime("%Y/%m/%d")
@@ -81,7 +81,7 @@ class Batch:
         return cls(kind, f"{collection}/{kind}/{day}/{first}_{last}_{digest}.jsonl.gz", versions)
 
     def done(self, number: int) -> Done:
-        """Return what it is to have archived so many of its records."""
+        """Return the part of the answer for `number` of its records that were archived."""
         return Done(archivedDead=number) if self.kind == DEAD else Done(archived=number)
 
 
@@ -104,25 +104,25 @@ class Archiver:
         """Move batch after batch, an interrupted one first; none is begun while another is not completed."""
         for part in chain(self._complete_interrupted(run), self._move_finished(run), self._move_dead(run)):
             yield part
-            if _NOTE in run.lease.memory():
+            if _BATCH in run.lease.memory():
                 return
 
     def _complete_interrupted(self, run: Run) -> Iterator[Done]:
-        note = run.lease.memory().get(_NOTE)
-        if not note:
+        kept = run.lease.memory().get(_BATCH)
+        if not kept:
             return
-        batch = Batch(**note)
+        batch = Batch(**kept)
         log.info("an interrupted batch is archived again: %s", batch.name)
         if batch.kind == FINISHED:
-            yield self._completed(run, batch, self._as_noted(batch), None)
+            yield self._completed(run, batch, self._as_recorded(batch), None)
             return
         with leased_partitions(self._leases) as lease:
-            found = self._as_noted(batch)
+            found = self._as_recorded(batch)
             is_free = all(is_leased(one.document, lease) for one in found)
             done = self._completed(run, batch, found, lease) if is_free else Done(endOfWork=False)
         yield done
 
-    def _as_noted(self, batch: Batch) -> list[Stored]:
+    def _as_recorded(self, batch: Batch) -> list[Stored]:
         found = self._records.with_ids(batch.versions)
         return [one for one in found if one.version == batch.versions[one.document["id"]]]
 
@@ -151,20 +151,20 @@ class Archiver:
 
     def _moved(self, run: Run, kind: str, found: Sequence[Stored], lease: Lease | None = None) -> Done:
         batch = Batch.of(self._collection, kind, found)
-        run.lease.note(**{_NOTE: asdict(batch)})
+        run.lease.remember(**{_BATCH: asdict(batch)})
         return self._completed(run, batch, found, lease)
 
     def _completed(self, run: Run, batch: Batch, found: Sequence[Stored], lease: Lease | None) -> Done:
-        """Put what a noted batch holds into the archive, then delete it: never the other way round."""
+        """Put what a recorded batch holds into the archive, then delete it: never the other way round."""
         documents = [one.document for one in found]
         if documents:
             self._bucket.put(batch.name, documents)
         is_leased_still = lease is None or self._leases.renew(lease)
         uses = pruner.with_uses(run.lease.memory(), documents)
-        if is_leased_still and run.lease.note_by(
-            lambda held, content: self._records.remove(found, held, content), **{_NOTE: None}, **uses
+        if is_leased_still and run.lease.remember_by(
+            lambda held, content: self._records.remove(found, held, content), **{_BATCH: None}, **uses
         ):
             return batch.done(len(documents))
-        run.lease.note()  # raises where that was the reason
+        run.lease.remember()  # raises if that was the reason
         log.info("a batch was changed by others meanwhile; it is left to the next run")
         return Done(endOfWork=False)

@@ -1,7 +1,7 @@
 """The lease of maintenance: one run at a time, and a run that has lost it changes nothing more.
 
 The lease is one small document, which its holder replaces, each time with a matching version: a run that was
-taken for dead, and wakes up, finds that it has lost before it has changed anything. The document also holds
+presumed dead, and resumes, finds that it has lost before it has changed anything. The document also holds
 what runs remember for each other.
 """
 
@@ -19,11 +19,11 @@ Write = Callable[[SmallDocument, Content], SmallDocument | None]
 
 
 class LeaseLost(Exception):
-    """Another run took this one for dead, and goes on in its place."""
+    """Another run presumed this one dead, and continues in its place."""
 
 
 class MaintenanceLease:
-    """The lease as one run sees it. `seconds` is its length: who renews nothing for so long is dead."""
+    """The lease as one run sees it. `seconds` is its length: a run that has not renewed it since is dead."""
 
     def __init__(
         self,
@@ -44,10 +44,10 @@ class MaintenanceLease:
         return _memory(self._held or self._documents.find(_NAME))
 
     def take(self, until: float) -> bool:
-        """Take the lease; False where another run holds it, and lives.
+        """Take the lease; False if another run holds it, and is alive.
 
-        Whether it lives shows in its renewals, which are watched until monotonic seconds `until`: no clock of
-        another machine is trusted. One that may live by then is taken to live.
+        Whether it is alive shows in its renewals, watched until `until` (monotonic seconds), since no clock
+        of another machine is trusted. One that may be alive by then is presumed alive.
         """
         watched, dead_at = "", 0.0
         while True:
@@ -66,17 +66,19 @@ class MaintenanceLease:
             self._sleep(_LOOK_AGAIN_SECONDS)
 
     def keep(self) -> None:
-        """Renew the lease where it is time to; LeaseLost where it is another's."""
+        """Renew the lease if it is time to; LeaseLost if it is another's."""
         if self._clock() >= self._renewed + self._seconds / _RENEWALS:
-            self.note()
+            self.remember()
 
-    def note(self, **members: Any) -> None:
-        """Remember these members, None for none, and renew the lease; LeaseLost where it is another's."""
-        if not self.note_by(lambda held, content: self._documents.replace(_NAME, held, content), **members):
+    def remember(self, **members: Any) -> None:
+        """Remember these members, None for none, and renew the lease; LeaseLost if it is another's."""
+        if not self.remember_by(
+            lambda held, content: self._documents.replace(_NAME, held, content), **members
+        ):
             raise LeaseLost
 
-    def note_by(self, write: Write, **members: Any) -> bool:
-        """Remember these members where `write` replaces the document it is given; tell whether it did."""
+    def remember_by(self, write: Write, **members: Any) -> bool:
+        """Remember these members if `write` replaces the document it is given; tell whether it did."""
         if self._held is None:
             raise LeaseLost
         began = self._clock()

@@ -1,6 +1,6 @@
 """The use case of a daily call: steps that archive, expire and prune, one run at a time.
 
-Every step can end at any moment, and the next run goes on.
+Every step can end at any moment, and the next run continues.
 """
 
 import logging
@@ -22,7 +22,7 @@ from shared.storage.records import Records, Stored
 log = logging.getLogger(__name__)
 
 BATCH = 500
-_NEEDED_SECONDS = 20.0  # for a batch; with less left none is begun
+_NEEDED_SECONDS = 20.0  # for a batch; with less time left, none is begun
 _PARTITIONS_SECONDS = 10.0  # how long a run waits for partitions that deliveries hold
 _LOOK_AGAIN_SECONDS = 0.2
 _PAUSE_SECONDS = 0.6  # longer than a delivery waits at most before it looks at the leases again
@@ -30,7 +30,7 @@ _PAUSE_SECONDS = 0.6  # longer than a delivery waits at most before it looks at 
 
 @dataclass(frozen=True)
 class Done:
-    """What a run, or a part of it, did, or, dry, would do: the members of the answer."""
+    """What a run, or a part of it, did, or would do in a dry run: the members of the answer."""
 
     archived: int = 0
     archivedDead: int = 0  # noqa: N815 - a member of the answer
@@ -53,7 +53,7 @@ class Done:
 
 @dataclass(frozen=True)
 class Run:
-    """One run as its steps see it: when it began, and until when (monotonic seconds) it may go on."""
+    """One run as its steps see it: when it began, and until when (monotonic seconds) it may continue."""
 
     now: datetime
     deadline: float
@@ -61,7 +61,7 @@ class Run:
     sleep: Callable[[float], None] = time.sleep
 
     def goes_on(self) -> bool:
-        """Keep the lease, and tell whether there is time for a batch; LeaseLost where it is another's."""
+        """Keep the lease, and tell whether there is time for a batch; LeaseLost if it is another's."""
         self.lease.keep()
         return time.monotonic() < self.deadline - _NEEDED_SECONDS
 
@@ -99,7 +99,7 @@ class Maintenance:
     def run(self, deadline: float, *, dry_run: bool = False) -> dict[str, Any]:
         """Do what is to be done until `deadline` (monotonic seconds), and return how much it was.
 
-        Raises DependencyDown where a service could not be reached: what is not done then stays to be done.
+        Raises DependencyDown if a service could not be reached: the rest is left to the next run.
         """
         run = Run(self.clock(), deadline, self.lease, self.sleep)
         if dry_run:
@@ -132,7 +132,7 @@ class Maintenance:
 
 @contextmanager
 def leased_partitions(leases: LeaseTable) -> Iterator[Lease | None]:
-    """Lease, for one batch, whatever partitions are free, after a short wait; None where none are."""
+    """Lease, for one batch, whatever partitions are free, after a short wait; None if none are."""
     lease, end = None, time.monotonic() + _PARTITIONS_SECONDS
     while lease is None:
         snapshot = leases.snapshot_and_fence()

@@ -14,7 +14,7 @@ _INLINE = {tag: re.compile(f"<{tag}>(.*?)</{tag}>".encode(), re.DOTALL) for tag 
 
 @functools.cache
 def page() -> Response:
-    """Return the page, whose own style and script are all that a browser may run, and ask no other host.
+    """Return the page, whose own style and script are all that a browser may use; it asks no other host.
 
     Content Security Policy Level 3, section 2.3.1: an inline element is named by its text's digest.
     """

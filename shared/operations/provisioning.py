@@ -22,7 +22,7 @@ _ADMIN = "ADMIN"  # of every Autonomous Database
 _SCRIPT = Path(__file__).with_name("schema.sql")
 _BLOCK = re.compile(r"^declare\n.*?^end;$", re.DOTALL | re.MULTILINE)
 _PAUSE_SECONDS = 5.0  # between tries: a policy that was just made takes a while to hold everywhere
-_NEEDED_SECONDS = 15.0  # for a try; with less left none is begun
+_NEEDED_SECONDS = 15.0  # for a try; with less time left, none is begun
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class Provisioning:
     ) -> dict[str, Any]:
         """Make the schema user with the vault's newest password, then the collections with their indexes.
 
-        What is there is left as it is. Tries again until `deadline` (monotonic seconds) where a service can't
+        What is there is left as it is. Tries again until `deadline` (monotonic seconds) if a service can't
         be reached or refuses, then raises DependencyDown.
         """
         while True:

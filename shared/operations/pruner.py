@@ -1,7 +1,7 @@
-"""The pruner: schedules the deletion of tokens that nothing has used for long.
+"""The pruner: schedules the deletion of tokens that nothing has used for a long time.
 
 A token's last use is the newest record that was stored with it. Records leave the database for the archive
-long before their token is idle, so the archiver notes the uses that go with them, in the lease's memory.
+long before their token is idle, so the archiver records the uses that go with them in the lease's memory.
 """
 
 import logging
@@ -63,7 +63,7 @@ class Pruner:
         A deletion that an operator cancels is not scheduled again before SECRETS_UNUSED_AFTER has passed.
         """
         if _SINCE not in run.lease.memory():
-            run.lease.note(**{_SINCE: timestamp(run.now)})
+            run.lease.remember(**{_SINCE: timestamp(run.now)})
         scheduled: list[KeptSecret] = []
         for secret in self._vault.kept():
             if not run.goes_on():
@@ -80,7 +80,7 @@ class Pruner:
         self._remember(run, scheduled)
 
     def _is_idle(self, secret: KeptSecret, run: Run) -> bool:
-        """Tell whether nothing needs a token, or was stored with it for long, as far as one can know."""
+        """Tell whether nothing needs a token, or was stored with it for a long time, as far as is known."""
         memory, since = run.lease.memory(), run.now - self._after
         known = [
             memory.get(_SINCE, _NEVER),
@@ -99,14 +99,14 @@ class Pruner:
         return True
 
     def _remember(self, run: Run, scheduled: Iterable[KeptSecret]) -> None:
-        """Note when deletions were scheduled, and forget uses that are too old to matter."""
+        """Remember when deletions were scheduled, and forget uses that are too old to matter."""
         uses, oldest = run.lease.memory().get(_USES, {}), timestamp(run.now - self._after)
         kept = {name: moment for name, moment in uses.items() if moment >= oldest}
-        run.lease.note(**{_USES: kept | {one.name: timestamp(run.now) for one in scheduled}})
+        run.lease.remember(**{_USES: kept | {one.name: timestamp(run.now) for one in scheduled}})
 
 
 def with_uses(memory: Mapping[str, Any], documents: Iterable[Document]) -> dict[str, dict[str, str]]:
-    """Return the members of the lease's memory that note the uses which go with these records."""
+    """Return the members of the lease's memory that record the uses of secrets by these records."""
     uses = dict(memory.get(_USES, {}))
     for document in documents:
         name = document.get("vaultSecretName")

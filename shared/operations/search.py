@@ -10,7 +10,7 @@ REPORT_MEMBERS = ("retryCodes", "streamOCIDToRetry", "from", "to", "targetRestAp
 
 
 def report_query(query: Mapping[str, str]) -> FailureQuery:
-    """Read which failures the report shall show: members of `/process/retry`, in a query."""
+    """Read which failures the report is to show: members of `/process/retry`, in a query."""
     reader = MemberReader(query)
     reader.refuse_unknown(REPORT_MEMBERS)
     codes = reader.read("retryCodes", status_codes)

@@ -1,4 +1,4 @@
-"""What a direct invocation of process-data may ask for beside deliveries."""
+"""What a direct invocation of process-data may ask for besides deliveries."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -20,7 +20,7 @@ class Task:
 
 
 def task(body: bytes) -> Task | None:
-    """Read which task a direct invocation asks for; None where it asks for none, and delivers."""
+    """Read which task a direct invocation asks for; None if it asks for none, and delivers."""
     members = members_of(body, lenient=True, needed="task")
     if "task" not in members:
         return None

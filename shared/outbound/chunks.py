@@ -5,7 +5,7 @@ import re
 Bytes = bytes | bytearray | memoryview
 
 _SIZE = re.compile(rb"[0-9A-Fa-f]{1,15}")
-_LONGEST_LINE = 16 * 1024  # bytes, of a size with its extensions or of a trailer; ours
+_LONGEST_LINE = 16 * 1024  # bytes, of a size with its extensions or of a trailer; a limit of our own
 
 
 class Chunks:
@@ -15,7 +15,7 @@ class Chunks:
         self.complete = False
         """The last chunk was read, or something that is no chunk: what follows isn't known to be content."""
         self.well_formed = True
-        """False where two readers may differ on where the body ends."""
+        """False if two readers may differ on where the body ends."""
         self.overflowed = False
         """Something follows the last chunk."""
         self._pending = bytearray()
@@ -33,7 +33,7 @@ class Chunks:
         return b"".join(pieces)
 
     def _next(self) -> bytes | None:
-        """Return the content in the next piece of a chunk, or in the next line; None where more must come."""
+        """Return the content in the next piece of a chunk, or in the next line; None if more must come."""
         if self._left:
             piece = bytes(self._pending[: self._left])
             del self._pending[: self._left]

@@ -17,10 +17,12 @@ from shared.outbound.http1 import AnswerReader
 from shared.outbound.resolver import Resolver
 from shared.settings import Settings
 
-_DRAIN_SECONDS = 0.25  # for what of an answer nobody needs; a new connection is cheaper
-_PHRASES = {int(status): status.phrase for status in HTTPStatus}  # ours: the target's own words are not kept
-_RESOLVER = Resolver()  # of the process: a name that hangs does so for all calls
-_REPUTATIONS = Reputations()  # of the process, too
+_DRAIN_SECONDS = 0.25  # to read what nobody needs of an answer; a new connection is cheaper
+_PHRASES = {
+    int(status): status.phrase for status in HTTPStatus
+}  # not the target's own reason phrase, which is never kept
+_RESOLVER = Resolver()  # one per process: a name that hangs does so for all calls
+_REPUTATIONS = Reputations()  # one per process, too
 
 
 class Client:
@@ -48,14 +50,14 @@ class Client:
         self._connections.close()
 
     async def deliver(self, request: HttpRequest, seconds: float, keep: int = 0) -> Answer:
-        """Make one request within `seconds`, of whose answer the status matters.
+        """Make one request within `seconds`; of the answer only the status matters.
 
         `keep` bytes of what comes at once with the status are in the answer's content.
         """
         return await self._answered(request, seconds, AnswerReader(keep), _DRAIN_SECONDS)
 
     async def ask(self, request: HttpRequest, seconds: float) -> tuple[Answer, bytes]:
-        """Make one request within `seconds`, of whose answer the content matters; with its beginning."""
+        """Make one request within `seconds`, and return the answer with the beginning of its content."""
         reader = AnswerReader(DRAINED_BYTES)
         answer = await self._answered(request, seconds, reader, seconds)
         return answer, answer.content
@@ -106,7 +108,7 @@ class Client:
                 connection.abort()
 
     def _limit(self, name: str, seconds: float, end: Limit) -> Limit:
-        """Return the time-out of that name, or the end of all where that comes first."""
+        """Return the time-out of that name, or that of the whole request if it comes first."""
         at = self._loop.time() + seconds
         return Limit(at, f"the {name} time-out of {seconds:g} s") if at <= end.at else end
 

@@ -29,23 +29,23 @@ class Limit(NamedTuple):
 
 
 class Owner(Protocol):
-    """Whoever keeps connections."""
+    """What keeps connections for later requests."""
 
     buffer: memoryview
-    """Read into; one for all connections, since what was read is taken up at once."""
+    """The buffer to read into; one for all connections, since what was read is processed at once."""
 
     def opened(self, connection: "Connection") -> None:
-        """Note that a connection came about."""
+        """Handle a connection that was made."""
 
     def ended(self, connection: "Connection") -> None:
-        """Note that it is of no more use."""
+        """Handle a connection that can't be used any more."""
 
     def suspect(self, connection: "Connection") -> None:
-        """Note that its target sends what nobody asked for."""
+        """Handle a target that sends what nobody asked for."""
 
 
 class Connection(asyncio.BufferedProtocol):
-    """A connection; what comes where nothing is awaited ends it."""
+    """A connection; it is closed if anything arrives while nothing is awaited."""
 
     def __init__(self, key: Key, owner: Owner):
         self.key = key
@@ -82,9 +82,10 @@ class Connection(asyncio.BufferedProtocol):
             await self._waiter
         finally:
             self._reader = None
+            del self._waiter  # or what was read stays in memory: the exception in it leads to this frame
 
     def _end_unwritten(self, reader: AnswerReader) -> None:
-        """Let a request end of which nothing has left: its first write failed, or it came too late."""
+        """End a request of which nothing was sent: its first write failed, or it came too late."""
         reader.end()
         self._finish(None if reader.head else NoAnswer(NOT_WRITTEN))
 
@@ -108,11 +109,11 @@ class Connection(asyncio.BufferedProtocol):
         self._owner.opened(self)
 
     def get_buffer(self, sizehint: int) -> memoryview:
-        """Return where to read to."""
+        """Return the buffer to read into."""
         return self._owner.buffer
 
     def buffer_updated(self, nbytes: int) -> None:
-        """Take up what was read."""
+        """Process what was read."""
         data = self._owner.buffer[:nbytes]
         if self._reader is not None:
             self._read(data)
@@ -123,12 +124,12 @@ class Connection(asyncio.BufferedProtocol):
             self.abort()
 
     def eof_received(self) -> bool:
-        """Note that the target sends no more, upon which the transport closes."""
+        """Handle the end of what the target sends; the transport then closes."""
         self._end(None)
         return False
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Note that the connection is no more."""
+        """Handle the loss of the connection."""
         self._end(exc)
 
     def _read(self, data: Bytes) -> None:
@@ -148,7 +149,7 @@ class Connection(asyncio.BufferedProtocol):
             self._watch()
 
     def _end(self, error: Exception | None) -> None:
-        """Note that nothing more comes."""
+        """Handle the end of the answer."""
         if self._ended:
             return
         self._ended = True
@@ -164,7 +165,7 @@ class Connection(asyncio.BufferedProtocol):
         self._finish(None if reader.head else lost(error, first=first))
 
     def _watch(self) -> None:
-        """See to it that the time-out is noticed; a timer that is set for another request serves, too."""
+        """Make sure that the time-out is noticed; a timer that an earlier request has set will do."""
         if self._ended or (self._timer is not None and self._timer.when() <= self._limit.at):
             return
         if self._timer is not None:
@@ -182,7 +183,7 @@ class Connection(asyncio.BufferedProtocol):
             self._finish(None if self._reader.head else late)
 
     def _finish(self, fault: NoAnswer | None = None) -> None:
-        """Let the request end, with its answer or with `fault`."""
+        """End the request, with its answer or with `fault`."""
         self._reader = None
         if self._waiter.done():
             return

@@ -16,18 +16,18 @@ Origin = tuple[str, str, int]
 
 
 class Reputations:
-    """Which targets have sent nothing but answers, and which have sent more; kept by the process."""
+    """Which targets have sent nothing but answers, and which have sent more; remembered by the process."""
 
     def __init__(self) -> None:
         self.trusted: set[Origin] = set()
         self.suspects: set[Origin] = set()
 
     def trust(self, origin: Origin) -> None:
-        """Note that nothing came after an answer."""
+        """Remember that nothing came after an answer."""
         _add(self.trusted, origin)
 
     def suspect(self, origin: Origin) -> None:
-        """Note that something did."""
+        """Remember that something did."""
         _add(self.suspects, origin)
 
 
@@ -45,7 +45,7 @@ class Connections:
         self._sweeping: asyncio.TimerHandle | None = None
 
     def make(self, key: Key) -> Connection:
-        """Return a connection to be opened, for which there is room."""
+        """Return a new connection, as soon as there is room for it."""
         if len(self._open) >= self._most:
             longest_idle = [idle[0] for idle in self._idle.values() if idle]
             if longest_idle:
@@ -53,7 +53,7 @@ class Connections:
         return Connection(key, self)
 
     async def take(self, key: Key) -> Connection | None:
-        """Return a connection that is good for another request; None where there is none.
+        """Return a connection that is fit for another request; None if there is none.
 
         The first that a target has answered on is left alone for a moment before any is used again: there are
         targets that send more than their answer, a little later.
@@ -71,7 +71,7 @@ class Connections:
         return None
 
     def give_back(self, connection: Connection) -> None:
-        """Keep a connection whose answer was read to its end; or close it, where it is not good."""
+        """Keep a connection whose answer was read to its end; or close it if it is not fit for reuse."""
         if connection.key.origin in self._reputations.suspects or not connection.is_idle():
             connection.abort()
             return
@@ -88,11 +88,11 @@ class Connections:
             connection.abort()
 
     def opened(self, connection: Connection) -> None:
-        """Count a connection that came about."""
+        """Count a connection that was made."""
         self._open.add(connection)
 
     def ended(self, connection: Connection) -> None:
-        """Drop a connection that is of no more use."""
+        """Drop a connection that can't be used any more."""
         self._open.discard(connection)
         self._forget(connection)
 

@@ -29,7 +29,7 @@ from shared.outbound.faults import (
 from shared.outbound.resolver import Address, Resolver
 
 _NEXT_ADDRESS_SECONDS = 0.25  # [RFC 8305, section 5]
-_TLS_BUFFER = 32 * 1024  # bytes that each TLS connection holds to read into; asyncio's own are 256 KiB
+_TLS_BUFFER = 32 * 1024  # bytes of each TLS connection's read buffer; asyncio's own has 256 KiB
 SSLProtocol.max_size = _TLS_BUFFER
 
 P = TypeVar("P", bound=asyncio.BaseProtocol)
@@ -43,7 +43,7 @@ class Connector:
         self._networks = networks
 
     async def open(self, url: TargetUrl, identity: TlsIdentity, protocol: Callable[[], P], limit: Limit) -> P:
-        """Return `protocol` on a connection; raises NoAnswer where none comes about in time."""
+        """Return `protocol` on a connection; raises NoAnswer if none comes about in time."""
         late = UNRESOLVED_IN_TIME
         try:
             async with asyncio.timeout_at(limit.at):
@@ -91,7 +91,7 @@ async def _on(
 async def open_socket(addresses: Sequence[Address]) -> socket.socket:
     """Connect to the first address that answers, each tried a while after the one before [RFC 8305].
 
-    Raises NoAnswer where none does.
+    Raises NoAnswer if none does.
     """
     left, errors = _alternating(addresses), list[BaseException]()
     trying: set[asyncio.Task[socket.socket]] = set()
@@ -124,7 +124,7 @@ def _alternating(addresses: Sequence[Address]) -> list[Address]:
 
 
 async def _connected(address: Address) -> socket.socket:
-    # With TCP's number, since asyncio switches Nagle's delay off only where it stands.
+    # With TCP's protocol number, without which asyncio does not switch Nagle's delay off.
     opened = socket.socket(address.family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         opened.setblocking(False)
@@ -154,7 +154,7 @@ def tls_context(identity: TlsIdentity) -> ssl.SSLContext:
         if identity.certificate:
             with tempfile.NamedTemporaryFile(
                 "w", suffix=".pem"
-            ) as file:  # of mode 0600; ssl reads files only
+            ) as file:  # of mode 0600; ssl reads certificates from files only
                 file.write(identity.certificate)
                 file.flush()
                 context.load_cert_chain(file.name)

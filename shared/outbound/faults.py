@@ -97,7 +97,7 @@ def unconnected(errors: Sequence[BaseException]) -> NoAnswer:
 
 
 def exhausted(number: int | None) -> NoAnswer | None:
-    """Say what this machine lacks, where `number` is the errno of that."""
+    """Say what this machine lacks if `number`, an errno, means that."""
     return NoAnswer(EXHAUSTED, _EXHAUSTED[number]) if number in _EXHAUSTED else None
 
 
@@ -111,15 +111,15 @@ def without_tls(error: OSError) -> NoAnswer:
 
 
 def tls_alert(error: ssl.SSLError) -> NoAnswer | None:
-    """Say with which alert the target refused TLS, where `error` is one [RFC 8446, section 6.2]."""
+    """Say with which alert the target refused TLS, if `error` is an alert [RFC 8446, section 6.2]."""
     _, alert, name = (error.reason or "").partition("ALERT_")
     return NoAnswer(TLS_REFUSED, name.lower().replace("_", " ")) if alert else None
 
 
 def lost(error: Exception | None, *, first: bool) -> NoAnswer:
-    """Say why a connection ended after the request was sent, of which nothing was answered.
+    """Say why a connection ended after the request was sent, without any answer.
 
-    In TLS 1.3 a server looks at the client's certificate only after the client holds TLS for agreed: an alert
+    In TLS 1.3 a server checks the client's certificate only after the client regards TLS as agreed: an alert
     about that, on the `first` request of a connection, means that the server has agreed to nothing.
     """
     refusal = tls_alert(error) if first and isinstance(error, ssl.SSLError) else None

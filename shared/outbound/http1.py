@@ -17,9 +17,9 @@ from shared.outbound.faults import INFORMATIONAL, LONG_HEAD, NOT_HTTP, NoAnswer
 LONGEST_HEAD = 256 * 1024  # bytes, with the informational answers before it
 MOST_INFORMATIONAL = 16
 
-_USUAL = {"Accept": "*/*", "Accept-Encoding": "identity"}  # where a record has none of its own
+_USUAL = {"Accept": "*/*", "Accept-Encoding": "identity"}  # unless a record has its own
 _PREFIX = b"HTTP/"
-_END_OF_HEAD = re.compile(rb"\n(?:\n|\r[^\n]*\n)")  # a line that begins with CR or LF, as curl has it
+_END_OF_HEAD = re.compile(rb"\n(?:\n|\r[^\n]*\n)")  # a line that begins with CR or LF, as curl sees it
 _STATUS = re.compile(  # curl's two sscanf formats, " HTTP/%1d.%1d%c%3d" and " HTTP/%1[23] %d"
     rb"HTTP/(?:\s*\d\.\s*\d \s*|[23]\s*\+?0*)([1-9]\d\d)(?!\d)", re.IGNORECASE
 )
@@ -32,7 +32,7 @@ _EMPTY = (101, 204, 304)  # without a body, whatever the head says [RFC 9112, se
 
 
 def encoded(request: HttpRequest, url: TargetUrl) -> bytes:
-    """Return the bytes of a request. Raises ValueError where a header can't be sent."""
+    """Return the bytes of a request. Raises ValueError if a header can't be sent."""
     lines = [f"{request.method} {url.path} HTTP/1.1", f"Host: {url.authority}"]
     lines += [f"{name}: {value}" for name, value in request.headers]
     own = {name.lower() for name, _ in request.headers}
@@ -62,7 +62,7 @@ class Head:
 
 
 class AnswerReader:
-    """Reads one answer; `feed` raises NoAnswer where it is none."""
+    """Reads one answer; `feed` raises NoAnswer if it is none."""
 
     def __init__(self, keep: int = 0):
         """`keep` is how many bytes of the body are wanted."""
@@ -74,12 +74,12 @@ class AnswerReader:
         self.overflowed = False
         """More has come than the answer."""
         self._keep = keep
-        self._pending = bytearray()  # of a head that is not complete
-        self._line = 0  # where the search for its end goes on: the last line break
+        self._pending = bytearray()  # of a head that is still incomplete
+        self._line = 0  # the last line break, from which the search for its end continues
         self._informational = 0
         self._head_bytes = 0
         self._body: Chunks | int | None = None  # chunks; how many bytes there are to come; as many as come
-        self._certain = False  # where the answer ends
+        self._certain = False  # that two readers agree on where the answer ends
 
     @property
     def begun(self) -> bool:
@@ -88,7 +88,7 @@ class AnswerReader:
 
     @property
     def reusable(self) -> bool:
-        """Tell whether the connection is in a state that is known, and good for another request."""
+        """Tell whether the connection is in a known state, and fit for another request."""
         return self.complete and self._certain and not self.overflowed
 
     def feed(self, data: Bytes) -> None:
@@ -101,7 +101,7 @@ class AnswerReader:
             self._feed_body(data)
 
     def end(self) -> None:
-        """Note that the target sends no more: a final status that was read counts, as with curl."""
+        """Handle the end of what the target sends: a final status that was read counts, as with curl."""
         if self.head is None:
             head = bytes(self._pending[: self._pending.rfind(b"\n") + 1])
             code = _code(head)
@@ -111,7 +111,7 @@ class AnswerReader:
         self._certain = False
 
     def _feed_head(self, data: Bytes) -> bytes:
-        """Read the next bytes of a head; return those after it."""
+        """Read the next bytes of a head; return what follows it."""
         pending = self._pending
         known = len(pending)
         pending += data

@@ -1,4 +1,4 @@
-"""Access tokens, got with a secret's client credentials (OAuth 2.0, RFC 6749, section 4.4) and sent along."""
+"""Access tokens, obtained with a secret's client credentials (OAuth 2.0, RFC 6749, section 4.4)."""
 
 import asyncio
 import math
@@ -15,10 +15,12 @@ from shared.model.errors import CallerError
 from shared.model.record import Document
 from shared.outbound.sender import Sender
 
-_TOKEN = re.compile(r"[!-~]{1,16384}")  # visible characters [RFC 6749, appendix A.12]; the size is ours
-_UNSTATED_SECONDS = 300.0  # where the server leaves the lifetime away, as RFC 6749, section 5.1, lets it
+_TOKEN = re.compile(
+    r"[!-~]{1,16384}"
+)  # visible characters [RFC 6749, appendix A.12]; the length limit is our own
+_UNSTATED_SECONDS = 300.0  # if the server omits the lifetime, as RFC 6749, section 5.1, allows
 _LONGEST_SECONDS = 24 * 3600.0
-_EARLY_SECONDS = 60.0  # before its end a token is used no more; of a short life, a fifth
+_EARLY_SECONDS = 60.0  # before it expires a token is no longer used; a fifth of a short lifetime
 _KINDS = ("bearer", "bearertoken")  # the second is Apigee's word
 _ERRORS = frozenset(  # [RFC 6749, section 5.2]; a server's other words are not repeated
     (
@@ -29,7 +31,7 @@ _ERRORS = frozenset(  # [RFC 6749, section 5.2]; a server's other words are not 
 
 
 class NoAccessToken(Exception):
-    """No access token could be got; the answer says why."""
+    """No access token could be obtained; the answer says why."""
 
     def __init__(self, reason: str, cause: Cause = "request", retry_after: float | None = None):
         super().__init__(reason)
@@ -44,12 +46,12 @@ class AccessTokens:
         self._kept: dict[ClientCredentials, tuple[str, float]] = {}
 
     def fresh(self, credentials: ClientCredentials) -> str | None:
-        """Return what is kept and lives on for a while."""
+        """Return what is kept, if it is valid for a while yet."""
         authorization, until = self._kept.get(credentials, ("", 0.0))
         return authorization if self._clock() < until else None
 
     def keep(self, credentials: ClientCredentials, authorization: str, lifetime: float) -> None:
-        """Keep what is good for `lifetime` seconds, and drop what is over."""
+        """Keep what is valid for `lifetime` seconds, and drop what has expired."""
         now = self._clock()
         self._kept = {key: kept for key, kept in self._kept.items() if now < kept[1]}
         self._kept[credentials] = authorization, now + lifetime - min(_EARLY_SECONDS, lifetime / 5)
@@ -62,8 +64,8 @@ class AccessTokens:
 class AuthorizedSender:
     """Sends records with access tokens; for one call.
 
-    However many records need one, it is asked for once. What could not be got stays so for the call: its
-    records fail, and come again later.
+    However many records need one, it is requested once. If that fails, it is not tried again in this call:
+    the records fail, and are retried later.
     """
 
     def __init__(self, sender: Sender, tokens: AccessTokens):
@@ -73,9 +75,9 @@ class AuthorizedSender:
         self._renewed: set[ClientCredentials] = set()
 
     async def send(self, document: Document, secret: str, seconds: float) -> Answer:
-        """Send one record within `seconds`, its token got with the credentials in `secret`.
+        """Send one record within `seconds`, with a token obtained with the credentials in `secret`.
 
-        Where the target answers 401 it is sent once more with another token, if there is one.
+        If the target answers 401, it is sent once more with another token, if there is one.
         """
         end = time.monotonic() + seconds
         try:
@@ -93,7 +95,7 @@ class AuthorizedSender:
             return error.answer
 
     def _drops(self, credentials: ClientCredentials, refused: str) -> bool:
-        """Drop a token that was refused, once in a call; tell whether another may be had."""
+        """Drop a token that was refused, once in a call; tell whether another may be obtained."""
         if self._tokens.fresh(credentials) == refused:
             if credentials in self._renewed:
                 return False
@@ -102,7 +104,7 @@ class AuthorizedSender:
         return True
 
     async def _authorization(self, credentials: ClientCredentials, seconds: float) -> str:
-        """Return what is kept, or what one request gets for all that wait, whose time ends after its own."""
+        """Return what is kept, or what one request obtains for all that wait."""
         kept = self._tokens.fresh(credentials)
         if kept:
             return kept

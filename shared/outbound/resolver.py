@@ -46,7 +46,7 @@ class Resolver:
         self._waiting: dict[_Name, list[_Waiter]] = {}
 
     async def addresses(self, host: str, port: int) -> list[Address]:
-        """Return a name's addresses; raises NoAnswer where there is none."""
+        """Return a name's addresses; raises NoAnswer if there is none."""
         loop = asyncio.get_running_loop()
         waiter: asyncio.Future[_Found] = loop.create_future()
         self._ask((host, port), (loop, waiter))
@@ -70,7 +70,7 @@ class Resolver:
     def _start_thread(self) -> None:
         try:
             threading.Thread(target=self._work, name="resolver", daemon=True).start()
-        except RuntimeError:  # there is no room for another; those that there are do it later
+        except RuntimeError:  # no more threads can be started; the existing ones do it later
             if not self._threads:
                 del self._waiting[self._names.get()]  # the one and only
                 raise NoAnswer(EXHAUSTED, "threads") from None
@@ -88,7 +88,7 @@ class Resolver:
             found: _Found
             try:
                 found = self._look_up(*name)
-            except Exception as error:  # noqa: BLE001 - told to those that wait
+            except Exception as error:  # noqa: BLE001 - passed on to those that wait
                 found = error
             with self._lock:
                 waiters = self._waiting.pop(name)
@@ -119,6 +119,6 @@ def _look_up(host: str, port: int) -> list[Address]:
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_ADDRCONFIG)
     except socket.gaierror:
-        socket.socket().close()  # says so where it is only a file that the resolver had not
+        socket.socket().close()  # fails too if files have run out, which is then the reason
         raise
     return [Address(family, sockaddr) for family, _, _, _, sockaddr in found]

@@ -62,7 +62,7 @@ class Sender:
         return request._replace(headers=own + signed(self._signing_keys, identity, request.body or b""))
 
     def _why_not(self, url: str) -> Answer | None:
-        """Say why a request is not made; None where it may be.
+        """Say why a request is not made; None if it may be.
 
         The URL is checked again: what the operator allows may have changed, and nothing is trusted because
         it stands in the database.
@@ -74,7 +74,7 @@ class Sender:
         return NoAnswer(BAD_REQUEST, refusal).answer if refusal else None
 
     def _refusal(self, url: targets.TargetUrl) -> str | None:
-        """Say why a target may not be sent to; looked at once for each origin, on which alone it depends."""
+        """Say why a target may not be sent to; checked once for each origin, on which alone it depends."""
         origin = url.scheme, url.origin
         if origin not in self._refusals:
             settings = self._settings
@@ -83,7 +83,7 @@ class Sender:
 
 
 def _request(document: Document, token: str | None) -> HttpRequest:
-    """Return what goes out; ValueError where somebody has put into the record what `/store` refuses."""
+    """Return what goes out; ValueError if the record has what `/store` refuses."""
     for name in ("targetRestApi", "targetRestApiOperation"):
         if name not in document:
             raise ValueError(f"the record has no {name}")
@@ -97,7 +97,7 @@ def _request(document: Document, token: str | None) -> HttpRequest:
 def headers(document: Document, token: str | None) -> list[tuple[str, str]]:
     """Return the headers to send: the record's own, the token, and what the system adds.
 
-    Raises ValueError where the record's are not what `/store` lets in.
+    Raises ValueError if the record's are not what `/store` accepts.
     """
     pairs = []
     for place, name, value in header_pairs(document.get("targetRestApiHeaders", [])):
@@ -114,6 +114,6 @@ def headers(document: Document, token: str | None) -> list[tuple[str, str]]:
         pairs.append(("Authorization", token))
     pairs.append(("Idempotency-Key", document["id"]))
     trace = logs.traceparent()
-    if trace and "traceparent" not in own:  # the source's own trace goes on
+    if trace and "traceparent" not in own:  # the source's own trace continues
         pairs.append(("traceparent", trace))
     return pairs

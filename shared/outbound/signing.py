@@ -1,4 +1,4 @@
-"""Signatures by which targets know that a request is ours: Standard Webhooks, symmetric (`v1`).
+"""Signatures by which targets recognise a request as ours: Standard Webhooks, symmetric (`v1`).
 
 Source: https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md
 """
@@ -31,9 +31,9 @@ class SigningKeys:
         self._until = 0.0
 
     def current(self) -> tuple[bytes, ...]:
-        """Return the keys, the newest first; none where nothing is to be signed.
+        """Return the keys, the newest first; none if nothing is to be signed.
 
-        Raises DependencyDown where Vault can't give them: nothing is then sent unsigned.
+        Raises DependencyDown if Vault can't give them: nothing is then sent unsigned.
         """
         if self._ocid and self._clock() >= self._until:
             self._kept = parse(read_secret(self._clients, self._ocid))

@@ -17,7 +17,7 @@ from shared.model.record import FAILED, FILTERED, SUCCESS, Document
 
 FINISHED = (SUCCESS, FILTERED)
 HOURS = 24
-_NAME = "tally-{:02d}"
+_PREFIX = "counters-"
 _TRIES = 20
 
 Hours = dict[str, Counter[str]]
@@ -27,9 +27,9 @@ class Counters:
     """The counters of all workers; one instance serves a process."""
 
     def __init__(self, database: Database, collection: str):
-        self._notes = SmallDocuments(database, collection)
+        self._documents = SmallDocuments(database, collection)
         self._kept: dict[int, SmallDocument] = {}
-        self.spec = self._notes.spec
+        self.spec = self._documents.spec
 
     def add(self, collection: Any, place: int, outcomes: Sequence[Document]) -> None:
         """Count outcomes in the transaction that writes them. If that fails, call `forget`."""
@@ -46,16 +46,16 @@ class Counters:
 
     def finished(self) -> dict[str, int]:
         """Return how many records there are by finished status."""
-        return finished(self._notes.all())
+        return finished(self._documents.all())
 
     def _change(self, collection: Any, place: int, finished: Counter[str], hours: Hours) -> None:
-        name = _NAME.format(place)
+        name = f"{_PREFIX}{place:02d}"
         for _ in range(_TRIES):
-            note = self._kept.pop(place, None) or find(collection, name)
-            if note is None:
+            document = self._kept.pop(place, None) or find(collection, name)
+            if document is None:
                 insert(collection, name, _sum({}, finished, hours))
                 return
-            written = replaced(collection, note, _sum(note.content, finished, hours))
+            written = replaced(collection, document, _sum(document.content, finished, hours))
             if written is not None:
                 self._kept[place] = written
                 return
@@ -64,21 +64,21 @@ class Counters:
         )
 
 
-def finished(notes: Mapping[str, Mapping[str, Any]]) -> dict[str, int]:
+def finished(documents: Mapping[str, Mapping[str, Any]]) -> dict[str, int]:
     """Return how many records there are by finished status, from all small documents."""
     total: Counter[str] = Counter(dict.fromkeys(FINISHED, 0))
-    for name, note in notes.items():
-        if name.startswith("tally-"):
-            total.update({status: int(number) for status, number in note["finished"].items()})
+    for name, document in documents.items():
+        if name.startswith(_PREFIX):
+            total.update({status: int(number) for status, number in document["finished"].items()})
     return dict(total)
 
 
-def last_day(notes: Mapping[str, Mapping[str, Any]], now: datetime) -> list[dict[str, Any]]:
+def last_day(documents: Mapping[str, Mapping[str, Any]], now: datetime) -> list[dict[str, Any]]:
     """Return the outcomes of each of the last 24 hours, the oldest first, from all small documents."""
     total: Hours = {}
-    for name, note in notes.items():
-        if name.startswith("tally-"):
-            for hour, counts in note["hours"].items():
+    for name, document in documents.items():
+        if name.startswith(_PREFIX):
+            for hour, counts in document["hours"].items():
                 total.setdefault(hour, Counter()).update({key: int(value) for key, value in counts.items()})
     names = [_hour(timestamp(now - timedelta(hours=back))) for back in reversed(range(HOURS))]
     kinds = ("delivered", "failed", "dead")

@@ -2,12 +2,12 @@
 
 One document holds the table of owners; a worker changes it by replacing it with a matching version, so that
 one wins and the others look again. Each worker has a document of its own beside it, which only it renews:
-its beat, and the records that it is about to send. A worker owns its partitions until it releases them or
-stands still for the length of a lease.
+its heartbeat, and the records that it is about to send. A worker owns its partitions until it releases them
+or its heartbeat stops for the length of a lease.
 
 No clock is compared with another machine's to tell whether a worker is alive: every renewal changes the
-worker's beat, and whoever has seen the same beat for the whole length of a lease, by its own monotonic
-clock, takes over. Only where nobody could watch (all processes were new) does wall time decide, long after.
+worker's heartbeat, and whoever has found it unchanged for the whole length of a lease, by its own monotonic
+clock, takes over. Only if nobody could watch (all processes were new) does wall time decide, long after.
 """
 
 import time
@@ -25,7 +25,7 @@ from shared.model.ids import timestamp
 from shared.model.record import PARTITIONS
 
 _TABLE = "partitions"
-_ENTRY = ("name", "beat", "until", "inFlight")  # members of a worker's document
+_ENTRY = ("name", "heartbeat", "until", "inFlight")  # members of a worker's document
 _CLOCK_DIFFERENCE = timedelta(minutes=15)  # more than two machines' wall clocks are apart
 _TRIES = 50  # at replacing the table while others replace it too
 _MOST_CIRCUITS = 200
@@ -50,7 +50,7 @@ class Lease:
 
 @dataclass(frozen=True)
 class LeaseSnapshot:
-    """What a look at the table gave: who holds what, and with which heartbeats."""
+    """The table at one moment: who holds what, and with which heartbeats."""
 
     owners: Mapping[str, Collection[int]]
     heartbeats: Mapping[str, int]
@@ -70,7 +70,7 @@ class LeaseSnapshot:
 
 
 class LeaseTable:
-    """The table of workers, as one process sees it; remembers since when each beat has been the same."""
+    """The table of workers, as one process sees it; remembers since when each heartbeat has been the same."""
 
     def __init__(
         self,
@@ -94,7 +94,7 @@ class LeaseTable:
         self._watched: dict[str, tuple[int, float]] = {}
 
     def snapshot_and_fence(self) -> LeaseSnapshot:
-        """Return who holds what, and fence workers found dead: none of them can renew its lease any more."""
+        """Return who holds what, and fence dead workers: none of them can renew its lease any more."""
         table, workers, silent = _empty(), {}, {}
         with self._database.collection(self._spec) as collection:
             for found in collection.find().getDocuments():
@@ -103,10 +103,10 @@ class LeaseTable:
                 if name == _TABLE:
                     table = entry
                     continue
-                workers[name] = int(entry["beat"])
+                workers[name] = int(entry["heartbeat"])
                 if self._is_silent(name, entry) and self._is_fenced(collection, found, entry):
                     silent[name] = {identity: int(count) for identity, count in entry["inFlight"]}
-        self._watched = {name: seen for name, seen in self._watched.items() if name in workers}
+        self._watched = {name: last for name, last in self._watched.items() if name in workers}
         silent |= {name: {} for name in table["owners"] if name not in workers}
         heartbeats = {name: workers[name] for name in table["owners"] if name not in silent}
         return LeaseSnapshot(table["owners"], heartbeats, silent)
@@ -134,7 +134,7 @@ class LeaseTable:
         return leases, list(table["circuits"])
 
     def take(self, snapshot: LeaseSnapshot, most: int) -> Lease | None:
-        """Take at most `most` partitions that were free in `snapshot`; None where somebody was faster.
+        """Take at most `most` partitions that were free in `snapshot`; None if somebody was faster.
 
         Whatever dead workers left in flight must be settled before: from now on their partitions are ours.
         """
@@ -180,7 +180,7 @@ class LeaseTable:
         return True
 
     def release(self, lease: Lease, opened: Iterable[str] = (), closed: Iterable[str] = ()) -> None:
-        """Give up a lease; note the targets whose circuits opened, and those that answer again."""
+        """Give up a lease; record the targets whose circuits opened, and those that answer again."""
 
         def leave(table: dict[str, Any]) -> bool:
             circuits = (set(table["circuits"]) - set(closed)) | set(opened)
@@ -193,20 +193,20 @@ class LeaseTable:
     def _entry(self, lease: Lease) -> dict[str, Any]:
         until = timestamp(self._wall() + timedelta(seconds=self._seconds))
         in_flight = sorted(lease.in_flight.items())
-        return {"name": lease.worker, "beat": lease.heartbeat, "until": until, "inFlight": in_flight}
+        return {"name": lease.worker, "heartbeat": lease.heartbeat, "until": until, "inFlight": in_flight}
 
     def _is_fenced(self, collection: Any, found: Any, entry: dict[str, Any]) -> bool:
-        """Change a dead worker's document, so that its renewal can't match; False where it lives."""
+        """Change a dead worker's document, so that its renewal can't match; False if it lives."""
         if entry.get("fenced"):
             return True
         content = json_codec.dump({name: entry[name] for name in _ENTRY} | {"fenced": True})
         return bool(collection.find().key(found.key).version(found.version).replaceOne(content))
 
     def _is_silent(self, name: str, entry: Mapping[str, Any]) -> bool:
-        beat, now = int(entry["beat"]), self._monotonic()
-        seen, since = self._watched.get(name, (None, now))
-        if seen != beat:
-            self._watched[name] = (beat, since) = (beat, now)
+        heartbeat, now = int(entry["heartbeat"]), self._monotonic()
+        last, since = self._watched.get(name, (None, now))
+        if last != heartbeat:
+            self._watched[name] = (heartbeat, since) = (heartbeat, now)
         unwatched = timestamp(self._wall() - _CLOCK_DIFFERENCE) > entry["until"]
         return now - since >= self._seconds or unwatched or bool(entry.get("fenced"))
 
@@ -232,7 +232,7 @@ class LeaseTable:
 def _written(collection: Any, found: Any, table: Mapping[str, Any]) -> bool:
     content = json_codec.dump({"name": _TABLE, "owners": table["owners"], "circuits": table["circuits"]})
     if found is None:
-        collection.insertOne(content)  # where somebody else was first, the unique index refuses it
+        collection.insertOne(content)  # if somebody else was first, the unique index refuses it
         return True
     return bool(collection.find().key(found.key).version(found.version).replaceOne(content))
 

@@ -43,6 +43,10 @@ class Stored:
     document: Document
 
 
+Change = tuple[Stored, Document]
+"""A record as it was read, and as it stands now."""
+
+
 class _Changed(Exception):
     """A transaction must not go on: what it builds on was changed."""
 
@@ -53,16 +57,18 @@ class Records:
     def __init__(self, database: Database, name: str):
         self._database = database
         self._spec = CollectionSpec(name, indexes(name))
-        self._tallies = Counters(database, name)
+        self._counters = Counters(database, name)
 
     def insert(self, documents: Sequence[Document]) -> None:
-        """Store new records: all, or none where it raises; Taken where a key of theirs has been used."""
+        """Store new records: all, or none if it raises; Taken if a key of theirs has been used."""
         contents = [record.encoded(document) for document in documents]
-        with self._database.collection(self._spec) as collection:
-            if len(contents) == 1:
+        if len(contents) == 1:
+            with self._database.collection(self._spec) as collection:
                 collection.insertOne(contents[0])
-            else:
-                collection.insertMany(contents)
+            return
+        # Those before a bad one may have been inserted: what is not committed is rolled back.
+        with self._database.transaction(self._spec) as (collection,):
+            collection.insertMany(contents)
 
     def get(self, identity: str) -> Document | None:
         """Return the record with this id."""
@@ -153,27 +159,40 @@ class Records:
                 found += [_stored(document) for document in collection.find().filter(some).getDocuments()]
         return sorted(found, key=lambda stored: str(stored.document["id"]))
 
-    def write(self, outcomes: Sequence[tuple[Stored, Document]], place: int = 0) -> list[bool]:
-        """Replace documents in one transaction; False for each that was changed since it was read.
+    def write(self, changes: Sequence[Change], place: int = 0) -> list[bool]:
+        """Write records as they stand now; False for each that was changed since it was read.
 
-        They are counted in the tally of `place`, the worker's first partition.
+        All are written in one transaction; if somebody has changed one, each in its own. They are counted in
+        the counters of `place`, the worker's first partition.
         """
-        contents = [json_codec.dump(after) for _, after in outcomes]
+        if not changes:
+            return []
         try:
-            with self._database.transaction(self._spec, self._tallies.spec) as (collection, tallies):
-                written = [
-                    collection.find().key(before.key).version(before.version).replaceOne(content)
-                    for (before, _), content in zip(outcomes, contents, strict=True)
-                ]
-                changed = [after for (_, after), done in zip(outcomes, written, strict=True) if done]
-                if changed:
-                    self._tallies.add(tallies, place, changed)
+            self._write_together(changes, place)
+        except _Changed:
+            return [self._write_alone(change, place) for change in changes]
+        return [True] * len(changes)
+
+    def _write_alone(self, change: Change, place: int) -> bool:
+        try:
+            self._write_together([change], place)
+        except _Changed:
+            return False
+        return True
+
+    def _write_together(self, changes: Sequence[Change], place: int) -> None:
+        """Remove the documents as they were read, insert what they are now; _Changed if one has changed."""
+        contents = [json_codec.dump(after) for _, after in changes]
+        try:
+            with self._database.transaction(self._spec, self._counters.spec) as (collection, counters):
+                _remove_all(collection, [before for before, _ in changes])
+                collection.insertMany(contents)
+                self._counters.add(counters, place, [after for _, after in changes])
         except Exception as error:
-            self._tallies.forget(place)
+            self._counters.forget(place)
             if isinstance(error, Taken):
                 raise DependencyDown("Others counted at the same moment; repeat it later.") from None
             raise
-        return written
 
     def finished(self, before: datetime, after: str, limit: int) -> list[Stored]:
         """Return records behind the id `after` that ended before a time and are not dead, in their order."""
@@ -190,20 +209,20 @@ class Records:
     def remove(self, batch: Sequence[Stored], lease: SmallDocument, content: Content) -> SmallDocument | None:
         """Delete records that have ended, and replace a lease's document, in one transaction.
 
-        Returns the document as it is then; None, and nothing is changed, where it or a record is not as it
-        was read any more.
+        Returns the document as it is then; None, and nothing is changed, if it or a record is no longer as it
+        was read.
         """
         statuses = Counter(str(one.document["status"]) for one in batch)
         finished = Counter({status: statuses[status] for status in FINISHED if statuses[status]})
         try:
-            with self._database.transaction(self._spec, self._tallies.spec) as (collection, documents):
+            with self._database.transaction(self._spec, self._counters.spec) as (collection, documents):
                 written = replaced(documents, lease, content)
                 if written is None:
                     return None
                 _remove_all(collection, batch)
-                self._tallies.take_off(documents, PARTITIONS, finished)
+                self._counters.take_off(documents, PARTITIONS, finished)
         except Exception as error:
-            self._tallies.forget(PARTITIONS)
+            self._counters.forget(PARTITIONS)
             if isinstance(error, _Changed):
                 return None
             raise
@@ -276,15 +295,17 @@ def _finished(before: datetime, after: str) -> dict[str, Any]:
     return {"$and": [*between("id", after, id_at(before)), narrowed]}
 
 
-def _remove_all(collection: Any, batch: Sequence[Stored]) -> None:
-    """Delete records, within a transaction; _Changed where one is not as it was read."""
-    as_read = {one.key: one.version for one in batch}
-    for start in range(0, len(batch), _MOST_KEYS):
-        keys = [one.key for one in batch[start : start + _MOST_KEYS]]
-        locked = collection.find().keys(keys).lock().getDocuments()
-        if sum(as_read[found.key] == found.version for found in locked) != len(keys):
-            raise _Changed
-        collection.find().keys(keys).remove()
+def _remove_all(collection: Any, stored: Sequence[Stored]) -> None:
+    """Remove documents by their keys, within a transaction; _Changed if one is not as it was read.
+
+    A key names one state of a record, since none is replaced in its place.
+    """
+    removed = 0
+    for start in range(0, len(stored), _MOST_KEYS):
+        keys = [one.key for one in stored[start : start + _MOST_KEYS]]
+        removed += int(collection.find().keys(keys).remove())
+    if removed != len(stored):
+        raise _Changed
 
 
 def _at(content: Document, path: str) -> Any:

@@ -64,7 +64,7 @@ class Vault:
                 return None
             raise Unreadable("Vault refused to read a token; the operator checks its policies.") from None
         try:
-            text = "" if bundle.secret_id in self._system else secret_text(bundle).rstrip("\r\n")
+            text = "" if bundle.secret_id in self._system else secret_text(bundle)
         except ValueError:
             text = ""
         return Secret(text, Proof(bundle.secret_id, int(bundle.version_number)))

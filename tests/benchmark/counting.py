@@ -26,6 +26,7 @@ from shared.outbound.session import Outbound
 from shared.outbound.signing import SigningKeys
 from shared.settings import Settings
 from shared.storage.leases import LeaseTable
+from shared.storage.readings import Readings
 from shared.storage.records import Records
 from shared.storage.tokens import TokenVault
 from shared.storage.vault import Vault
@@ -37,7 +38,7 @@ TOKEN = "Bearer benchmark"
 
 # Methods of the driver that cost a round trip; a commit is one where something was changed.
 _TRIPS = {
-    oracledb.SodaOperation: ("getOne", "getDocuments", "count", "remove", "replaceOne", "replaceOneAndGet"),
+    oracledb.SodaOperation: ("getOne", "getDocuments", "count", "remove", "replaceOneAndGet"),
     oracledb.SodaCollection: ("insertOne", "insertOneAndGet", "insertMany"),
     oracledb.SodaDatabase: ("openCollection",),
 }
@@ -78,12 +79,13 @@ def _counted(configuration: dict[str, str], home: Path, limit: int) -> tuple[int
     database = Database(settings.database_dsn, "", str)
     with _environment(identity.environment(home)):
         clients = OciClients(settings.oci_service_endpoint)
+        vault = Vault(clients, settings)
         notes = SmallDocuments(database, settings.collection)
         records = Records(database, settings.collection)
         delivery = DeliveryService(
             settings,
             records,
-            TokenVault(Vault(clients, settings)),
+            TokenVault(vault, Readings(vault)),
             Leasing(
                 settings,
                 records,

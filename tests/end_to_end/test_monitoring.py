@@ -39,10 +39,10 @@ def later(bundle: Bundle) -> None:
     """Let the last message be an hour old."""
     with local.emulators.soda.connect(bundle.database) as connection:
         connection.autocommit = True
-        notes = connection.getSodaDatabase().openCollection(f"{COLLECTION}_notes")
-        found = notes.find().filter({"name": "notices"}).getOne()
+        documents = connection.getSodaDatabase().openCollection(f"{COLLECTION}_documents")
+        found = documents.find().filter({"name": "notifications"}).getOne()
         hour_ago = ids.timestamp(datetime.now(UTC) - timedelta(hours=1))
-        notes.find().key(found.key).replaceOne({**found.getContent(), "last": hour_ago})
+        documents.find().key(found.key).replaceOne({**found.getContent(), "last": hour_ago})
 
 
 def journal(bundle: Bundle, name: str) -> list[dict[str, Any]]:

@@ -166,3 +166,11 @@ def sample_target() -> Iterator[SampleTarget]:
     """Run a sample target as a process of its own."""
     with bundles.target() as url:
         yield SampleTarget(url)
+
+
+def peak_memory(pid: int) -> int:
+    """Return the most bytes that a process has had in memory."""
+    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+        if line.startswith("VmHWM:"):
+            return int(line.split()[1]) * 1024
+    raise AssertionError("it has ended")

@@ -23,6 +23,7 @@ from shared.model.answer import Answer
 from shared.model.record import Document
 from shared.settings import Settings
 from shared.storage.leases import LeaseTable
+from shared.storage.queries import indexes
 from shared.storage.records import Records
 from shared.storage.tokens import PROOF_SECONDS, TokenVault
 from shared.storage.vault import Vault
@@ -204,12 +205,13 @@ class Worlds:
     """Worlds without any record, one after the other in one database."""
 
     def __init__(self, home: Path, runner: Runner):
+        self._spec = CollectionSpec("records", indexes("records"))
         self._database = Database(f"sqlite:{home / 'records.db'}", "", lambda: "")
         self._leases = LeaseTable(self._database, self._database, "records", SETTINGS.lease)
         self._runner = runner
 
     def new(self) -> World:
-        with self._database.collection(CollectionSpec("records", ())) as collection:
+        with self._database.collection(self._spec) as collection:
             collection.find().remove()
         return World(self._database, self._leases, self._runner)
 

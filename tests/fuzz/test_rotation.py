@@ -1,11 +1,11 @@
 """Two callers and an operator who changes secrets: no record goes with a token that is not its own."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shared.ingest.service import Caller
@@ -14,6 +14,8 @@ from tests.fuzz.rotating import Received, World, Worlds, worlds
 
 A, B = "a", "b"
 NAMES = ("erp", "crm")
+HOLDERS = {"erp": A, "crm": B}
+NAMES_OF = {A: ("erp", None), B: ("crm", None)}
 TOKENS = {A: ("Bearer a1", "Bearer a2"), B: ("Bearer b1", "Bearer b2")}
 SHOWN = ("status", "status_code", "retry_attempts", "dead", "failure_reason", "vaultSecretName")
 
@@ -89,25 +91,52 @@ def stores(caller: str) -> st.SearchStrategy[Store]:
     )
 
 
-CALLS = st.one_of(
-    stores(A),
-    stores(B),
-    st.builds(Look, st.sampled_from((A, B)), st.integers(0, 9)),
-    st.builds(Process),
-    st.builds(
-        Replay, st.booleans(), st.booleans(), st.sampled_from((None, None, "401,503", "tokenChanged,401"))
-    ),
-    st.builds(Wait),
+PROCESS = st.builds(Process)
+REPLAY = st.builds(
+    Replay, st.booleans(), st.booleans(), st.sampled_from((None, None, "401,503", "tokenChanged,401"))
 )
-CHANGES = st.one_of(
-    st.builds(
-        Secret,
-        st.sampled_from(NAMES),
-        st.none() | st.sampled_from(TOKENS[A] + TOKENS[B]),
-        st.booleans(),
-    ),
-    st.builds(Schedule, st.sampled_from(NAMES), st.booleans()),
+LOOK = st.builds(Look, st.sampled_from((A, B)), st.integers(0, 9))
+SECRET = st.builds(
+    Secret, st.sampled_from(NAMES), st.sampled_from((*TOKENS[A], *TOKENS[B], None)), st.booleans()
 )
+SCHEDULE = st.builds(Schedule, st.sampled_from(NAMES), st.booleans())
+ACTS = st.one_of(
+    *(stores(A), stores(B), stores(A), stores(B), SECRET, SECRET, PROCESS, PROCESS, REPLAY, REPLAY),
+    *(LOOK, SCHEDULE, st.builds(Wait)),
+)
+ANYTHING = st.lists(ACTS, max_size=2)
+
+
+@st.composite
+def rotations(draw: st.DrawFn) -> list[Act]:
+    """A record, a change of the secret that it names, and a delivery, with anything between them."""
+    name, caller = draw(st.sampled_from(NAMES)), draw(st.sampled_from((A, B)))
+    store = replace(draw(stores(caller)), name=name)
+    early = draw(st.sampled_from(([], [Process()])))
+    change = replace(draw(SECRET), name=name)
+    delivery = draw(st.one_of(PROCESS, REPLAY))
+    return [store, *early, *draw(ANYTHING), change, *draw(ANYTHING), delivery, Process()]
+
+
+@st.composite
+def rivals(draw: st.DrawFn) -> list[Act]:
+    """Records of both callers under the same keys, and a delivery, with anything between them."""
+    keys = {
+        "stream_key": draw(st.sampled_from(("1", None))),
+        "idempotency_key": draw(st.sampled_from(("k", None))),
+    }
+    first, second = draw(st.permutations((A, B)))
+    stored = [
+        replace(draw(stores(one)), name=draw(st.sampled_from(NAMES_OF[one])), **keys)
+        for one in (first, second)
+    ]
+    return [stored[0], *draw(ANYTHING), stored[1], *draw(ANYTHING), Process()]
+
+
+PARTS = st.one_of(rotations(), rivals())
+SEQUENCES = st.lists(PARTS, min_size=1, max_size=3).map(lambda parts: [one for part in parts for one in part])
+FEWER = settings(max_examples=settings().max_examples // 3)
+"""Each is a dozen calls, one after the other."""
 
 
 @pytest.fixture(scope="module")
@@ -183,7 +212,8 @@ class Play:
         return sorted(own, key=lambda one: (one[0], 0 if one[0] else one[1]))
 
 
-@given(acts=st.lists(st.one_of(CALLS, CHANGES), max_size=14))
+@FEWER
+@given(acts=SEQUENCES)
 def test_no_request_carries_a_token_that_is_neither_its_records_nor_adopted(
     made: Worlds, acts: list[Act]
 ) -> None:
@@ -204,9 +234,6 @@ def test_no_request_carries_a_token_that_is_neither_its_records_nor_adopted(
                 play.world.state(identity, Caller(caller))
 
 
-HOLDERS = {"erp": A, "crm": B}
-
-
 def _of_its_holder(act: Act) -> list[Act]:
     """What an operator does who knows whose name is whose, and lets the change take hold."""
     match act:
@@ -218,7 +245,8 @@ def _of_its_holder(act: Act) -> list[Act]:
     return [act]
 
 
-@given(acts=st.lists(st.one_of(CALLS, CHANGES), max_size=12))
+@FEWER
+@given(acts=SEQUENCES)
 def test_whatever_another_caller_does_changes_nothing_for_the_holder_of_a_name(
     made: Worlds, acts: list[Act]
 ) -> None:

@@ -250,11 +250,11 @@ def test_nothing_of_a_batch_is_deleted_where_one_record_was_changed(work: Work) 
     assert held.take(0.0)
     found = work.records.with_ids(gone)
     work.fail(gone[1:2])
-    assert not held.note_by(lambda *fence: work.records.remove(found, *fence), batch=None)
+    assert not held.remember_by(lambda *fence: work.records.remove(found, *fence), batch=None)
     assert work.left(gone) == set(gone)
-    held.note()  # it is still held
+    held.remember()  # it is still held
     again = work.records.with_ids(gone)
-    assert held.note_by(lambda *fence: work.records.remove(again, *fence), batch=None)
+    assert held.remember_by(lambda *fence: work.records.remove(again, *fence), batch=None)
     assert work.left(gone) == set()
 
 
@@ -265,7 +265,7 @@ def test_nothing_of_a_batch_is_deleted_where_the_lease_is_lost(work: Work) -> No
     assert held.take(0.0)
     known = work.documents.find("maintenance")
     assert work.documents.replace("maintenance", known, known.content)  # type: ignore[union-attr]  # it is there
-    assert not held.note_by(lambda *fence: work.records.remove(found, *fence), batch=None)
+    assert not held.remember_by(lambda *fence: work.records.remove(found, *fence), batch=None)
     assert work.left(ended) == set(ended)
     assert work.counted() == 3
 

@@ -1,6 +1,7 @@
 """One request: what becomes of it, in words, and whether the target may have seen it."""
 
 import asyncio
+import gc
 import os
 import resource
 import socket
@@ -16,6 +17,7 @@ import pytest
 
 from shared.model.answer import Answer, TlsIdentity
 from shared.outbound.client import Client
+from shared.outbound.http1 import AnswerReader
 from shared.outbound.resolver import Address, Resolver
 from shared.settings import Settings
 from tests.contract import raw_target, tls
@@ -342,3 +344,18 @@ async def test_the_address_that_answers_is_taken_whatever_the_others_do() -> Non
             port = int(target.url.rpartition(":")[2])
             answer = await client.deliver(posted(f"http://erp.example.com:{port}/"), 60.0)
             assert answer.code == 299, answer
+
+
+async def test_nothing_of_an_answer_stays_in_memory_until_somebody_collects_garbage() -> None:
+    """Heads without end, hundreds of them, would fill it."""
+    endless = {"/endless": [b"HTTP/1.1 200 OK\r\n", *[b"X-A: %s\r\n" % (b"a" * 9990)] * 30]}
+    async with raw_target.running(endless) as target, Client(SETTINGS) as client:
+        gc.collect()  # what other tests have left
+        gc.disable()
+        try:
+            assert not (await client.deliver(posted(target.url + "/endless"), 60.0)).accepted
+            for _ in range(100):  # the loop lets go of it in one of its next turns
+                await asyncio.sleep(0.001)
+            assert not [one for one in gc.get_objects() if isinstance(one, AnswerReader)]
+        finally:
+            gc.enable()

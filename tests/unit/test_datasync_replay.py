@@ -69,9 +69,10 @@ def test_replay_counts_first_then_walks_to_the_end_passing_each_offset_back(depl
 def test_every_filter_goes_with_the_count_and_with_every_call(deployment):
     counted(deployment, 1)
     answered(deployment, "id-9", ok=1, end=True)
-    options = "--codes 503,unexpectedError --stream recoverable --from 2026-11-01T00:00:00Z --force --limit 4"
+    options = "--codes 503,unexpectedError --stream recoverable --from 2026-11-01T00:00:00Z --limit 4"
     more = "--to 2026-11-02T00:00:00Z --target https://erp.example.com/ --key key1 --batch 50 --after id-1"
-    assert run("replay", *options.split(), *more.split()) == 0
+    flags = ("--force", "--adopt-token")
+    assert run("replay", *options.split(), *more.split(), *flags) == 0
     filters = {
         "retryCodes": "503,unexpectedError",
         "streamOCIDToRetry": "recoverable",
@@ -81,6 +82,7 @@ def test_every_filter_goes_with_the_count_and_with_every_call(deployment):
         "streamKey": "key1",
         "retryLimit": 4,
         "force": True,
+        "adoptToken": True,
         "noOfMessagesToProcess": 50,
         "readAfterOffset": "id-1",
     }
@@ -127,9 +129,10 @@ def test_what_waits_is_looked_for_with_the_same_filters(deployment, capsys):
     assert "at least 2 wait" in capsys.readouterr().out
 
 
-def test_if_nothing_matches_even_with_force_nothing_is_advised(deployment, capsys):
+@pytest.mark.parametrize("option", ["--force", "--adopt-token"])
+def test_if_force_would_change_nothing_it_is_not_advised(deployment, capsys, option):
     counted(deployment, 0)
-    assert run("replay", "--force") == 0
+    assert run("replay", option) == 0
     assert capsys.readouterr().out == "0 match\n"
 
 

@@ -97,22 +97,22 @@ def test_a_run_takes_over_from_one_that_renews_nothing_for_the_length_of_its_own
 def test_whoever_has_lost_the_lease_changes_nothing_more(work: Work, clock: Time) -> None:
     dead, second = lease(work, clock, 0), lease(work, clock)
     assert dead.take(clock.now)
-    dead.note(batch="mine")
+    dead.remember(batch="mine")
     assert second.take(clock.now + 1)
-    for change in (dead.keep, lambda: dead.note(batch=None)):
+    for change in (dead.keep, lambda: dead.remember(batch=None)):
         with pytest.raises(LeaseLost):
             change()
     dead.release()
     assert not lease(work, clock).take(clock.now + 1)
-    second.note(more=1)
+    second.remember(more=1)
     assert second.memory() == {"batch": "mine", "more": 1}
 
 
 def test_what_runs_remember_outlives_them(work: Work, clock: Time) -> None:
     first = lease(work, clock)
     assert first.take(clock.now)
-    first.note(a=1, b=2)
-    first.note(a=None)
+    first.remember(a=1, b=2)
+    first.remember(a=None)
     first.release()
     later = lease(work, clock)
     assert later.memory() == {"b": 2}
@@ -126,7 +126,7 @@ def test_what_runs_remember_outlives_them(work: Work, clock: Time) -> None:
 def test_a_second_run_does_nothing_and_says_that_another_has_the_lease(work: Work) -> None:
     held = work.lease()
     assert held.take(0.0)
-    watching = MaintenanceLease(work.another().documents, 60, sleep=lambda _: held.note())
+    watching = MaintenanceLease(work.another().documents, 60, sleep=lambda _: held.remember())
     second = maintenance.Maintenance(watching, [Steps(lambda _: pytest.fail("it runs"))])
     assert second.run(float("inf")) == NOTHING | {"endOfWork": False, "anotherRun": True}
 
@@ -150,7 +150,7 @@ def test_a_run_that_loses_the_lease_says_what_it_did_before(work: Work) -> None:
         taken = work.documents.find("maintenance")
         assert taken is not None
         assert work.documents.replace("maintenance", taken, {**taken.content, "by": "another"})
-        run.lease.note()
+        run.lease.remember()
         return Done(archived=100)
 
     steps = Steps(lambda _: Done(archived=2), lost, lambda _: pytest.fail("it goes on"))

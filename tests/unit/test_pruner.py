@@ -76,10 +76,10 @@ class Pruning:
         scheduled: int = self.work.run(self.pruner, dry_run=dry_run)["secretsDeleted"]
         return scheduled
 
-    def note(self, **members: Any) -> None:
+    def remember(self, **members: Any) -> None:
         held = self.work.lease()
         assert held.take(0.0)
-        held.note(**members)
+        held.remember(**members)
         held.release()
 
 
@@ -153,7 +153,7 @@ def test_what_vault_refuses_of_one_keeps_it_from_no_other(pruning: Callable[...,
 
 def test_a_use_that_has_left_for_the_archive_counts(pruning: Callable[..., Pruning]) -> None:
     it = pruning(secret())
-    it.note(lastUses={"erp": timestamp(YOUNG)})
+    it.remember(lastUses={"erp": timestamp(YOUNG)})
     assert it.run() == 0
     it.work.now += timedelta(days=2)
     assert it.run() == 1
@@ -173,7 +173,7 @@ def test_a_use_is_known_from_the_archiver_to_the_pruner(tmp_path: Path) -> None:
 def test_nothing_is_pruned_before_uses_have_been_noted_for_long(tmp_path: Path) -> None:
     """What was archived by an older version, or before the database was made anew, is not known."""
     it = Pruning(tmp_path, secret())
-    it.note(usesNotedSince=None)
+    it.remember(usesNotedSince=None)
     assert it.run(dry_run=True) == it.run() == 0
     it.work.now += timedelta(days=89)
     assert it.run() == it.run(dry_run=True) == 0
@@ -195,7 +195,7 @@ def test_a_deletion_that_an_operator_cancels_is_not_scheduled_again_soon(
 def test_uses_that_are_too_old_to_matter_are_forgotten(pruning: Callable[..., Pruning]) -> None:
     it = pruning(secret("a"))
     uses = {"b": timestamp(OLD), "c": timestamp(YOUNG)}
-    it.note(lastUses=uses)
+    it.remember(lastUses=uses)
     it.run()
     assert it.work.lease().memory()["lastUses"] == {
         "a": timestamp(NOW),

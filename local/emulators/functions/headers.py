@@ -11,7 +11,7 @@ from local.emulators.functions.model import Headers
 
 HTTP_PREFIX = "Fn-Http-H-"
 DEFAULT_CONTENT_TYPE = "application/octet-stream"
-"""What the real gateway tells a function where the client declared nothing."""
+"""What the real gateway passes to a function if the client declared nothing."""
 
 HOP_BY_HOP = frozenset(
     {
@@ -83,7 +83,7 @@ def for_direct_call(content_type: str, headers: Headers) -> list[tuple[str, str]
 
 
 def http_status(headers: Mapping[str, str]) -> int | None:
-    """The status that the function set for the client, or None where it set none that HTTP knows."""
+    """The status that the function set for the client, or None if it set none that HTTP knows."""
     text = headers.get("Fn-Http-Status", "200")
     return int(text) if text.isascii() and text.isdigit() and 200 <= int(text) <= 599 else None
 

@@ -68,7 +68,7 @@ class Pool:
         self._environment = environment
         self._sockets = sockets
         self._log = log
-        # Whoever holds a place takes an idle process or, where none is idle, starts one: since a process is
+        # Whoever holds a place takes an idle process or, if none is idle, starts one: since a process is
         # either idle or with the holder of a place, there are never more of them than places.
         self._places = asyncio.Semaphore(function.max_processes)
         self._processes: set[FunctionProcess] = set()

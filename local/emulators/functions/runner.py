@@ -76,7 +76,7 @@ class FunctionRunner:
     ) -> Reply:
         """Call a function directly, as a scheduler or the Functions service does.
 
-        The status is 200 where the function answered, whatever status it set: nothing carries one here. A
+        The status is 200 if the function answered, whatever status it set: nothing carries one here. A
         detached call is answered with 202 at once, and has its own, longer, time-out.
         """
         fields = translate.for_direct_call(content_type, headers)
@@ -96,7 +96,7 @@ class FunctionRunner:
     async def call_http(self, name_or_id: str, method: str, url: str, headers: Headers, body: bytes) -> Reply:
         """Call a function with an HTTP request, as API Gateway does; `url` is path and query.
 
-        The call runs to its end even where whoever awaits it is cancelled.
+        The call runs to its end even if whoever awaits it is cancelled.
         """
         fields = [*translate.for_http_call(method, url, headers), ("Fn-Invoke-Type", "sync")]
         try:

@@ -98,7 +98,7 @@ class Callers:
         return caller
 
     def _wait(self, who: str) -> float:
-        """Take one request from a caller's bucket; return the seconds to wait where it is empty."""
+        """Take one request from a caller's bucket; return the seconds to wait if it is empty."""
         if self.rate is None:
             return 0.0
         now, most = self.clock(), max(self.rate, 1.0)

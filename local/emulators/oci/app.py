@@ -47,7 +47,7 @@ def create_app(
 
     `invoke` runs functions for the Functions service; `faults` are failures to order while it runs;
     `secret_creation_delay` is how many seconds a new secret stays CREATING, and so unreadable.
-    The application's keys FAULTS, CALLS, MESSAGES and METRICS give what it was asked and told.
+    The application's keys FAULTS, CALLS, MESSAGES and METRICS give what it was asked and sent.
     """
     faults, calls = faults or Faults(), Calls()
     messages = Journal(home / "notifications" / "messages.jsonl")

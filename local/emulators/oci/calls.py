@@ -12,7 +12,7 @@ class Calls:
         self._counts: Counter[str] = Counter()
 
     def count(self, operation: str) -> None:
-        """Note one call."""
+        """Record one call."""
         with self._lock:
             self._counts[operation] += 1
 

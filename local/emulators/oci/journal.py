@@ -21,7 +21,7 @@ class Journal:
         self._maximum_bytes = maximum_bytes
 
     def append(self, entries: Iterable[dict[str, Any]]) -> None:
-        """Add entries at the end, all of them or, where there are none, nothing."""
+        """Add entries at the end, all of them or, if there are none, nothing."""
         lines = "".join(f"{json.dumps(entry)}\n" for entry in entries).encode("utf-8")
         if not lines:
             return

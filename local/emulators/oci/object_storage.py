@@ -55,7 +55,7 @@ class ObjectStorage:
         return web.json_response(OBJECT_STORAGE_NAMESPACE)
 
     async def create_bucket(self, request: web.Request) -> web.Response:
-        """Make a bucket; 409 where there is one of that name."""
+        """Make a bucket; 409 if there is one of that name."""
         _check_namespace(request)
         body = await json_object(request)
         name = required_text(body, "name")
@@ -90,7 +90,7 @@ class ObjectStorage:
         return web.json_response({"objects": objects, "prefixes": [], "nextStartWith": following})
 
     async def put(self, request: web.Request) -> web.Response:
-        """Write an object; `if-none-match: *` only where there is none, `if-match` only over that etag."""
+        """Write an object; `if-none-match: *` only if there is none, `if-match` only over that etag."""
         bucket, name, content = self._bucket(request), _object_name(request), await request.read()
         condition = _condition(request)
         _check_md5(request, content)

@@ -47,7 +47,7 @@ class Condition:
     must_be_new: bool = False
 
     def check(self, present: StoredObject | None) -> None:
-        """Raise PreconditionError where it does not hold."""
+        """Raise PreconditionError if it does not hold."""
         if self.must_be_new and present is not None:
             raise PreconditionError("IfNoneMatchFailed", "The object already exists")
         if self.if_match not in (None, "*") and (present is None or present.etag != self.if_match):
@@ -62,7 +62,7 @@ class ObjectStore:
         self._lock = threading.Lock()
 
     def create_bucket(self, bucket: str) -> bool:
-        """Make a bucket; False where there is one of that name."""
+        """Make a bucket; False if there is one of that name."""
         try:
             (self._root / bucket).mkdir(mode=0o700)
         except FileExistsError:
@@ -86,7 +86,7 @@ class ObjectStore:
         return stored
 
     def find(self, bucket: str, name: str) -> StoredObject | None:
-        """Return an object's description, None where there is no such object."""
+        """Return an object's description, None if there is no such object."""
         return _described(self._path(bucket, name))
 
     def read(self, bucket: str, name: str) -> tuple[StoredObject, bytes] | None:
@@ -99,7 +99,7 @@ class ObjectStore:
         return StoredObject(**json.loads(header)), content
 
     def delete(self, bucket: str, name: str, *, condition: Condition) -> bool:
-        """Remove an object that meets the condition; False where there is none."""
+        """Remove an object that meets the condition; False if there is none."""
         with self._lock:
             condition.check(self.find(bucket, name))
             try:

@@ -49,7 +49,7 @@ class SecretStore:
         self._purge()
 
     def create(self, draft: Draft, content: bytes) -> Secret:
-        """Keep a new secret; NameTakenError where the vault has one of that name."""
+        """Keep a new secret; NameTakenError if the vault has one of that name."""
         key = _file_key(draft.vault_id, draft.name)
         now = self.clock()
         ocid = new_ocid("vaultsecret", key + random_unique(20))
@@ -63,7 +63,7 @@ class SecretStore:
         return secret
 
     def get(self, secret_id: str) -> Secret | None:
-        """Return the secret with this OCID, None where there is none or its time of deletion has come."""
+        """Return the secret with this OCID, None if there is none or its time of deletion has come."""
         match = _OCID.fullmatch(secret_id)
         secret = self._load(match[1]) if match else None
         return secret if secret is not None and secret.id == secret_id else None
@@ -84,7 +84,7 @@ class SecretStore:
         return self._cipher.decrypt(sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:], aad)
 
     def change(self, secret_id: str, change: Callable[[Secret], Secret]) -> Secret | None:
-        """Replace a secret by what `change` makes of it, with a new etag; None where there is none."""
+        """Replace a secret by what `change` makes of it, with a new etag; None if there is none."""
         with self._locked():
             before = self.get(secret_id)
             if before is None:

@@ -57,7 +57,7 @@ class Vault:
         ]
 
     async def create(self, request: web.Request) -> web.Response:
-        """Make a secret; 409 where its name is taken, unless by this very request sent once more."""
+        """Make a secret; 409 if its name is taken, unless by this very request sent once more."""
         body = await json_object(request)
         _refuse_unknown(body, _CREATED_BY)
         content, version_name, stage = _content(body.get("secretContent"))

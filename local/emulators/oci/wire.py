@@ -67,7 +67,7 @@ def positive_int(source: Mapping[str, str], name: str, default: int) -> int:
 
 
 def check_if_match(request: web.Request, etag: str) -> None:
-    """Refuse with 412 where the caller names an etag that is no longer the thing's."""
+    """Refuse with 412 if the caller names an etag that is no longer the thing's."""
     wanted = request.headers.get("If-Match")
     if wanted not in (None, "*", etag):
         raise ServiceError(412, "NoEtagMatch", "The etag in if-match is not the current one: read it again")

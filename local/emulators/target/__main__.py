@@ -39,7 +39,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (%(default)s)")
     parser.add_argument("--port", type=int, default=0, help="0 takes a free one (%(default)s)")
     parser.add_argument("--certificate", type=Path, help="serve HTTPS with this PEM file")
-    parser.add_argument("--key", type=Path, help="its private key, where the certificate's file has none")
+    parser.add_argument("--key", type=Path, help="its private key, unless the certificate's file has it")
     parser.add_argument(
         "--no-recording", dest="recording", action="store_false", help="keep nothing of what is received"
     )

@@ -44,7 +44,7 @@ class Call:
     argument: str
 
     def number(self, least: int, most: int) -> int:
-        """The argument as a whole number; answers 400 where it is none, or out of bounds."""
+        """The argument as a whole number; answers 400 if it is none, or out of bounds."""
         if self.argument.isascii() and self.argument.isdigit() and len(self.argument) <= len(str(most)):
             number = int(self.argument)
             if least <= number <= most:

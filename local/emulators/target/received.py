@@ -26,7 +26,7 @@ class Received:
     status: int | None = None
 
     def finish(self, status: int | None) -> None:
-        """Note the answer; None where the connection ended without one."""
+        """Keep the answer; None if the connection ended without one."""
         self.status, self.finished = status, time.monotonic()
 
     def repeats(self, earlier: "Received") -> bool:
@@ -63,7 +63,7 @@ class Log:
         self._bytes = 0
 
     def add(self, received: Received) -> None:
-        """Keep a request, and forget the oldest where that is too much."""
+        """Keep a request, and forget the oldest if that is too much."""
         self.requests.append(received)
         self._bytes += len(received.body)
         while len(self.requests) > self._most or self._bytes > self._most_bytes:

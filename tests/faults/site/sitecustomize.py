@@ -87,7 +87,7 @@ def install_kill(step: str) -> None:
         "after noting what is in flight": lambda: after(LeaseTable, "renew"),
         "mid-delivery": amid_requests,
         "between answer and write": lambda: before(Completer, "put", 5),
-        "mid-write": lambda: before(oracledb.SodaOperation, "replaceOne", 12),
+        "mid-write": lambda: before(oracledb.SodaCollection, "insertMany", 2),
         "after the write": lambda: after(Records, "write"),
         "before the release": lambda: before(LeaseTable, "release"),
         # of maintenance
