@@ -1,4 +1,4 @@
-"""Folders that are made for keys and state are their owner's alone; those of somebody else stay as they are."""
+"""Folders that are made for keys and state are their owner's alone; others stay as they are."""
 
 import os
 from collections.abc import Iterator
