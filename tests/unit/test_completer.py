@@ -51,7 +51,7 @@ async def writing(
 ) -> AsyncIterator[Completer]:
     writer = Completer(collection.write, give_up_at)
     try:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             yield writer
     finally:
         await writer.close()
