@@ -38,7 +38,7 @@ def held(home: Path) -> Iterator[None]:
 def _opened(home: Path) -> int:
     try:
         return os.open(private_folder(home) / _LOCK, os.O_RDWR | os.O_CREAT, 0o600)
-    except (FileExistsError, NotADirectoryError):
+    except FileExistsError:
         raise StartError(
             f"{home} can't keep the state, since it is a file or lies under one. Name a folder in"
             " DATASYNC_HOME."

@@ -52,9 +52,7 @@ def settings_of(environment: Mapping[str, str]) -> dict[str, str]:
 async def main(environment: Mapping[str, str], processes: int) -> int:
     """Serve until cancelled, with at most so many processes of each function; StartError says why not."""
     options = Options.of(environment)
-    os.umask(
-        0o077
-    )  # whatever is written below the home is its owner's alone, also if others may look into it
+    os.umask(0o077)  # what is written is its owner's alone, also in a home that others may look into
     # The target's port is the next one, so that what is waiting still finds it after a restart.
     target_port = options.port + 1 if options.port else 0
     with held(options.home):

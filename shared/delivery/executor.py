@@ -225,7 +225,7 @@ class Executor:
 
 
 def _not_sent(error: NoToken) -> Answer:
-    return Answer(error.code, f"not sent: {error.reason}")
+    return Answer(error.code, error.reason)
 
 
 def _log(document: Document, answer: Answer, outcome: Outcome) -> None:

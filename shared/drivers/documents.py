@@ -32,7 +32,7 @@ class SmallDocuments:
 
     def __init__(self, database: Database, collection: str):
         self._database = database
-        name = f"{collection}_documents"
+        name = f"{collection}_notes"  # as it has always been called
         unique = {"path": "name", "datatype": "varchar2", "maxLength": 60, "order": "asc"}
         self.spec = CollectionSpec(name, ({"name": f"{name}_name", "unique": True, "fields": [unique]},))
 

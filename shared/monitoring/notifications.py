@@ -19,7 +19,7 @@ from shared.settings import Settings
 
 log = logging.getLogger(__name__)
 
-_NAME = "notifications"
+_NAME = "notices"  # as it has always stood in the database
 _LISTED_REASONS = 5
 _KEPT_REASONS = 30  # between two messages; the rest is counted as others
 _OTHERS = "other reasons"

@@ -42,8 +42,8 @@ begin
   made('datasync_records_leases', json_array_t(q'[[
     {"name": "datasync_records_leases_name", "unique": true, "fields": [{"path": "name", "datatype": "varchar2", "maxLength": 40, "order": "asc"}]}
   ]]'));
-  made('datasync_records_documents', json_array_t(q'[[
-    {"name": "datasync_records_documents_name", "unique": true, "fields": [{"path": "name", "datatype": "varchar2", "maxLength": 60, "order": "asc"}]}
+  made('datasync_records_notes', json_array_t(q'[[
+    {"name": "datasync_records_notes_name", "unique": true, "fields": [{"path": "name", "datatype": "varchar2", "maxLength": 60, "order": "asc"}]}
   ]]'));
 end;
 /

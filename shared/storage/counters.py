@@ -17,7 +17,7 @@ from shared.model.record import FAILED, FILTERED, SUCCESS, Document
 
 FINISHED = (SUCCESS, FILTERED)
 HOURS = 24
-_PREFIX = "counters-"
+_PREFIX = "tally-"  # as they have always stood in the database
 _TRIES = 20
 
 Hours = dict[str, Counter[str]]

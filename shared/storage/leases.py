@@ -25,7 +25,7 @@ from shared.model.ids import timestamp
 from shared.model.record import PARTITIONS
 
 _TABLE = "partitions"
-_ENTRY = ("name", "heartbeat", "until", "inFlight")  # members of a worker's document
+_ENTRY = ("name", "beat", "until", "inFlight")  # members of a worker's document
 _CLOCK_DIFFERENCE = timedelta(minutes=15)  # more than two machines' wall clocks are apart
 _TRIES = 50  # at replacing the table while others replace it too
 _MOST_CIRCUITS = 200
@@ -103,7 +103,7 @@ class LeaseTable:
                 if name == _TABLE:
                     table = entry
                     continue
-                workers[name] = int(entry["heartbeat"])
+                workers[name] = int(entry["beat"])
                 if self._is_silent(name, entry) and self._is_fenced(collection, found, entry):
                     silent[name] = {identity: int(count) for identity, count in entry["inFlight"]}
         self._watched = {name: last for name, last in self._watched.items() if name in workers}
@@ -193,7 +193,7 @@ class LeaseTable:
     def _entry(self, lease: Lease) -> dict[str, Any]:
         until = timestamp(self._wall() + timedelta(seconds=self._seconds))
         in_flight = sorted(lease.in_flight.items())
-        return {"name": lease.worker, "heartbeat": lease.heartbeat, "until": until, "inFlight": in_flight}
+        return {"name": lease.worker, "beat": lease.heartbeat, "until": until, "inFlight": in_flight}
 
     def _is_fenced(self, collection: Any, found: Any, entry: dict[str, Any]) -> bool:
         """Change a dead worker's document, so that its renewal can't match; False if it lives."""
@@ -203,7 +203,7 @@ class LeaseTable:
         return bool(collection.find().key(found.key).version(found.version).replaceOne(content))
 
     def _is_silent(self, name: str, entry: Mapping[str, Any]) -> bool:
-        heartbeat, now = int(entry["heartbeat"]), self._monotonic()
+        heartbeat, now = int(entry["beat"]), self._monotonic()
         last, since = self._watched.get(name, (None, now))
         if last != heartbeat:
             self._watched[name] = (heartbeat, since) = (heartbeat, now)

@@ -28,7 +28,7 @@ from shared.storage.queries import (
 )
 
 _FETCH = 64  # documents per round trip of a cursor: bounds what is in memory beyond the page
-_PAGE_BYTES = 16 * 1024 * 1024
+_PAGE_BYTES = 8 * 1024 * 1024
 _MOST_KEYS = 256  # that one operation names; SODA takes 1,000 at most
 _MOST_VALUES = 50  # of codes, streams or targets in a report
 SEARCHED = 10_000  # failures that a filter of the report looks at
@@ -120,7 +120,7 @@ class Records:
                     break
                 found += holding
                 unread -= {one[member("blocks")] for one in some["$or"]}
-                if sum(_size(stored) for stored in found) > _PAGE_BYTES:
+                if sum(record.size(stored.document) for stored in found) > _PAGE_BYTES:
                     break
         return found, unread
 
@@ -321,7 +321,7 @@ def _read(operation: Any) -> tuple[list[Stored], bool]:
     try:
         for document in cursor:
             found.append(_stored(document))
-            total += _size(found[-1])
+            total += record.size(found[-1].document)
             if total > _PAGE_BYTES:
                 return found, False
     finally:
@@ -335,7 +335,7 @@ def _up_to_bytes(cursor: Any) -> Iterator[Stored]:
         for document in cursor:
             stored = _stored(document)
             yield stored
-            total += _size(stored)
+            total += record.size(stored.document)
             if total > _PAGE_BYTES:
                 break
     finally:
@@ -346,7 +346,3 @@ def _stored(document: Any) -> Stored:
     content = document.getContent()
     content.pop("_id", None)  # native collections put the key into the content
     return Stored(document.key, document.version, content)
-
-
-def _size(stored: Stored) -> int:
-    return int(stored.document[MACHINERY]["size"])

@@ -20,7 +20,7 @@ class Unreadable(DependencyDown):
 
 @dataclass(frozen=True)
 class Secret:
-    """What a secret holds in one version; an empty text where that is no text."""
+    """What a secret holds in one version; an empty text if that is not UTF-8."""
 
     text: str = field(repr=False)
     proof: Proof
@@ -46,10 +46,10 @@ class Vault:
         self._system = {settings.database_password_secret_ocid, settings.signing_secret_ocid}
 
     def current(self, name: str) -> Secret | None:
-        """Return what a secret holds now; None where there is none that can be read.
+        """Return what a secret holds now; None if there is none that can be read.
 
         A system secret is nobody's token, whatever its name: its text is left out. Raises DependencyDown
-        where Vault can't say, and Unreadable where it says no.
+        if Vault does not answer, and Unreadable if it refuses.
         """
         try:
             bundle = self._clients.call(
@@ -70,7 +70,7 @@ class Vault:
         return Secret(text, Proof(bundle.secret_id, int(bundle.version_number)))
 
     def create(self, name: str, text: str) -> Secret | None:
-        """Make a secret, which can be read a little later; None where its name is taken."""
+        """Create a secret, which can be read a little later; None if its name is taken."""
         from oci.vault.models import Base64SecretContentDetails, CreateSecretDetails
 
         content = base64.b64encode(text.encode()).decode()
@@ -91,7 +91,7 @@ class Vault:
         return Secret(text, Proof(made.id, 1))  # versions are counted from 1 [Vault API, SecretVersion]
 
     def state(self, name: str) -> str:
-        """Return the lifecycle state of a secret (OCI Vault API, SecretSummary), empty where none is seen."""
+        """Return the lifecycle state of a secret (OCI Vault API, SecretSummary); empty if there is none."""
         settings = self._settings
         try:
             found = self._call(
@@ -136,7 +136,7 @@ class Vault:
     def schedule_deletion(self, secret: KeptSecret) -> None:
         """Schedule a secret's deletion as far ahead as Vault allows, 30 days; until then it can't be read.
 
-        Raises Refused where somebody else has scheduled it.
+        Raises Refused if somebody else has scheduled it.
         """
         from oci.vault.models import ScheduleSecretDeletionDetails
 

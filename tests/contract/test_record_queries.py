@@ -118,7 +118,7 @@ def test_the_report_scans_nothing(database: Database, records: Records, plans: l
     assert len(report["latestFailures"]) == 40
     scans = {plan for plan in plans if "SCAN" in plan}
     # A document for each worker, and nothing else, stands in these.
-    assert scans == {"SCAN soda:datasync_records_documents", "SCAN soda:datasync_records_leases"}
+    assert scans == {"SCAN soda:datasync_records_notes", "SCAN soda:datasync_records_leases"}
 
 
 def test_the_report_asks_a_bounded_number_of_queries(

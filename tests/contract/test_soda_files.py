@@ -65,7 +65,7 @@ def test_no_update_is_lost_between_processes(path):
     counter.createIndex({"name": "by_name", "fields": [{"path": "name"}]})
     counter.insertOne({"name": "c", "n": 0})
     processes = [start(COUNT_UP, path, 50) for _ in range(4)]
-    assert [process.wait(60) for process in processes] == [0] * 4
+    assert [process.wait(300) for process in processes] == [0] * 4
     assert counter.find().getOne().getContent()["n"] == 200
     connection.close()
 
@@ -175,7 +175,7 @@ def test_many_processes_may_open_a_new_file_at_once(path):
         "connection.getSodaDatabase().createCollection('c').insertOne({})"
     )
     processes = [start(script, path) for _ in range(4)]
-    assert [process.wait(60) for process in processes] == [0] * 4
+    assert [process.wait(300) for process in processes] == [0] * 4
 
 
 # ---- the pool, and files that go ----

@@ -153,6 +153,7 @@ def test_credentials_that_lead_elsewhere_or_nowhere_are_not_used(
     [identity] = stored(bundle, server, keep(bundle, server))
     keep(bundle, server, **members)
     bundle.process()
+    bundle.retry(adoptToken=True)
     assert reason in bundle.state(identity)["failure_reason"]
     assert server.requests == []
 

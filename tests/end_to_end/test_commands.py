@@ -31,7 +31,7 @@ def started(url: str, *arguments: str, key: str = "") -> subprocess.Popen[str]:
 def datasync(url: str, *arguments: str, key: str = "") -> subprocess.CompletedProcess[str]:
     """Run `datasync` to its end."""
     with started(url, *arguments, key=key) as process:
-        out, err = process.communicate(timeout=120)
+        out, err = process.communicate(timeout=300)
     return subprocess.CompletedProcess(arguments, process.returncode, out, err)
 
 
@@ -157,9 +157,11 @@ def test_the_page_is_viewed_until_ctrl_c(bundle: Bundle) -> None:
     with started(bundle.url, "view", "--no-browser") as process:
         assert process.stdout is not None
         address = process.stdout.readline().split()[0]
-        assert requests.get(address, headers={"Accept": "text/html"}, timeout=30).text.startswith("<!doctype")
+        assert requests.get(address, headers={"Accept": "text/html"}, timeout=300).text.startswith(
+            "<!doctype"
+        )
         guessed = re.sub(r"(:\d+)/.*", r"\1/process", address)
-        assert requests.get(guessed, timeout=30).status_code == 403
+        assert requests.get(guessed, timeout=300).status_code == 403
         process.send_signal(signal.SIGINT)
-        _, err = process.communicate(timeout=30)
+        _, err = process.communicate(timeout=300)
     assert (process.returncode, err) == (0, "")

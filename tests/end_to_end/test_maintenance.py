@@ -206,9 +206,7 @@ def test_what_was_archived_is_remembered_as_a_use_of_its_token(tmp_path: Path) -
         bundle.stored("/ok", TOKEN, vaultSecretName="monthly")
         bundle.process()
         eventually(lambda: bundle.maintain()["archived"] == 1)
-        (note,) = (
-            one for one in bundle.documents("datasync_records_documents") if one["name"] == "maintenance"
-        )
+        (note,) = (one for one in bundle.documents("datasync_records_notes") if one["name"] == "maintenance")
         assert list(note["memory"]["lastUses"]) == ["monthly"]
         assert bundle.maintain()["secretsDeleted"] == 0
         assert vault(bundle) == {"datasync-monthly": "ACTIVE"}

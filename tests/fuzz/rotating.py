@@ -23,6 +23,7 @@ from shared.model.answer import Answer
 from shared.model.record import Document
 from shared.settings import Settings
 from shared.storage.leases import LeaseTable
+from shared.storage.queries import indexes
 from shared.storage.readings import FRESH_SECONDS, Readings
 from shared.storage.records import Records
 from shared.storage.tokens import TokenVault
@@ -40,7 +41,7 @@ SETTINGS = Settings.from_config(
         "RETRY_LIMIT": "3",
     }
 )
-LONGER_THAN_A_PROOF = FRESH_SECONDS + 1
+LONGER_THAN_A_READING = FRESH_SECONDS + 1
 
 
 @dataclass
@@ -61,6 +62,11 @@ class MemoryVault(OciClients):
     made: int = 0
     ended: list[tuple[str, str, float]] = field(default_factory=list)
     """Names and texts that are no longer current, each with the time since when."""
+
+    def clock(self) -> float:
+        """A clock that no two looks at find at the same time, as the real one."""
+        self.now += 1e-6
+        return self.now
 
     def call(self, service: str, client: str, operation: str, *arguments: Any, **options: Any) -> Any:
         match operation:
@@ -169,14 +175,14 @@ class World:
         self.vault = MemoryVault()
         self.targets = Targets(self.vault)
         records, secrets = Records(database, "records"), Vault(self.vault, SETTINGS)
-        ingest, delivery = (TokenVault(secrets, Readings(secrets, lambda: self.vault.now)) for _ in range(2))
+        ingest, delivery = (TokenVault(secrets, Readings(secrets, self.vault.clock)) for _ in range(2))
         self._ingest = IngestService(SETTINGS, records, ingest, Told())
         leasing = Leasing(SETTINGS, records, leases, FanOut(self.vault, ""))
         self._delivery = DeliveryService(SETTINGS, records, delivery, leasing, self.targets, Silent())
 
     def wait(self) -> None:
         """Let so much time go by that every secret is read again."""
-        self.vault.now += LONGER_THAN_A_PROOF
+        self.vault.now += LONGER_THAN_A_READING
 
     def store(self, body: Any, caller: str, token: str | None, key: str | None) -> tuple[str, bool]:
         """Store one record; its id, and whether it is new."""
@@ -205,12 +211,13 @@ class Worlds:
     """Worlds without any record, one after the other in one database."""
 
     def __init__(self, home: Path, runner: Runner):
+        self._spec = CollectionSpec("records", indexes("records"))
         self._database = Database(f"sqlite:{home / 'records.db'}", "", lambda: "")
         self._leases = LeaseTable(self._database, self._database, "records", SETTINGS.lease)
         self._runner = runner
 
     def new(self) -> World:
-        with self._database.collection(CollectionSpec("records", ())) as collection:
+        with self._database.collection(self._spec) as collection:
             collection.find().remove()
         return World(self._database, self._leases, self._runner)
 

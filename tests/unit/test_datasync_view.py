@@ -30,7 +30,7 @@ class Served:
 
     def post(self, path: str, body: bytes = b"{}", **headers: str) -> requests.Response:
         named = JSON | {name.replace("_", "-"): value for name, value in headers.items()}
-        return requests.post(self.origin + path, body, headers=named, timeout=10)
+        return requests.post(self.origin + path, body, headers=named, timeout=60)
 
 
 def complete(request: bytes) -> bool:
@@ -100,7 +100,7 @@ def test_what_the_page_asks_for_is_passed_on_and_nothing_else(served: Served) ->
         assert served.get(root + path).status_code == 404, path
     for path in ("/process", "/store", "/store/0b-1"):
         assert served.post(root + path).status_code == 404, path
-    assert requests.delete(f"{served.origin}{root}/store/0b-1", timeout=10).status_code == 501
+    assert requests.delete(f"{served.origin}{root}/store/0b-1", timeout=60).status_code == 501
     assert len(served.received) == 2
 
 
@@ -169,7 +169,7 @@ def test_its_own_page_is_not(served: Served) -> None:
 def test_a_body_without_a_reasonable_length_is_refused(
     served: Served, headers: dict[str, str], status: int
 ) -> None:
-    connection = http.client.HTTPConnection(HOST, served.server.server_port, timeout=10)
+    connection = http.client.HTTPConnection(HOST, served.server.server_port, timeout=60)
     connection.putrequest("POST", f"{served.server.root}/process/retry")
     for name, value in {**JSON, **headers}.items():
         connection.putheader(name, value)
@@ -181,7 +181,7 @@ def test_a_body_without_a_reasonable_length_is_refused(
 def test_a_deployment_that_is_away_is_said_on_the_page() -> None:
     with PageServer(0, "http://127.0.0.1:9", {"X-API-Key": KEY}) as server:
         threading.Thread(target=server.serve_forever, args=[0.01], daemon=True).start()
-        answer = requests.get(server.page, timeout=30)
+        answer = requests.get(server.page, timeout=60)
         server.shutdown()
     assert answer.status_code == 502
     assert "Connection refused" in json.loads(answer.text)["detail"]

@@ -218,7 +218,7 @@ def test_eight_who_lease_at_once_never_share_a_partition(machine: Callable[..., 
     guard, start = threading.Lock(), threading.Barrier(8)
 
     def work(worker: Machine) -> None:
-        start.wait(timeout=10)
+        start.wait(timeout=120)
         for _ in range(3):
             lease = worker.lease(12)
             if lease is None:

@@ -69,7 +69,7 @@ def test_the_user_gets_its_password_from_the_vault_and_the_collections_are_there
     ]
     with database._opened_pool().acquire() as connection:
         names = connection.getSodaDatabase().getCollectionNames()
-    assert sorted(names) == [NAME, f"{NAME}_documents", f"{NAME}_leases"]
+    assert sorted(names) == [NAME, f"{NAME}_leases", f"{NAME}_notes"]
     assert it.run(float("inf"), "ocid1.admin") == {"prepared": True}  # again, and nothing is in the way
 
 

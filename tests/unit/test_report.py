@@ -82,7 +82,7 @@ def report(
 
 def test_records_are_counted_by_their_states() -> None:
     counted = {"finished": {"success": 7, "filtered": 2}, "hours": {}}
-    it = report(Records(unfinished=10, waiting=4, failed=9), {"counters-00": counted, "counters-32": counted})
+    it = report(Records(unfinished=10, waiting=4, failed=9), {"tally-00": counted, "tally-32": counted})
     assert it.read()["counts"] == {
         "not_processed": 6,
         "success": 14,
@@ -154,7 +154,7 @@ def test_the_last_day_has_an_hour_for_each_of_its_hours() -> None:
     now = datetime.now(UTC)
     hour = timestamp(now)[:13]
     counted = {"finished": {}, "hours": {hour: {"delivered": 3, "dead": 1}}}
-    last_day = report(Records(), {"counters-00": counted}).read()["lastDay"]
+    last_day = report(Records(), {"tally-00": counted}).read()["lastDay"]
     assert len(last_day) == 24
     assert sum(one["delivered"] for one in last_day) == 3
     assert [one["hour"] for one in last_day] == sorted(one["hour"] for one in last_day)

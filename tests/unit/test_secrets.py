@@ -13,6 +13,7 @@ from shared.drivers import threads
 from shared.drivers.threads import Threads
 from shared.model.errors import DependencyDown
 from shared.model.record import Document
+from shared.storage import readings
 from shared.storage.vault import Secret, Unreadable
 from tests.unit import engine
 
@@ -71,6 +72,17 @@ async def test_all_that_wait_for_one_secret_ask_for_it_once(vault: Vault) -> Non
     its = secrets(vault)
     assert await asyncio.gather(*(text(its.get(naming("quick"))) for _ in range(5))) == ["b"] * 5
     assert vault.reads == ["quick"]
+
+
+async def test_a_secret_is_known_for_as_long_as_it_is_fresh_and_not_for_the_call(
+    vault: Vault, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    its = secrets(vault)
+    assert [await text(its.get(naming("quick"))) for _ in range(3)] == ["b"] * 3
+    assert vault.reads == ["quick"]
+    monkeypatch.setattr(readings, "FRESH_SECONDS", 0.0)  # its time is over
+    vault.held["quick"] = "c"
+    assert await text(its.get(naming("quick"))) == "c"
 
 
 async def test_once_vault_does_not_answer_nothing_waits_for_it_any_more(vault: Vault) -> None:

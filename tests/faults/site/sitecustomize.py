@@ -93,8 +93,8 @@ def install_kill(step: str) -> None:
         # of maintenance
         "as the lease of maintenance was taken": lambda: after(MaintenanceLease, "take"),
         "while expiring": lambda: before(Records, "write"),
-        "before the batch is noted": lambda: before(MaintenanceLease, "note"),
-        "after the batch is noted": lambda: after(MaintenanceLease, "note"),
+        "before the batch is noted": lambda: before(MaintenanceLease, "remember"),
+        "after the batch is noted": lambda: after(MaintenanceLease, "remember"),
         "after the put": lambda: after(Bucket, "put"),
         "before the second put": lambda: before(Bucket, "put", 2),
         "mid-delete": lambda: before(oracledb.SodaOperation, "remove"),
