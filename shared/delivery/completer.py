@@ -5,11 +5,13 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeVar
 
+from shared.model import record
 from shared.model.errors import DependencyDown
 from shared.model.record import Document
 from shared.storage.records import Change, Stored
 
 GROUP_RECORDS = 128
+GROUP_BYTES = 8 * 1024 * 1024
 GROUP_SECONDS = 0.02  # how long an outcome waits for others
 _PAUSE_SECONDS = 0.5  # before a write is tried again
 
@@ -64,10 +66,20 @@ class Completer:
         while True:
             await self._arrived.wait()
             await self._gathered()
-            group, self._waiting = self._waiting[:GROUP_RECORDS], self._waiting[GROUP_RECORDS:]
+            number = self._next_group()
+            group, self._waiting = self._waiting[:number], self._waiting[number:]
             if not self._waiting:
                 self._arrived.clear()
             await self._complete(group)
+
+    def _next_group(self) -> int:
+        """Return how many of those that wait are written together: one at least."""
+        left = GROUP_BYTES
+        for number, ((before, _), _) in enumerate(self._waiting[:GROUP_RECORDS]):
+            left -= record.size(before.document)
+            if left < 0:
+                return max(1, number)
+        return min(GROUP_RECORDS, len(self._waiting))
 
     def _is_full(self) -> bool:
         return len(self._waiting) >= GROUP_RECORDS or not self._flying

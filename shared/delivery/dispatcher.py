@@ -120,12 +120,12 @@ class Dispatcher:
         predecessor = self._order.tail(document)
         task = asyncio.create_task(self._deliver(stored, predecessor))
         self._order.follow(document, task)
-        self._fetcher.begun(record.target(document))
+        self._fetcher.begun(document)
         self._outstanding[task] = document
         task.add_done_callback(self._done)
 
     def _done(self, task: "asyncio.Task[None]") -> None:
-        self._fetcher.done(record.target(self._outstanding.pop(task)))
+        self._fetcher.done(self._outstanding.pop(task))
         self._progress.set()
 
     async def _until_done(self) -> None:

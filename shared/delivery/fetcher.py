@@ -2,18 +2,22 @@
 
 A call reads everything that is due in one queue, oldest first. A target of which many records are waiting for
 a place gets a queue of its own, which is read only as fast as that target takes them, and the main queue
-passes over it: one slow target with a long backlog does not hold up the others.
+passes over it: one slow target with a long backlog does not hold up the others. What waits for a place or is
+sent is bounded in number and in bytes.
 """
 
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 
+from shared.model import record
+from shared.model.record import Document
 from shared.settings import Settings
 from shared.storage.queries import DUE, Query
 from shared.storage.records import Stored
 
 PAGE = 256
+_MOST_BYTES = 24 * 1024 * 1024  # that wait or are sent, before more is read
 _MOST_PASSED_OVER = 200  # keys, and targets, that one query passes over
 
 ReadPage = Callable[[Query, int], Awaitable[list[Stored]]]
@@ -38,6 +42,7 @@ class Fetcher:
             settings.concurrency_per_target
         )  # records of one target that wait or are sent, before more are read
         self._waiting: Counter[str] = Counter()
+        self._bytes = 0
 
     @property
     def ended(self) -> bool:
@@ -49,13 +54,15 @@ class Fetcher:
         """The targets that the main queue passes over because they have queues of their own."""
         return list(self._own)
 
-    def begun(self, target: str) -> None:
+    def begun(self, document: Document) -> None:
         """Count a record that now waits for a place or is sent."""
-        self._waiting[target] += 1
+        self._waiting[record.target(document)] += 1
+        self._bytes += record.size(document)
 
-    def done(self, target: str) -> None:
+    def done(self, document: Document) -> None:
         """Count it no longer."""
-        self._waiting[target] -= 1
+        self._waiting[record.target(document)] -= 1
+        self._bytes -= record.size(document)
 
     def passing(self, query: Query, without_keys: Sequence[str], without_targets: Sequence[str]) -> Query:
         """Return a query that passes over keys and targets, as many as one query can."""
@@ -69,6 +76,8 @@ class Fetcher:
         self, wanted: int, without_keys: Sequence[str], without_targets: Sequence[str]
     ) -> tuple[list[Stored], str | None]:
         """Return a page, and whose queue it is of; none if targets have enough, or nothing is left."""
+        if self._bytes > _MOST_BYTES:
+            return [], None
         # At most half of what is wanted, so that the oldest records' target does not get all of a small call.
         limit = min(PAGE, wanted, max(self._enough, (wanted + 1) // 2))
         for target, queue in list(self._own.items()):

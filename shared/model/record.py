@@ -156,6 +156,11 @@ def encoded(document: Document) -> bytes:
     return b'%s"size":%d%s' % (before, len(content), after)
 
 
+def size(document: Document) -> int:
+    """Return the bytes of a record as JSON, as it was stored."""
+    return int(document[MACHINERY].get("size", 0))
+
+
 def is_unfinished(document: Document) -> bool:
     """Tell whether a record waits for a delivery, its first or another."""
     return "due" in document[MACHINERY]

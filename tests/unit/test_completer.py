@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 import pytest
 
 from shared.delivery import completer as module
-from shared.delivery.completer import GROUP_RECORDS, Change, Completer
+from shared.delivery.completer import GROUP_BYTES, GROUP_RECORDS, Change, Completer
 from shared.model.errors import DependencyDown
 from shared.storage.records import Stored
 
@@ -57,9 +57,13 @@ async def writing(
         await writer.close()
 
 
+def stored(key: str, size: int = 100) -> Stored:
+    return Stored(key, "1", {"id": key, "datasync": {"size": size}})
+
+
 async def put(writer: Completer, *keys: str) -> list[bool | BaseException]:
     """Put outcomes at once; return what became of each."""
-    puts = [writer.put(Stored(key, "1", {"id": key}), {"id": key, "status": "success"}) for key in keys]
+    puts = [writer.put(stored(key), {"id": key, "status": "success"}) for key in keys]
     return await asyncio.gather(*puts, return_exceptions=True)
 
 
@@ -84,6 +88,16 @@ async def test_a_group_has_a_greatest_size_and_no_outcome_is_lost(collection: Co
     assert [key for group in collection.groups for key in group] == keys
 
 
+async def test_a_group_has_a_greatest_size_in_bytes_and_holds_one_outcome_however_large(
+    collection: Collection,
+) -> None:
+    sizes = {"a": 3 * GROUP_BYTES, "b": GROUP_BYTES // 2, "c": GROUP_BYTES // 2, "d": 1}
+    async with writing(collection) as writer:
+        puts = [writer.put(stored(key, size), {"id": key}) for key, size in sizes.items()]
+        assert await asyncio.gather(*puts) == [True] * 4
+    assert collection.groups == [["a"], ["b", "c"], ["d"]]
+
+
 async def test_what_is_written_is_what_was_put(collection: Collection) -> None:
     written: list[Change] = []
 
@@ -91,7 +105,7 @@ async def test_what_is_written_is_what_was_put(collection: Collection) -> None:
         written.extend(outcomes)
         return [True] * len(outcomes)
 
-    before, after = Stored("a", "1", {"id": "a"}), {"id": "a", "status": "success"}
+    before, after = stored("a"), {"id": "a", "status": "success"}
     collection.write = write  # type: ignore[method-assign]
     async with writing(collection) as writer:
         await writer.put(before, after)

@@ -64,8 +64,8 @@ async def test_a_target_with_more_waiting_than_it_takes_is_passed_over_by_the_ot
     collection = Collection(*([SLOW] * 1000 + [QUICK] * 10))
     fetcher = Fetcher(Query(DUE), collection.read, SETTINGS)
     first, _ = await fetcher.next(10_000, [], [])
-    for _ in first:
-        fetcher.begun(SLOW)  # and none of them is done
+    for stored in first:
+        fetcher.begun(stored.document)  # and none of them is done
     second, queue = await fetcher.next(10_000, [], [])
     assert (targets_of(second), queue) == ([QUICK] * 10, None)
     assert fetcher.passed_over == [SLOW]
@@ -75,12 +75,12 @@ async def test_its_own_queue_goes_on_when_it_has_taken_most_of_what_waits() -> N
     collection = Collection(*([SLOW] * 1000))
     fetcher = Fetcher(Query(DUE), collection.read, SETTINGS)
     first, _ = await fetcher.next(10_000, [], [])
-    for _ in first:
-        fetcher.begun(SLOW)
+    for stored in first:
+        fetcher.begun(stored.document)
     assert await fetcher.next(10_000, [], []) == ([], None)
     assert not fetcher.ended
-    for _ in range(len(first) - 32):
-        fetcher.done(SLOW)
+    for stored in first[32:]:
+        fetcher.done(stored.document)
     again, queue = await fetcher.next(10_000, [], [])
     assert queue == SLOW
     assert again[0].document["id"] == f"{len(first):05}"
@@ -91,9 +91,24 @@ async def test_no_more_is_read_while_more_waits_than_may_be_in_flight() -> None:
     fetcher = Fetcher(Query(DUE), collection.read, SETTINGS)
     page, _ = await fetcher.next(10_000, [], [])
     assert len(page) == PAGE
-    for target in targets_of(page):
-        fetcher.begun(target)
+    for stored in page:
+        fetcher.begun(stored.document)
     assert await fetcher.next(10_000, [], []) == ([], None)
+
+
+async def test_no_more_is_read_while_what_waits_is_large() -> None:
+    collection = Collection(*([SLOW] * 4 + [QUICK] * 600))
+    for document in collection.documents:
+        document["datasync"] |= {"size": 10 * 2**20}  # type: ignore[operator]
+    fetcher = Fetcher(Query(DUE), collection.read, SETTINGS)
+    page, _ = await fetcher.next(8, [], [])
+    for stored in page:
+        fetcher.begun(stored.document)
+    assert await fetcher.next(10_000, [], []) == ([], None)
+    assert not fetcher.ended
+    for stored in page[:-2]:
+        fetcher.done(stored.document)
+    assert (await fetcher.next(10_000, [], []))[0]
 
 
 async def test_a_target_that_is_down_is_read_no_further() -> None:

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any, NoReturn
@@ -177,13 +177,13 @@ class CollectionImpl:
 
     def get_one(self, op: Any) -> DocumentImpl | None:
         """The first document that the operation selects, or None."""
-        found = self._select("getOne", op, replace(Request.of(op), limit=1))
+        found = list(self._rows("getOne", op, replace(Request.of(op), limit=1)))
         return documents.from_row(found[0]) if found else None
 
     def get_cursor(self, op: Any) -> CursorImpl:
         """The documents that the operation selects."""
         request = Request.of(op)
-        return CursorImpl(self._select("getCursor", op, request), request.array_size, self._session.trips)
+        return CursorImpl(self._rows("getCursor", op, request), request.array_size, self._session.trips)
 
     def explain(self, op: Any) -> list[str]:
         """SQLite's plan for the documents that the operation selects."""
@@ -194,14 +194,14 @@ class CollectionImpl:
         rows = self._session.query(f"EXPLAIN QUERY PLAN {self._statement(found)}", found.params)
         return [str(row[3]) for row in rows]
 
-    def _select(self, operation: str, op: Any, request: Request) -> list[Row]:
+    def _rows(self, operation: str, op: Any, request: Request) -> Generator[Row, None, None]:
         with self._asked(operation, op, request) as found:
             if request.lock and not self._session.autocommit:
                 self._session.begin()
             sql, params = self._statement(found), found.params
             if request.limit is not None or request.skip:
                 sql, params = f"{sql} LIMIT ? OFFSET ?", (*params, request.limit or -1, request.skip or 0)
-            return self._session.read(sql, params)
+            yield from self._session.stream(sql, params)
 
     @contextmanager
     def _asked(self, operation: str, op: Any, request: Request) -> Iterator[Selection]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 from . import documents
@@ -37,25 +39,31 @@ class Request:
 
 
 class CursorImpl:
-    """The implementation object of a `SodaDocCursor`: rows that were read at once, decoded one by one.
+    """The implementation object of a `SodaDocCursor`: rows that are read in arrays, decoded one by one.
 
-    Every `array_size` documents it makes a round trip, as a real cursor does.
+    Every `array_size` documents it makes a round trip, as a real cursor does, and holds no more than these.
     """
 
-    def __init__(self, rows: list[Row], array_size: int, trips: RoundTrips) -> None:
-        self._rows = iter(rows)
+    def __init__(self, rows: Generator[Row, None, None], array_size: int, trips: RoundTrips) -> None:
+        self._rows = rows
         self._array_size = array_size
         self._trips = trips
         self._given = 0
+        self._array = self._next_array()
 
     def get_next_doc(self) -> DocumentImpl | None:
         """The next document, or None at the end."""
         if self._given and self._given % self._array_size == 0:
             self._trips.make("fetch")
+            self._array = self._next_array()
         self._given += 1
-        row = next(self._rows, None)
+        row = next(self._array, None)
         return None if row is None else documents.from_row(row)
 
     def close(self) -> None:
         """Forgets the rows that are left."""
-        self._rows = iter(())
+        self._rows.close()
+        self._array = iter(())
+
+    def _next_array(self) -> Iterator[Row]:
+        return iter(list(islice(self._rows, self._array_size)))

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import sqlite3
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -113,6 +113,16 @@ class Session:
         rows = self.query(sql, params)
         self._finish()
         return rows
+
+    def stream(self, sql: str, params: Sequence[SqlValue] = ()) -> Generator[Row, None, None]:
+        """As `read`, row by row, as they were when it began."""
+        with self._translated() as db:
+            rows = db.execute(sql, params)
+            self._finish()
+            try:
+                yield from rows
+            finally:
+                rows.close()
 
     def write(self, sql: str, params: Sequence[SqlValue] = ()) -> int:
         """Runs one INSERT, UPDATE or DELETE and returns the number of rows it touched."""
