@@ -30,9 +30,9 @@ async def in_order(
         return list(chosen.values())
     if elsewhere is not None:
         await _hold_behind(chosen, keys, order, records, elsewhere)
-    holding, unknown = await threads.DATABASE.run(records.holding_back, keys)
-    for key in unknown:
-        order.pause(key)
+    holding, beyond = await threads.DATABASE.run(records.holding_back, keys)
+    for key, identity in beyond.items():
+        order.pause_behind(key, identity)
     for stored in holding:
         document = stored.document
         if document["id"] in chosen or order.has_seen(document):

@@ -74,12 +74,17 @@ def finished(documents: Mapping[str, Mapping[str, Any]]) -> dict[str, int]:
 
 
 def last_day(documents: Mapping[str, Mapping[str, Any]], now: datetime) -> list[dict[str, Any]]:
-    """Return the outcomes of each of the last 24 hours, the oldest first, from all small documents."""
+    """Return the outcomes of each of the last 24 hours, the oldest first, from all small documents.
+
+    What a worker counted whose clock is ahead is among the newest hour's.
+    """
+    newest = _hour(timestamp(now))
     total: Hours = {}
     for name, document in documents.items():
         if name.startswith(_PREFIX):
             for hour, counts in document["hours"].items():
-                total.setdefault(hour, Counter()).update({key: int(value) for key, value in counts.items()})
+                known = {key: int(value) for key, value in counts.items()}
+                total.setdefault(min(hour, newest), Counter()).update(known)
     names = [_hour(timestamp(now - timedelta(hours=back))) for back in reversed(range(HOURS))]
     kinds = ("delivered", "failed", "dead")
     return [

@@ -29,6 +29,9 @@ from shared.storage.queries import (
 
 _FETCH = 64  # documents per round trip of a cursor: bounds what is in memory beyond the page
 _PAGE_BYTES = 8 * 1024 * 1024
+_FEW = 8  # documents per round trip, of a key with large records
+_LARGE_BYTES = 2 * 1024 * 1024  # of the records that hold back such a key
+_MOST_LARGE = 4  # such keys
 _MOST_KEYS = 256  # that one operation names; SODA takes 1,000 at most
 _MOST_VALUES = 50  # of codes, streams or targets in a report
 SEARCHED = 10_000  # failures that a filter of the report looks at
@@ -106,23 +109,32 @@ class Records:
         with self._database.collection(self._spec) as collection:
             return bool(collection.find().filter(query).skip(number).limit(1).getDocuments())
 
-    def holding_back(self, keys: Collection[str]) -> tuple[list[Stored], set[str]]:
-        """Return the failed records that hold back later ones of these keys, and keys that were not read.
+    def holding_back(self, keys: Collection[str]) -> tuple[list[Stored], dict[str, str]]:
+        """Return the failed records that hold back others of these keys, and of which keys not all are read.
 
-        Keys are named by their digests. What is read is bounded in bytes.
+        Keys are named by their digests. What is read is bounded in bytes: of a key with more only the oldest
+        are read, and the id of the last of these is returned, or an empty one if none is.
         """
         found: list[Stored] = []
-        unread = set(keys)
+        beyond = dict.fromkeys(keys, "")
         with self._database.collection(self._spec) as collection:
             for some in any_of(member("blocks"), keys):
-                holding, all_read = _read(collection.find().filter(some).fetchArraySize(_FETCH))
+                holding, all_read = _read(collection.find().filter(some).fetchArraySize(_FETCH), _PAGE_BYTES)
                 if not all_read:
                     break
                 found += holding
-                unread -= {one[member("blocks")] for one in some["$or"]}
+                for one in some["$or"]:
+                    del beyond[one[member("blocks")]]
                 if sum(record.size(stored.document) for stored in found) > _PAGE_BYTES:
                     break
-        return found, unread
+            for key in sorted(beyond)[:_MOST_LARGE]:
+                oldest, all_read = _read(_by_age(collection, key, {member("blocks"): key}), _LARGE_BYTES)
+                found += oldest
+                if all_read:
+                    del beyond[key]
+                else:
+                    beyond[key] = oldest[-1].document["id"]
+        return found, beyond
 
     def first_waiting(
         self,
@@ -138,10 +150,11 @@ class Records:
         """
         oldest: dict[str, str] = {}
         unread = set(keys)
+        conditions: list[Mapping[str, Any]] = [{"id": {"$lt": before}}, {member("target"): targets}]
         with self._database.collection(self._spec) as collection:
             for some in any_of(member("keyed"), keys):
-                query = {"$and": [some, {"id": {"$lt": before}}, {member("target"): targets}]}
-                found, all_read = _read(collection.find().filter(query).fetchArraySize(_FETCH))
+                query = {"$and": [some, *conditions]}
+                found, all_read = _read(collection.find().filter(query).fetchArraySize(_FETCH), _PAGE_BYTES)
                 if not all_read:
                     break
                 for stored in found:
@@ -149,6 +162,12 @@ class Records:
                     if not is_begun(identity):
                         oldest[key] = min(identity, oldest.get(key, identity))
                 unread -= {one[member("keyed")] for one in some["$or"]}
+            for key in sorted(unread)[:_MOST_LARGE]:
+                found, is_known = _read(_by_age(collection, key, *conditions), _PAGE_BYTES, is_begun)
+                if is_known:
+                    unread.discard(key)
+                if found and not is_begun(found[-1].document["id"]):
+                    oldest[key] = found[-1].document["id"]
         return oldest, unread
 
     def with_ids(self, identities: Collection[str]) -> list[Stored]:
@@ -314,15 +333,27 @@ def _at(content: Document, path: str) -> Any:
     return content
 
 
-def _read(operation: Any) -> tuple[list[Stored], bool]:
-    """Read up to a bounded number of bytes; tell whether that was all."""
+def _by_age(collection: Any, key: str, *conditions: Mapping[str, Any]) -> Any:
+    """Return the operation that reads a key's waiting records by age, a few at a time."""
+    query = {"$and": [{member("keyed"): key}, *conditions]}
+    ordered = {"$query": query, "$orderby": [text("id", 36)]}
+    return collection.find().filter(ordered).fetchArraySize(_FEW)
+
+
+def _read(operation: Any, most: int, until: Callable[[str], bool] | None = None) -> tuple[list[Stored], bool]:
+    """Read up to a number of bytes, or to the first whose id is not among those that `until` knows.
+
+    Returns whether these are all that are to be read.
+    """
     cursor = operation.getCursor()
     found, total = [], 0
     try:
         for document in cursor:
             found.append(_stored(document))
+            if until and not until(found[-1].document["id"]):
+                return found, True
             total += record.size(found[-1].document)
-            if total > _PAGE_BYTES:
+            if total > most:
                 return found, False
     finally:
         cursor.close()

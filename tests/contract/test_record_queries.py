@@ -19,7 +19,7 @@ from shared.operations.report import Report
 from shared.storage import records as records_module
 from shared.storage.leases import LeaseTable
 from shared.storage.queries import FAILED, REPLAY, FailureQuery, Query, due
-from shared.storage.records import Records
+from shared.storage.records import Records, Stored
 
 NOW = datetime.now(UTC)
 MEMBERS = {
@@ -102,6 +102,62 @@ def test_a_query_reads_its_index(records: Records, plans: list[str], number: int
         assert f"datasync_records_{index}" in plan, plan
         assert "SCAN" not in plan, plan
         assert "TEMP B-TREE" not in plan, plan
+
+
+@pytest.fixture
+def _large(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two records are more than is read of a key at once."""
+    monkeypatch.setattr(records_module, "_PAGE_BYTES", 500)
+    monkeypatch.setattr(records_module, "_LARGE_BYTES", 500)
+
+
+def stored_of(records: Records, key: str) -> list[Stored]:
+    """Ten records of a key, as they stand in the database."""
+    documents = [record.new({**MEMBERS, "streamKey": key}) for _ in range(10)]
+    records.insert(documents)
+    return records.with_ids([document["id"] for document in documents])
+
+
+@pytest.mark.usefixtures("_large")
+def test_of_a_key_with_large_failures_the_oldest_are_read_and_it_is_said_how_far(
+    records: Records, plans: list[str]
+) -> None:
+    stored = stored_of(records, "large")
+    failure = Failure(503, "why", "recoverable", NOW)
+    records.write([(one, transitions.failed(one.document, failure, NOW)) for one in stored])
+    key, ids = record.key_digest(stored[0].document), [one.document["id"] for one in stored]
+    plans.clear()
+    found, beyond = records.holding_back([key])
+    read = [one.document["id"] for one in found]
+    assert read == ids[: len(read)]
+    assert 0 < len(read) < 10
+    assert beyond == {key: read[-1]}
+    assert all("SEARCH" in plan and "TEMP B-TREE" not in plan for plan in plans), plans
+
+
+@pytest.mark.usefixtures("_large")
+@pytest.mark.parametrize("begun", [0, 1])
+def test_the_oldest_of_a_key_that_is_not_begun_is_found_among_large_ones(
+    records: Records, plans: list[str], begun: int
+) -> None:
+    stored = stored_of(records, "large")
+    key, ids = record.key_digest(stored[0].document), [one.document["id"] for one in stored]
+    plans.clear()
+    everywhere = {"$ne": "nowhere:443"}
+    assert records.first_waiting([key], everywhere, ids[-1], ids[:begun].__contains__) == (
+        {key: ids[begun]},
+        set(),
+    )
+    assert records.first_waiting([key], everywhere, ids[-1], lambda _: True) == ({}, {key})
+    assert records.first_waiting([key], everywhere, ids[0], lambda _: False) == ({}, set())
+    assert all("SEARCH" in plan and "TEMP B-TREE" not in plan for plan in plans), plans
+
+
+def test_what_is_begun_is_not_the_oldest_of_its_key_that_waits(records: Records) -> None:
+    stored = stored_of(records, "small")
+    key, ids = record.key_digest(stored[0].document), [one.document["id"] for one in stored]
+    found = records.first_waiting([key], {"$ne": "nowhere:443"}, ids[-1], ids[:4].__contains__)
+    assert found == ({key: ids[4]}, set())
 
 
 def test_the_report_scans_nothing(database: Database, records: Records, plans: list[str]) -> None:

@@ -39,8 +39,8 @@ def later(bundle: Bundle) -> None:
     """Let the last message be an hour old."""
     with local.emulators.soda.connect(bundle.database) as connection:
         connection.autocommit = True
-        documents = connection.getSodaDatabase().openCollection(f"{COLLECTION}_documents")
-        found = documents.find().filter({"name": "notifications"}).getOne()
+        documents = connection.getSodaDatabase().openCollection(f"{COLLECTION}_notes")
+        found = documents.find().filter({"name": "notices"}).getOne()
         hour_ago = ids.timestamp(datetime.now(UTC) - timedelta(hours=1))
         documents.find().key(found.key).replaceOne({**found.getContent(), "last": hour_ago})
 

@@ -75,6 +75,18 @@ def test_large_records_of_one_key_do_not_fill_the_memory(tmp_path: Path) -> None
         assert trial.assert_all_delivered() == 0
 
 
+def test_large_records_of_one_key_that_were_interrupted_are_delivered_all_the_same(tmp_path: Path) -> None:
+    """All that were noted hold back the key: more than is read at once."""
+    with running(tmp_path, BODY_LIMIT="6MiB") as trial:
+        for _ in range(8):
+            record = trial.bundle.record("/hang", streamKey="k", targetRestApiPayload=KILOBYTES_200)
+            trial.store([record] * 16)
+        kill_amid(trial, 1)
+        direct(trial, "/ok")
+        trial.deliver_all(100)
+        assert trial.assert_all_delivered(128) == 0
+
+
 # Numbers
 
 

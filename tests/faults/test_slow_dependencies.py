@@ -20,6 +20,7 @@ from tests.faults.trial import LEASE_SECONDS, SampleTarget, Trial, running, samp
 
 OCI_SECONDS = LEASE_SECONDS + 1  # until a call to a service is given up; longer than a lease
 NEW_SECRETS = 20  # that one request may store
+GIVEN_UP = "OCI secrets.get_secret_bundle_by_name failed"
 HANGS: dict[str, Any] = {"delay": 60, "status": 503}
 FAILURES: dict[str, dict[str, Any]] = {
     "hanging": HANGS,
@@ -103,23 +104,26 @@ def are_delivered(trial: Trial, ids: list[str]) -> bool:
 
 def test_secrets_that_take_longer_than_a_lease_are_waited_for(trial: Trial) -> None:
     """They are asked for eight at once; another worker would take over if the lease lapsed meanwhile."""
-    store_with_tokens(trial, 60)
-    store_plain(trial, 10)
+    named, plain = store_with_tokens(trial, 60), store_plain(trial, 10)
     trial.bundle.fault("secrets", delay=1)
     with ThreadPoolExecutor(3) as pool:
         for call in [pool.submit(trial.call) for _ in range(3)]:
             assert call.result().status_code == 200
     trial.deliver_all()
     assert trial.assert_all_delivered() == 0
+    order = [one.id for one in trial.received()]
+    assert max(map(order.index, plain)) < sorted(map(order.index, named))[len(named) // 2]
 
 
 def test_while_vault_hangs_records_without_tokens_are_delivered_and_the_others_wait(trial: Trial) -> None:
     named, plain = store_with_tokens(trial, 60), store_plain(trial, 10)
     trial.bundle.clear_oci()
     trial.bundle.fault("secrets", **HANGS)
+    known = trial.bundle.logs().count(GIVEN_UP)
     with ThreadPoolExecutor(2) as pool:
         first = pool.submit(trial.process)
         eventually(lambda: trial.own.count() == len(plain))
+        assert trial.bundle.logs().count(GIVEN_UP) == known
         second = pool.submit(trial.call)
         answer = first.result()
         assert (answer["processedmessages"], answer["failedMessages"], answer["endOfStream"]) == (

@@ -93,7 +93,7 @@ class Queue:
         self.records = records
         self.holding = holding
         self.finished: set[str] = set()
-        self.unknown: set[str] = set()
+        self.unknown: dict[str, str] = {}
 
     def page(self, query: Query, limit: int) -> list[Stored]:
         found = [
@@ -107,7 +107,7 @@ class Queue:
         ]
         return found[:limit]
 
-    def holding_back(self, keys: Collection[str]) -> tuple[list[Stored], set[str]]:
+    def holding_back(self, keys: Collection[str]) -> tuple[list[Stored], dict[str, str]]:
         return [one for one in self.holding if record.key_digest(one.document) in keys], self.unknown
 
     def first_waiting(self, *_: Any) -> tuple[dict[str, str], set[str]]:

@@ -141,7 +141,7 @@ async def test_a_failed_record_that_is_not_due_holds_back_the_later_ones_of_its_
 async def test_a_key_of_which_too_much_would_have_to_be_read_waits() -> None:
     unknown, other = made(streamKey="k"), made()
     engine = Engine(unknown, other)
-    engine.queue.unknown = {record.key_digest(unknown.document)}
+    engine.queue.unknown = {record.key_digest(unknown.document): ""}
     summary = await engine.run()
     assert engine.sent == ids(other)
     assert summary.skipped == 1
