@@ -27,10 +27,9 @@ locals {
       "store-data reads tokens"   = "allow dynamic-group ${local.store_group} to read secret-bundles ${local.here} where all {target.vault.id = '${local.tokens_vault}', target.secret.name = /${local.prefix}*/}"
       "process-data reads tokens" = "allow dynamic-group ${local.process_group} to read secret-bundles ${local.here} where all {target.vault.id = '${local.tokens_vault}', target.secret.name = /${local.prefix}*/}"
 
-      # store-data keeps new tokens, asks for the state of one that can't be read yet, and takes back the deletion of
-      # one that is in use again. It changes and deletes none.
+      # store-data keeps new tokens, and asks for the state of one that can't be read yet. It changes and deletes
+      # none.
       "store-data makes secrets"  = "allow dynamic-group ${local.store_group} to manage secrets ${local.here} where all {target.vault.id = '${local.tokens_vault}', request.permission = 'SECRET_CREATE'}"
-      "store-data keeps tokens"   = "allow dynamic-group ${local.store_group} to manage secrets ${local.here} where all {target.vault.id = '${local.tokens_vault}', target.secret.name = /${local.prefix}*/, request.operation = 'CancelSecretDeletion'}"
       "store-data lists tokens"   = "allow dynamic-group ${local.store_group} to inspect secrets ${local.here} where request.operation = 'ListSecrets'"
       "store-data uses the vault" = "allow dynamic-group ${local.store_group} to use vaults ${local.here} where target.vault.id = '${local.tokens_vault}'"
       "store-data uses the key"   = "allow dynamic-group ${local.store_group} to use keys ${local.here} where target.key.id = '${local.tokens_key}'"

@@ -482,7 +482,7 @@ variable "archive_after_days" {
 
   validation {
     condition     = var.archive_after_days >= 1 && var.archive_after_days <= 365 && floor(var.archive_after_days) == var.archive_after_days
-    error_message = "Give 1 to 365 days; below 30 only with a SECRETS_UNUSED_AFTER that is no longer."
+    error_message = "Give 1 to 365 days."
   }
 }
 
