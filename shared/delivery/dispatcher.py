@@ -102,14 +102,23 @@ class Dispatcher:
         return self._database_is_down or not self._call.may_begin()
 
     def _start_page(self, page: Sequence[Stored]) -> None:
-        """Start a page's deliveries; those that may kill a worker wait until nothing else is in flight."""
+        """Start a page's deliveries; those that may kill a worker wait until nothing else is in flight.
+
+        A page may have more than may still be begun, since it has what must be sent before some of it.
+        """
         for stored in page:
-            if record.interruptions(stored.document) < _SUSPECT:
+            if self._budget <= 0:
+                self._pause_behind(stored)
+                self._ended.append((stored.document["id"], Outcome.LEFT))
+            elif record.interruptions(stored.document) < _SUSPECT:
                 self._start(stored)
-            elif self._budget > 0:
+            else:
                 self._budget -= 1
-                self._order.pause_behind(record.key_digest(stored.document), stored.document["id"])
+                self._pause_behind(stored)
                 self._suspects.append(stored)
+
+    def _pause_behind(self, stored: Stored) -> None:
+        self._order.pause_behind(record.key_digest(stored.document), stored.document["id"])
 
     def _start(self, stored: Stored) -> None:
         document = stored.document

@@ -162,6 +162,16 @@ async def test_of_records_that_may_kill_a_worker_too_no_more_are_sent_than_were_
     assert engine.sent == ids(*records[:1])
 
 
+@pytest.mark.parametrize("times", [1, 2])
+async def test_what_comes_first_in_its_key_is_no_more_than_was_asked_for(times: int) -> None:
+    """They hold back the one that was read, and stand in its page with all that hold it back."""
+    chain = [interrupted(made(streamKey="k"), times) for _ in range(41)]
+    engine = Engine(chain[40], holding=chain[:40])
+    summary = await engine.run(call(limit=1))
+    assert engine.sent == ids(chain[0])
+    assert not summary.end
+
+
 async def test_a_record_that_may_kill_its_worker_is_sent_alone_at_the_end() -> None:
     suspect, others = interrupted(made(), 2), [made() for _ in range(5)]
     engine = Engine(suspect, *others)
