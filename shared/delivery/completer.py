@@ -1,4 +1,4 @@
-"""Completes attempts: outcomes are written in small groups, each answered when it is durable."""
+"""Completes attempts: outcomes are written in groups, a few at once, each answered when it is durable."""
 
 import asyncio
 import time
@@ -13,6 +13,7 @@ from shared.storage.records import Change, Stored
 GROUP_RECORDS = 128
 GROUP_BYTES = 8 * 1024 * 1024
 GROUP_SECONDS = 0.02  # how long an outcome waits for others
+MOST_GROUPS = 3  # that are written at once; the second and third only once they are full
 _PAUSE_SECONDS = 0.5  # before a write is tried again
 
 T = TypeVar("T")
@@ -31,7 +32,8 @@ class Completer:
         self._write = write
         self._give_up_at = give_up_at
         self._waiting: list[tuple[Change, asyncio.Future[bool]]] = []
-        self._arrived = asyncio.Event()
+        self._writing: set[asyncio.Task[None]] = set()
+        self._changed = asyncio.Event()  # something arrived, or a group was written
         self._full = asyncio.Event()
         self._flying = 0
         self._task = asyncio.create_task(self._run())
@@ -52,7 +54,7 @@ class Completer:
         """
         written: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
         self._waiting.append(((before, after), written))
-        self._arrived.set()
+        self._changed.set()
         if self._is_full():
             self._full.set()
         return await written
@@ -60,17 +62,31 @@ class Completer:
     async def close(self) -> None:
         """Stop; whoever calls this has awaited every outcome."""
         self._task.cancel()
-        await asyncio.gather(self._task, return_exceptions=True)
+        await asyncio.gather(self._task, *self._writing, return_exceptions=True)
 
     async def _run(self) -> None:
         while True:
-            await self._arrived.wait()
+            await self._changed.wait()
+            self._changed.clear()
+            if not self._waiting or len(self._writing) >= self._most_groups():
+                continue
             await self._gathered()
-            number = self._next_group()
-            group, self._waiting = self._waiting[:number], self._waiting[number:]
-            if not self._waiting:
-                self._arrived.clear()
-            await self._complete(group)
+            self._begin_group()
+            self._changed.set()  # more may be waiting than went into this group
+
+    def _most_groups(self) -> int:
+        return MOST_GROUPS if len(self._waiting) >= GROUP_RECORDS else 1
+
+    def _begin_group(self) -> None:
+        number = self._next_group()
+        group, self._waiting = self._waiting[:number], self._waiting[number:]
+        task = asyncio.create_task(self._complete(group))
+        self._writing.add(task)
+        task.add_done_callback(self._written)
+
+    def _written(self, task: "asyncio.Task[None]") -> None:
+        self._writing.discard(task)
+        self._changed.set()
 
     def _next_group(self) -> int:
         """Return how many of those that wait are written together: one at least."""

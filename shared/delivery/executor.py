@@ -87,7 +87,7 @@ class Executor:
     async def prepare(self, stored: Stored) -> Prepared:
         """Apply the rules and look up the secret. Raises Skipped if Vault does not answer."""
         document, its_rules = stored.document, self._call.settings.rules
-        if rules.concern(its_rules, document):
+        if its_rules and rules.concern(its_rules, document):
             try:
                 mapped, rule = await threads.RULES.run(rules.apply, its_rules, document)
             except RuleFailed as error:
@@ -99,20 +99,19 @@ class Executor:
             secret = await self._secrets.get(document)
         except NoToken as error:
             return Prepared(stored, document, failure=_not_sent(error))
-        return self._with_secret(Prepared(stored, document), secret)
+        if secret is not None and self._call.request.adopt_token:
+            stored = self._bound(stored, document, secret)
+        return Prepared(stored, document, secret)
 
-    def _with_secret(self, prepared: Prepared, secret: Secret | None) -> Prepared:
-        """Return a record with its secret, to which it is bound from now on if an operator says so.
+    def _bound(self, stored: Stored, document: Document, secret: Secret) -> Stored:
+        """Return a record as it is bound from now on, since an operator says so.
 
         Messages of a Stream, which nobody proves, stay bound to none.
         """
-        stored, listed = prepared.stored, self._call.settings.connector_hub_secrets
-        is_message = (
-            record.proof(stored.document) is None and prepared.document.get("vaultSecretName") in listed
-        )
-        if secret is not None and self._call.request.adopt_token and not is_message:
-            stored = replace(stored, document=record.bound_to(stored.document, secret.proof))
-        return replace(prepared, stored=stored, secret=secret)
+        listed = self._call.settings.connector_hub_secrets
+        is_message = record.proof(stored.document) is None and document.get("vaultSecretName") in listed
+        bound = stored.document if is_message else record.bound_to(stored.document, secret.proof)
+        return replace(stored, document=bound)
 
     async def execute(self, prepared: Prepared) -> Outcome:
         """Make the attempt, and return once its outcome is durable.
@@ -144,7 +143,10 @@ class Executor:
             return prepared, replace(answer, code=UNEXPECTED_ERROR, reason=reason)
         if now is None or now.proof == secret.proof:
             return prepared, answer
-        renewed = self._with_secret(prepared, now)
+        stored = prepared.stored
+        if self._call.request.adopt_token:
+            stored = self._bound(stored, prepared.document, now)
+        renewed = replace(prepared, stored=stored, secret=now)
         return renewed, await self._send(renewed)
 
     async def fail(self, stored: Stored, reason: str) -> Outcome:

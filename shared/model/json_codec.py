@@ -1,6 +1,6 @@
 """JSON text to Python values and back, exactly: no number passes through a double.
 
-`simplejson` writes, because the standard library can read a number as `Decimal` but cannot write one.
+The standard library writes, and `simplejson` what has fractions: as `Decimal`, the former can only read them.
 """
 
 import json
@@ -89,7 +89,10 @@ def _is_too_deep(value: Any) -> bool:
 
 def dump(value: Any) -> bytes:
     """Return `value` as compact UTF-8 JSON: numbers exactly as they are, text unescaped."""
-    text: str = _ENCODER.encode(value)
+    try:
+        text: str = _FAST_ENCODER.encode(value)
+    except _HasFraction:
+        text = _ENCODER.encode(value)
     return text.encode("utf-8")
 
 
@@ -103,6 +106,20 @@ def dump_ascii(value: Any) -> str:
     return text
 
 
+class _HasFraction(Exception):
+    """What is to be written has a number that the standard library can't write."""
+
+
+def _whole(value: Any) -> int:
+    """Return a whole number as `int`: the database's driver gives all numbers as `Decimal`."""
+    if isinstance(value, Decimal) and value.as_tuple().exponent == 0:  # 1.00 is written as it came
+        return int(value)
+    raise _HasFraction
+
+
+_FAST_ENCODER = json.JSONEncoder(
+    ensure_ascii=False, separators=(",", ":"), allow_nan=False, check_circular=False, default=_whole
+)
 _ENCODER, _ASCII_ENCODER = (  # made once: `dumps` makes one for each call
     simplejson.JSONEncoder(use_decimal=True, ensure_ascii=is_ascii, separators=(",", ":"), allow_nan=False)
     for is_ascii in (False, True)

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import islice
 from typing import Any
 
 from shared.drivers.database import CollectionSpec, Database, Taken
@@ -101,7 +102,7 @@ class Records:
         query = {"$query": selection.as_filter(), "$orderby": [ascending(selection.order)]}
         with self._database.collection(self._spec) as collection:
             found = collection.find().filter(query).limit(limit).fetchArraySize(min(limit, _FETCH))
-            return list(_up_to_bytes(found.getCursor()))
+            return list(_up_to_bytes(found.getCursor(), limit))
 
     def reaches(self, selection: Query, number: int) -> bool:
         """Tell whether a selection holds more than `number` records."""
@@ -218,7 +219,7 @@ class Records:
         query = {"$query": _finished(before, after or LOWEST), "$orderby": [text("id", 36)]}
         with self._database.collection(self._spec) as collection:
             found = collection.find().filter(query).limit(limit).fetchArraySize(min(limit, _FETCH))
-            return list(_up_to_bytes(found.getCursor()))
+            return list(_up_to_bytes(found.getCursor(), limit))
 
     def count_finished(self, before: datetime) -> int:
         """Count what `finished` would return in all."""
@@ -291,7 +292,7 @@ class Records:
             if beyond:
                 served[0] = {place: {"$gte": beyond[0].getContent()[MACHINERY][search.order]}}
             cursor = found(search.conditions).limit(limit).fetchArraySize(min(limit, _FETCH))
-            return [stored.document for stored in _up_to_bytes(cursor.getCursor())], not beyond
+            return [stored.document for stored in _up_to_bytes(cursor.getCursor(), limit)], not beyond
 
     def failures_by(self, path: str) -> dict[str, int]:
         """Count failed records by an indexed text member: two queries for each value that occurs."""
@@ -360,10 +361,11 @@ def _read(operation: Any, most: int, until: Callable[[str], bool] | None = None)
     return found, True
 
 
-def _up_to_bytes(cursor: Any) -> Iterator[Stored]:
+def _up_to_bytes(cursor: Any, most: int) -> Iterator[Stored]:
+    """Read up to a number of bytes, or of records: asking for one more would cost a round trip."""
     total = 0
     try:
-        for document in cursor:
+        for document in islice(cursor, most):
             stored = _stored(document)
             yield stored
             total += record.size(stored.document)

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 import pytest
 
 from shared.delivery import completer as module
-from shared.delivery.completer import GROUP_BYTES, GROUP_RECORDS, Change, Completer
+from shared.delivery.completer import GROUP_BYTES, GROUP_RECORDS, MOST_GROUPS, Change, Completer
 from shared.model.errors import DependencyDown
 from shared.storage.records import Stored
 
@@ -132,6 +132,41 @@ async def test_what_comes_while_a_group_is_written_is_the_next_group(collection:
         collection.reachable.set()
         assert [await first, await second] == [[True], [True, True]]
     assert collection.groups == [["a"], ["b", "c"]]
+
+
+async def test_full_groups_are_written_beside_one_that_takes_long(collection: Collection) -> None:
+    collection.reachable.clear()
+    async with writing(collection) as writer:
+        first = asyncio.create_task(put(writer, "a"))
+        await collection.begun.wait()
+        others = [
+            asyncio.create_task(put(writer, *(f"{n}-{m}" for m in range(GROUP_RECORDS)))) for n in range(4)
+        ]
+        while collection.tries < MOST_GROUPS:
+            await asyncio.sleep(0)
+        for _ in range(100):
+            await asyncio.sleep(0)
+        assert collection.tries == MOST_GROUPS  # and no more
+        collection.reachable.set()
+        assert await first == [True]
+        for other in others:
+            assert await other == [True] * GROUP_RECORDS
+    assert [len(group) for group in collection.groups] == [1] + [GROUP_RECORDS] * 4
+
+
+async def test_a_group_that_is_refused_harms_none_that_is_written_beside_it(collection: Collection) -> None:
+    collection.reachable.clear()
+    collection.errors = [ZeroDivisionError()]
+    async with writing(collection) as writer:
+        first = asyncio.create_task(put(writer, "a"))
+        await collection.begun.wait()
+        second = asyncio.create_task(put(writer, *(str(number) for number in range(GROUP_RECORDS))))
+        while collection.tries < 2:
+            await asyncio.sleep(0)
+        collection.reachable.set()
+        (refused,) = await first
+        assert isinstance(refused, ZeroDivisionError)
+        assert await second == [True] * GROUP_RECORDS
 
 
 async def test_each_outcome_learns_whether_somebody_else_changed_its_record(collection: Collection) -> None:

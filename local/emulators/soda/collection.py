@@ -124,14 +124,16 @@ class CollectionImpl:
         if not request.has_one_key or request.filter is not None:
             raise ora(40734, "call key(), and at most version() beside it")
         (key,) = request.keys
-        content = documents.without_id(documents.json_object(document), key)
+        given = documents.json_object(document)
+        content = documents.without_id(given, key)
+        text = documents.body(document, given) if content is given else json_types.encode(content)
         written = DocumentImpl(None, key, documents.new_version())
         self._session.trips.make("replaceOne")
         with self._explained(), self._session.writing():
             now = self._catalog.existing(self.name)
             sql, params = (
                 now.replace,
-                (written.version, json_types.encode(content), *_indexed(now, content), key),
+                (written.version, text, *_indexed(now, content), key),
             )
             if request.version is not None:
                 sql, params = f"{sql} AND version = ?", (*params, request.version)

@@ -61,7 +61,17 @@ def new_row(document: DocumentImpl) -> tuple[Row, dict[str, Any]]:
     content = json_object(document)
     if "_id" in content:
         raise missing("an _id of one's own")
-    return (_new_object_id(), new_version(), json_types.encode(content)), content
+    return (_new_object_id(), new_version(), body(document, content)), content
+
+
+def body(document: DocumentImpl, content: dict[str, Any]) -> str:
+    """The text that is kept of a document to write, whose content this is: as it came, if it came as text.
+
+    Its numbers are rounded each time it is read.
+    """
+    if isinstance(document.content, bytes) and "_id" not in content:
+        return json_types.text_of(document.content)
+    return json_types.encode(content)
 
 
 def json_object(document: DocumentImpl) -> dict[str, Any]:

@@ -153,18 +153,23 @@ def _name(key: object) -> str:
 def parse(data: bytes) -> Any:
     """Content of JSON text in UTF-8, UTF-16LE or UTF-16BE; ORA-40780 if it is not JSON."""
     try:
-        return _PARSER.decode(data.decode(json.detect_encoding(data)))
+        return decode(text_of(data))
     except (ValueError, RecursionError) as error:
         raise ora(40780, f"the document is not JSON: {error}") from None
 
 
+def text_of(data: bytes) -> str:
+    """JSON text in UTF-8, UTF-16LE or UTF-16BE as a string."""
+    return data.decode(json.detect_encoding(data))
+
+
 def encode(value: Any) -> str:
-    """The text that is kept of content: JSON, with numbers exactly as they are."""
+    """Content as JSON text, with numbers exactly as they are."""
     return _ENCODER.encode(value)
 
 
 def decode(text: str) -> Any:
-    """What `encode` was given."""
+    """The content that JSON text stands for."""
     return _DECODER.decode(text)
 
 
@@ -177,10 +182,9 @@ def _refuse_type(value: object) -> None:
 
 
 # Made once: `json.loads` and `json.dumps` make a new one for each call that has options.
-_PARSER = json.JSONDecoder(
+_DECODER = json.JSONDecoder(
     parse_float=number_from_json, parse_int=number_from_json, parse_constant=_refuse_constant
 )
-_DECODER = json.JSONDecoder(parse_float=Decimal, parse_int=Decimal)
 _ENCODER = simplejson.JSONEncoder(
     ensure_ascii=False, separators=(",", ":"), use_decimal=True, default=_refuse_type
 )
