@@ -5,6 +5,8 @@ from __future__ import annotations
 import oracledb
 import pytest
 
+import local.emulators.soda
+
 
 def code(error: pytest.ExceptionInfo[oracledb.Error]) -> str:
     return error.value.args[0].full_code
@@ -142,9 +144,8 @@ def test_closed_connection_cannot_be_used(connection, database):
         pytest.skip("the fixture still needs the connection")
     collection = database.createCollection("Closed")
     connection.commit()
-    with type(connection)(connection.catalog) as another:
+    with local.emulators.soda.connect(connection.session.path) as another:
         opened = another.getSodaDatabase().openCollection("Closed")
-        another._give_back = lambda catalog: None
     for use in (another.commit, lambda: another.autocommit, opened.find().count, another.close):
         with pytest.raises(oracledb.InterfaceError) as error:
             use()

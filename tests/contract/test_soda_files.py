@@ -1,5 +1,5 @@
 """The file behind the local SODA: several processes, crashes, time-outs, files that go and come back; and the
-pool."""
+file."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import signal
 import sqlite3
 import subprocess
 import sys
-import threading
 import time
 from pathlib import Path
 
@@ -178,84 +177,7 @@ def test_many_processes_may_open_a_new_file_at_once(path):
     assert [process.wait(300) for process in processes] == [0] * 4
 
 
-# ---- the pool, and files that go ----
-
-
-@pytest.fixture
-def pool(path):
-    pool = local.emulators.soda.create_pool(f"sqlite:{path}", max=2, busy_timeout=0.2)
-    yield pool
-    pool.close(force=True)
-
-
-def test_connection_goes_back_to_its_pool_rolled_back(pool):
-    with pool.acquire() as connection:
-        collection = connection.getSodaDatabase().createCollection("c")
-        collection.insertOne({"a": 1})
-    assert (pool.opened, pool.busy) == (1, 0)
-    with pytest.raises(oracledb.InterfaceError) as error:
-        collection.find().count()
-    assert code(error) == "DPY-1001"
-    with pool.acquire() as connection:
-        assert connection.autocommit is False
-        assert connection.getSodaDatabase().openCollection("c").find().count() == 0
-
-
-def test_pool_hands_out_no_more_connections_than_it_may(path):
-    pool = local.emulators.soda.create_pool(f"sqlite:{path}", max=1, wait_timeout=50)
-    held = pool.acquire()
-    with pytest.raises(oracledb.DatabaseError) as error:
-        pool.acquire()
-    assert code(error) == "DPY-4005"
-    held.close()
-    with pytest.raises(oracledb.InterfaceError) as error:
-        held.close()
-    assert code(error) == "DPY-1001"
-    pool.close()
-    with pytest.raises(oracledb.InterfaceError) as error:
-        pool.acquire()
-    assert code(error) == "DPY-1002"
-
-
-def test_caller_waits_for_a_connection_that_is_given_back(path):
-    pool = local.emulators.soda.create_pool(f"sqlite:{path}", max=1)
-    threading.Timer(0.02, pool.acquire().close).start()
-    pool.acquire().close()
-    pool.close()
-
-
-def test_pool_with_busy_connections_closes_only_when_forced(pool):
-    connection = pool.acquire()
-    with pytest.raises(oracledb.InterfaceError) as error:
-        pool.close()
-    assert code(error) == "DPY-1005"
-    connection.close()
-
-
-def test_pool_is_used_by_many_threads(path):
-    pool = local.emulators.soda.create_pool(f"sqlite:{path}", max=2, busy_timeout=60)
-    with pool.acquire() as connection:
-        connection.getSodaDatabase().createCollection("c")
-    failures = []
-
-    def work():
-        try:
-            for _ in range(10):
-                with pool.acquire() as connection:
-                    connection.autocommit = True
-                    connection.getSodaDatabase().openCollection("c").insertOne({"a": 1})
-        except oracledb.Error as error:
-            failures.append(error)
-
-    threads = [threading.Thread(target=work) for _ in range(6)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert failures == []
-    with pool.acquire() as connection:
-        assert connection.getSodaDatabase().openCollection("c").find().count() == 60
-    pool.close()
+# ---- files that go ----
 
 
 def _move(path, to):
@@ -265,23 +187,23 @@ def _move(path, to):
 
 
 def test_file_that_is_away_is_an_error_and_one_that_is_back_is_not(path):
-    pool = local.emulators.soda.create_pool(f"sqlite:{path}?mode=rwc")
-    with pool.acquire() as connection:
-        connection.autocommit = True
-        connection.getSodaDatabase().createCollection("c").insertOne({"a": 1})
-    pool.close()
-    pool = local.emulators.soda.create_pool(f"sqlite:{path}?mode=rw")
+    dsn = f"sqlite:{path}?mode=rw"
+    connection, collection = opened(path)
+    collection.insertOne({"a": 1})
+    connection.commit()
+    assert connection.is_healthy()
     _move(path, f"{path}.away")
-    for _ in range(2):
+    assert not connection.is_healthy()
+    for use in (connection.ping, lambda: local.emulators.soda.connect(dsn)):
         with pytest.raises(oracledb.OperationalError) as error:
-            pool.acquire()
+            use()
         assert error.value.args[0].isrecoverable
         assert not path.exists()
     _move(f"{path}.away", path)
-    with pool.acquire() as connection:
-        assert connection.getSodaDatabase().openCollection("c").find().count() == 1
-    assert (pool.opened, pool.busy) == (1, 0)
-    pool.close()
+    assert connection.is_healthy()
+    with local.emulators.soda.connect(dsn) as another:
+        assert another.getSodaDatabase().openCollection("c").find().count() == 1
+    connection.close()
 
 
 def test_write_to_a_file_that_was_replaced_is_an_error(path, tmp_path):
@@ -301,7 +223,7 @@ def test_write_to_a_file_that_was_replaced_is_an_error(path, tmp_path):
 def test_what_is_no_database_file_is_an_operational_error(tmp_path, dsn):
     (tmp_path / "text.db").write_text("this is not a database " * 100)
     with pytest.raises(oracledb.OperationalError):
-        local.emulators.soda.create_pool(dsn.format(tmp_path))
+        local.emulators.soda.connect(dsn.format(tmp_path))
     assert sorted(path.name for path in tmp_path.iterdir()) == ["text.db"]
 
 
@@ -317,7 +239,7 @@ def test_what_is_no_database_file_is_an_operational_error(tmp_path, dsn):
 )
 def test_dsn_that_is_not_understood_is_refused(dsn):
     with pytest.raises(oracledb.DatabaseError) as error:
-        local.emulators.soda.create_pool(dsn)
+        local.emulators.soda.connect(dsn)
     assert code(error) == "ORA-12154"
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import threading
 import time
 from collections import Counter
 from pathlib import Path
@@ -22,10 +23,8 @@ def log(tmp_path):
 
 
 @pytest.fixture
-def pool(tmp_path, log):
-    pool = local.emulators.soda.create_pool(f"sqlite:{tmp_path / 'soda.db'}?round_trips={log}", min=0)
-    yield pool
-    pool.close(force=True)
+def dsn(tmp_path, log):
+    return f"sqlite:{tmp_path / 'soda.db'}?round_trips={log}"
 
 
 def made(log) -> dict[str, int]:
@@ -36,8 +35,8 @@ def made(log) -> dict[str, int]:
 
 
 @pytest.fixture
-def collection(pool, log):
-    with pool.acquire() as connection:
+def collection(dsn, log):
+    with local.emulators.soda.connect(dsn) as connection:
         connection.autocommit = True
         database = connection.getSodaDatabase()
         database.createCollection("c")
@@ -85,8 +84,8 @@ def test_what_the_driver_refuses_by_itself_costs_none(collection, log):
     assert made(log) == {}
 
 
-def test_commit_is_one_whether_there_is_something_to_commit_or_not(pool, log):
-    with pool.acquire() as connection:
+def test_commit_is_one_whether_there_is_something_to_commit_or_not(dsn, log):
+    with local.emulators.soda.connect(dsn) as connection:
         connection.getSodaDatabase().createCollection("c").insertOne({})
         connection.commit()
         connection.commit()
@@ -94,19 +93,26 @@ def test_commit_is_one_whether_there_is_something_to_commit_or_not(pool, log):
     assert made(log) == {"connect": 2, "createCollection": 1, "insertOne": 1, "commit": 2, "rollback": 1}
 
 
-def test_connection_that_is_given_back_rolls_back_only_where_a_transaction_is_open(pool, log):
-    for work in (lambda c: c.find().count(), lambda c: c.insertOne({})):
-        with pool.acquire() as connection:
-            work(connection.getSodaDatabase().createCollection("c"))
-    assert made(log) == {"connect": 2, "createCollection": 2, "count": 1, "insertOne": 1, "rollback": 1}
+def test_a_ping_is_one(dsn, log):
+    with local.emulators.soda.connect(dsn) as connection:
+        assert connection.is_healthy()
+        connection.ping()
+    assert made(log) == {"connect": 2, "ping": 1}
 
 
-def test_a_collection_that_the_pool_has_opened_before_costs_none(collection, pool, log):
-    for _ in range(2):
-        with pool.acquire() as another:
-            assert another.getSodaDatabase().openCollection("c") is not None
-            assert another.getSodaDatabase().openCollection("missing") is None
-    assert made(log) == {"connect": 2, "openCollection": 2}
+def test_a_database_that_hangs_answers_nothing_until_the_call_times_out(dsn, tmp_path):
+    hanging = tmp_path / "hanging"
+    with local.emulators.soda.connect(f"{dsn}&hanging={hanging}") as connection:
+        collection = connection.getSodaDatabase().createCollection("c")
+        hanging.touch()
+        connection.call_timeout = 50
+        with pytest.raises(oracledb.DatabaseError) as error:
+            collection.insertOne({})
+        assert error.value.args[0].full_code == "DPY-4024"
+        threading.Timer(0.05, hanging.unlink).start()
+        connection.call_timeout = 60_000
+        collection.insertOne({})
+        assert collection.find().count() == 1
 
 
 COUNT = """

@@ -1,6 +1,10 @@
 """Connections: which driver a DSN gets, and what its errors become."""
 
-from collections.abc import Iterator
+import re
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from types import SimpleNamespace
@@ -9,7 +13,11 @@ from typing import Any
 import oracledb
 import pytest
 
+import shared
+from shared.drivers import connections as connections_module
 from shared.drivers import database as module
+from shared.drivers import oracle
+from shared.drivers.connections import Connections
 from shared.drivers.database import CollectionSpec, Database, Taken
 from shared.model.errors import DependencyDown, Misconfigured
 
@@ -19,10 +27,11 @@ UNIQUE = {
     "fields": [{"path": "id", "datatype": "varchar2", "maxLength": 36, "order": "asc"}],
 }
 SPEC = CollectionSpec("things", (UNIQUE,))
+DSN = "tcps:erp.example.com:1522/db_high"
 
 
-def oracle() -> Database:
-    return Database("tcps:erp.example.com:1522/db_high", "datasync", lambda: "password")
+def oracle_database() -> Database:
+    return Database(DSN, "datasync", lambda: "password")
 
 
 def driver_error(code: str) -> oracledb.Error:
@@ -30,70 +39,246 @@ def driver_error(code: str) -> oracledb.Error:
     return oracledb.DatabaseError(SimpleNamespace(full_code=code, message=f"{code}: host 10.0.0.7"))
 
 
+class Connection:
+    """A connection of the driver, as far as nothing is asked of it."""
+
+    def __init__(self) -> None:
+        self.closed = False
+        self.healthy = True
+        self.call_timeout = 0
+        self.autocommit = False
+        self.pings: list[Exception | None] = []
+        self.rolled_back = 0
+
+    def is_healthy(self) -> bool:
+        return self.healthy
+
+    def ping(self) -> None:
+        if error := self.pings.pop(0):
+            raise error
+
+    def rollback(self) -> None:
+        self.rolled_back += 1
+
+    def close(self) -> None:
+        self.closed = True
+
+
 @contextmanager
 def driver_raising(error: Exception, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[dict[str, Any]]]:
-    """An Oracle driver whose pool can be made, and gives no connection."""
-    pools: list[dict[str, Any]] = []
+    """An Oracle driver that gives no connection."""
+    attempts: list[dict[str, Any]] = []
 
-    def acquire() -> None:
+    def connect(**options: Any) -> Any:
+        attempts.append(options)
         raise error
 
-    def create_pool(**options: Any) -> Any:
-        pools.append(options)
-        return SimpleNamespace(acquire=acquire)
-
     monkeypatch.setattr(oracledb, "init_oracle_client", lambda: None)
-    monkeypatch.setattr(oracledb, "create_pool", create_pool)
-    yield pools
+    monkeypatch.setattr(oracledb, "connect", connect)
+    yield attempts
 
 
-def test_an_oracle_dsn_gets_a_small_pool_that_pings_and_does_not_wait_for_ever(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    with driver_raising(driver_error("DPI-1010"), monkeypatch) as pools:
-        database = oracle()
-        for _ in range(2):
-            with pytest.raises(DependencyDown), database.collection(SPEC):
-                pass
-    (options,) = pools  # one pool, however often it is used
-    assert (options["dsn"], options["user"], options["password"]) == (
-        "tcps:erp.example.com:1522/db_high",
-        "datasync",
-        "password",
-    )
-    assert options["min"] == 0
-    assert options["max"] <= 10
-    assert options["getmode"] == oracledb.POOL_GETMODE_TIMEDWAIT
-    assert options["wait_timeout"] > 0
-    assert options["ping_interval"] >= 0
-    connection = SimpleNamespace(call_timeout=0)
-    options["session_callback"](connection, "")
-    assert connection.call_timeout > 0
+def refused(database: Database, error: type[Exception]) -> Any:
+    with pytest.raises(error) as caught, database.collection(SPEC):
+        pass
+    return caught.value
 
 
-@pytest.mark.parametrize("code", ["DPI-1010", "DPY-4011", "ORA-03113", "ORA-12514", "ORA-00018", "ORA-01017"])
+@pytest.mark.parametrize("code", ["DPI-1010", "DPY-4011", "ORA-03113", "ORA-12514", "ORA-00018", "ORA-12541"])
 def test_a_database_that_can_not_be_used_is_a_dependency_that_is_down(
     monkeypatch: pytest.MonkeyPatch, code: str
 ) -> None:
-    with (
-        driver_raising(driver_error(code), monkeypatch),
-        pytest.raises(DependencyDown) as caught,
-        oracle().collection(SPEC),
-    ):
-        pass
-    assert "10.0.0.7" not in caught.value.detail
-    assert caught.value.headers["Retry-After"]
-    assert caught.value.__cause__ is None
+    with driver_raising(driver_error(code), monkeypatch) as attempts:
+        error = refused(oracle_database(), DependencyDown)
+    assert len(attempts) == 1
+    assert "10.0.0.7" not in error.detail
+    assert error.headers["Retry-After"]
+    assert error.__cause__ is None
+
+
+@pytest.mark.parametrize(
+    ("code", "words"),
+    [
+        ("DPI-1047", "Instant Client is missing"),
+        ("DPI-1050", "too old"),
+        ("ORA-00942", "a table of the collections is missing"),
+        ("ORA-01031", "lacks a right"),
+        ("ORA-01045", "CREATE SESSION"),
+        ("ORA-01653", "no space"),
+        ("ORA-01691", "no space"),
+        ("ORA-12154", "DATABASE_DSN can't be read"),
+        ("ORA-28000", "locked"),
+        ("ORA-28759", "wallet"),
+        ("ORA-29024", "certificate"),
+    ],
+)
+def test_what_no_waiting_heals_is_the_operators_mistake_and_logged_once(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, code: str, words: str
+) -> None:
+    monkeypatch.setattr(oracle, "_logged", set())
+    with driver_raising(driver_error(code), monkeypatch):
+        database = oracle_database()
+        for _ in range(2):
+            error = refused(database, Misconfigured)
+            assert (error.status, words in error.detail, code in error.detail) == (500, True, True)
+            assert "10.0.0.7" not in error.detail
+    assert [record.levelname for record in caplog.records] == ["ERROR"]
 
 
 def test_a_password_that_was_changed_is_read_anew(monkeypatch: pytest.MonkeyPatch) -> None:
-    passwords = iter(("old", "new"))
-    with driver_raising(driver_error("ORA-01017"), monkeypatch) as pools:
-        database = Database("tcps:erp.example.com:1522/db_high", "datasync", lambda: next(passwords))
+    passwords = iter(("old", "new", "new"))
+    with driver_raising(driver_error("ORA-01017"), monkeypatch) as attempts:
+        database = Database(DSN, "datasync", lambda: next(passwords))
+        assert "refuses user or password" in refused(database, Misconfigured).detail
+    assert [options["password"] for options in attempts] == ["old", "new"]
+
+
+def test_a_refused_password_is_not_tried_again_at_once_since_that_would_lock_the_user(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with driver_raising(driver_error("ORA-01017"), monkeypatch) as attempts:
+        database = oracle_database()
+        for _ in range(20):
+            refused(database, Misconfigured)
+    assert len(attempts) == 1
+
+
+def test_the_database_is_asked_again_once_its_password_may_have_been_changed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(module, "_REFUSED_SECONDS", 0.0)
+    with driver_raising(driver_error("ORA-01017"), monkeypatch) as attempts:
+        database = oracle_database()
         for _ in range(2):
-            with pytest.raises(DependencyDown), database.collection(SPEC):
-                pass
-    assert [options["password"] for options in pools] == ["old", "new"]
+            refused(database, Misconfigured)
+    assert len(attempts) == 2
+
+
+@pytest.mark.parametrize(
+    "dsn",
+    [
+        "(description=(retry_count=20)(retry_delay=3)(address=(protocol=tcps)(port=1521)(host=adb.example.com))"
+        "(connect_data=(service_name=x_high.adb.oraclecloud.com))(security=(ssl_server_dn_match=yes)))",
+        "(DESCRIPTION = (CONNECT_TIMEOUT=120)(Retry_Count = 20) (ADDRESS = (PROTOCOL=TCPS)(HOST=db)))",
+        "(description_list=(description=(retry_count=9)(address=(host=a)))(description=(address=(host=b))))",
+        "tcps:adb.example.com:1521/x_high.adb.oraclecloud.com?retry_count=20&retry_delay=3",
+        "tcps://adb.example.com:1521/x_high?ssl_server_dn_match=on&connect_timeout=90",
+        "adb.example.com/x_high",
+    ],
+)
+def test_every_connect_string_gives_up_within_seconds(dsn: str) -> None:
+    bounded = oracle.bounded(dsn).lower()
+    descriptions = max(1, len(re.findall(r"description\s*=", bounded)))
+    for name, seconds in (("connect_timeout", 5), ("transport_connect_timeout", 3), ("retry_count", 0)):
+        assert re.findall(rf"(?<![a-z_]){name}\s*=\s*(\d+)", bounded) == [str(seconds)] * descriptions
+    assert "retry_delay" not in bounded
+    for kept in ("adb.example.com", "service_name", "ssl_server_dn_match", "address"):
+        assert (kept in bounded) == (kept in dsn.lower())
+    assert bounded.count("(") == bounded.count(")")
+    if not dsn.startswith("tcps:adb"):  # as Autonomous Databases write it, which only Instant Client reads
+        oracledb.ConnectParams().parse_connect_string(oracle.bounded(dsn))
+
+
+def test_a_name_that_the_client_looks_up_stays_as_it_is() -> None:
+    assert oracle.bounded("orders_high") == "orders_high"
+
+
+# The pool
+
+
+def pool(connect: Callable[[], Any], most: int = 4, seconds: float = 60.0) -> Connections:
+    return Connections(connect, most, seconds)
+
+
+def test_a_connection_is_used_again_and_pinged_only_if_it_was_idle(monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[Connection] = []
+    connections = pool(lambda: made.append(Connection()) or made[-1])  # type: ignore[func-returns-value]
+    for _ in range(3):
+        with connections.use() as opened:
+            assert opened.connection is made[0]
+            assert 0 < opened.connection.call_timeout <= 60_000
+    monkeypatch.setattr(connections_module, "_PING_AFTER_SECONDS", -1.0)
+    made[0].pings = [None, driver_error("DPI-1010")]
+    for number in (0, 1):
+        with connections.use() as opened:
+            assert opened.connection is made[number]
+    assert made[0].closed
+
+
+def test_a_connection_that_the_driver_says_is_lost_is_replaced() -> None:
+    made: list[Connection] = []
+    connections = pool(lambda: made.append(Connection()) or made[-1])  # type: ignore[func-returns-value]
+    with connections.use() as opened:
+        opened.connection.healthy = False
+    with connections.use() as opened:
+        assert opened.connection is made[1]
+    assert made[0].closed
+
+
+def test_a_connection_that_fails_is_closed_and_one_whose_user_fails_is_rolled_back() -> None:
+    made: list[Connection] = []
+    connections = pool(lambda: made.append(Connection()) or made[-1])  # type: ignore[func-returns-value]
+    with pytest.raises(ZeroDivisionError), connections.use():
+        raise ZeroDivisionError
+    assert (made[0].closed, made[0].rolled_back) == (False, 1)
+    with pytest.raises(oracledb.Error), connections.use():
+        raise driver_error("ORA-03113")
+    assert [one.closed for one in made] == [True]
+
+
+def test_no_more_connections_are_used_at_once_than_there_may_be() -> None:
+    connections = pool(Connection, most=1, seconds=0.01)
+    with connections.use(), pytest.raises(DependencyDown), connections.use():
+        pass
+    with connections.use():
+        pass
+
+
+def test_several_threads_connect_without_waiting_for_each_others_attempts() -> None:
+    everybody = threading.Barrier(4, timeout=60)
+
+    def connect() -> Connection:
+        everybody.wait()  # none comes through before all have begun
+        return Connection()
+
+    connections = pool(connect)
+
+    def work(_: int) -> bool:
+        with connections.use() as opened:
+            return isinstance(opened.connection, Connection)
+
+    with ThreadPoolExecutor(4) as threads:
+        assert all(threads.map(work, range(4)))
+
+
+def test_an_attempt_that_hangs_is_left_to_itself_and_its_connection_closed_when_it_comes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(oracle, "CONNECT_SECONDS", 0.01)
+    answers, late = threading.Event(), Connection()
+
+    def connect() -> Connection:
+        answers.wait(60)
+        return late
+
+    connections = pool(connect)
+    for _ in range(20):  # and the attempts that hang are few, since a container has 50 threads
+        with pytest.raises(DependencyDown), connections.use():
+            pass
+    assert threading.active_count() < 20
+    answers.set()
+    while not late.closed:
+        time.sleep(0.001)
+
+
+def test_connections_that_are_in_use_when_the_pool_is_closed_are_not_used_again() -> None:
+    made: list[Connection] = []
+    connections = pool(lambda: made.append(Connection()) or made[-1])  # type: ignore[func-returns-value]
+    with connections.use():
+        connections.close()
+    assert made[0].closed
+    with connections.use() as opened:
+        assert opened.connection is made[1]
 
 
 @contextmanager
@@ -108,7 +293,7 @@ def sessions(monkeypatch: pytest.MonkeyPatch, failure: str = "") -> Iterator[lis
 
     @contextmanager
     def connect(**options: str) -> Iterator[Any]:
-        seen.append((options["user"], options["password"], options["dsn"]))
+        seen.append((options["user"], options["password"]))
         yield SimpleNamespace(cursor=lambda: SimpleNamespace(execute=execute))
 
     monkeypatch.setattr(oracledb, "init_oracle_client", lambda: None)
@@ -118,22 +303,22 @@ def sessions(monkeypatch: pytest.MonkeyPatch, failure: str = "") -> Iterator[lis
 
 def test_a_block_is_run_as_another_user(monkeypatch: pytest.MonkeyPatch) -> None:
     with sessions(monkeypatch) as seen:
-        oracle().run_as("ADMIN", lambda: "a password", "begin null; end;", lambda: {"a": "b"})
+        oracle_database().run_as("ADMIN", lambda: "a password", "begin null; end;", lambda: {"a": "b"})
     assert seen == [
-        ("ADMIN", "a password", "tcps:erp.example.com:1522/db_high"),
+        ("ADMIN", "a password"),
         ("begin null; end;", {"a": "b"}),
     ]
 
 
 def test_a_block_that_fails_is_a_dependency_that_is_down(monkeypatch: pytest.MonkeyPatch) -> None:
-    with sessions(monkeypatch, "ORA-01031"), pytest.raises(DependencyDown) as caught:
-        oracle().run_as("ADMIN", lambda: "a password", "begin null; end;", dict)
+    with sessions(monkeypatch, "ORA-03113"), pytest.raises(DependencyDown) as caught:
+        oracle_database().run_as("ADMIN", lambda: "a password", "begin null; end;", dict)
     assert "10.0.0.7" not in caught.value.detail
 
 
 def test_another_password_is_no_outage_to_wait_for(monkeypatch: pytest.MonkeyPatch) -> None:
     with sessions(monkeypatch, "ORA-01017"), pytest.raises(Misconfigured, match="password of ADMIN"):
-        oracle().run_as("ADMIN", lambda: "a password", "begin null; end;", dict)
+        oracle_database().run_as("ADMIN", lambda: "a password", "begin null; end;", dict)
 
 
 def test_a_file_has_no_users(tmp_path: Path) -> None:
@@ -149,19 +334,8 @@ def test_a_complaint_of_soda_is_a_defect_of_ours_and_stays_what_it_is(
     with (
         driver_raising(driver_error("ORA-40676"), monkeypatch),
         pytest.raises(oracledb.DatabaseError),
-        oracle().collection(SPEC),
+        oracle_database().collection(SPEC),
     ):
-        pass
-
-
-def test_a_machine_without_instant_client_is_told_so_once_and_clearly(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    def missing() -> None:
-        raise driver_error("DPI-1047")
-
-    monkeypatch.setattr(oracledb, "init_oracle_client", missing)
-    with pytest.raises(Misconfigured, match="Instant Client is missing"), oracle().collection(SPEC):
         pass
 
 
@@ -214,8 +388,7 @@ def test_a_closed_database_opens_again_when_it_is_used(tmp_path: Path) -> None:
         database.close()
 
 
-def test_only_this_module_knows_the_driver() -> None:
-    library = Path(module.__file__).parent
-    assert [path.name for path in library.glob("*.py") if "import oracledb" in path.read_text()] == [
-        "database.py"
-    ]
+def test_few_modules_know_the_driver() -> None:
+    library = Path(shared.__file__).parent
+    knowing = {path.name for path in library.rglob("*.py") if "import oracledb" in path.read_text()}
+    assert knowing == {"database.py", "connections.py", "oracle.py"}

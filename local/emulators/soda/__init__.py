@@ -1,10 +1,10 @@
 """SODA on SQLite with python-oracledb's interface: what the functions use on one machine in place of a
 database.
 
-`connect` and `create_pool` give connections whose `getSodaDatabase()` is the driver's own
-`oracledb.SodaDatabase`; only the objects behind it are ours. It behaves as native collections of Oracle
-Database 23ai and later do and raises python-oracledb's exceptions with Oracle's codes; what Oracle has and
-nothing here uses is a `NotImplementedError` that names it. Several processes may use one file at once.
+`connect` gives connections whose `getSodaDatabase()` is the driver's own `oracledb.SodaDatabase`; only the
+objects behind it are ours. It behaves as native collections of Oracle Database 23ai and later do and raises
+python-oracledb's exceptions with Oracle's codes; what Oracle has and nothing here uses is a
+`NotImplementedError` that names it. Several processes may use one file at once.
 
 It never answers a query by better means than Oracle is known to: see `planning`. `DATASYNC_SODA_TRACE` logs
 every operation with its plan (`tracing`); the DSN's options count round trips, and let them take time
@@ -21,7 +21,7 @@ every operation with its plan (`tracing`); the DSN's options count round trips, 
 
 Modules, each importing only from those above it: errors, round_trips; json_types, paths; indexes; qbe,
 matching (queries); session (SQLite); documents, catalog (what there is); planning, tracing; operations,
-collection, database (what the driver calls); connection, pool.
+collection, database (what the driver calls); connection.
 """
 
 from __future__ import annotations
@@ -31,10 +31,9 @@ from typing import Any
 import oracledb
 
 from .connection import Connection, connect
-from .pool import Pool, create_pool
 from .round_trips import counted as round_trips
 
-__all__ = ["Connection", "Pool", "connect", "create_pool", "explain", "round_trips"]
+__all__ = ["Connection", "connect", "explain", "round_trips"]
 
 
 def explain(operation: oracledb.SodaOperation) -> list[str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -35,36 +34,32 @@ class Target:
 def parse_dsn(dsn: str) -> Target:
     """The file of `sqlite:/abs/file.db`, `sqlite:relative.db` or a plain path, and the DSN's options.
 
-    `?mode=rw` never creates the file; `round_trip_ms=5` puts so many milliseconds into each round trip, and
-    `round_trips=FILE` counts them in a file (see `round_trips`).
+    `?mode=rw` never creates the file; `round_trip_ms=5` puts so many milliseconds into each round trip,
+    `round_trips=FILE` counts them in a file, and while there is a file `hanging=FILE` none comes back (see
+    `round_trips`).
     """
     path, _, options = dsn.removeprefix(SCHEME).partition("?") if dsn.startswith(SCHEME) else (dsn, "", "")
     given = {name: found[-1] for name, found in parse_qs(options, keep_blank_values=True).items()}
-    mode, log = given.pop("mode", "rwc"), given.pop("round_trips", "")
+    mode, log, hanging = given.pop("mode", "rwc"), given.pop("round_trips", ""), given.pop("hanging", "")
     try:
         seconds = float(given.pop("round_trip_ms", "0")) / 1000
     except ValueError:
         seconds = -1.0
     if given or mode not in ("rw", "rwc") or not path or not 0 <= seconds < math.inf:
-        options = "mode=rw if it must be there already, round_trip_ms=MS, round_trips=FILE"
+        options = "mode=rw if it must be there already, round_trip_ms=MS, round_trips=FILE, hanging=FILE"
         raise ora(12154, f"{dsn!r}: write sqlite:/path/to/file.db; after a ? there may be {options}")
-    trips = RoundTrips(seconds, Path(log) if log else None)
+    trips = RoundTrips(seconds, Path(log) if log else None, Path(hanging) if hanging else None)
     return Target(Path(unquote(path) if dsn.startswith(SCHEME) else path), mode == "rwc", trips)
 
 
 class Connection:
-    """A connection; one thread at a time may use it. Closing one of a pool gives it back, rolled back."""
+    """A connection; one thread at a time may use it."""
 
     def __init__(
         self,
         catalog: Catalog,
-        give_back: Callable[[Catalog], None] | None = None,
-        opened: set[str] | None = None,
     ) -> None:
-        """`opened` are the names of collections that the pool has opened already."""
         self._catalog: Catalog | None = catalog
-        self._give_back = give_back
-        self._opened = opened
 
     @property
     def catalog(self) -> Catalog:
@@ -87,10 +82,32 @@ class Connection:
     def autocommit(self, value: bool) -> None:
         self.session.autocommit = bool(value)
 
+    @property
+    def call_timeout(self) -> int:
+        """Milliseconds after which a round trip to a database that hangs fails; 0: never."""
+        return self.session.trips.call_timeout
+
+    @call_timeout.setter
+    def call_timeout(self, value: int) -> None:
+        self.session.trips.call_timeout = value
+
+    def is_healthy(self) -> bool:
+        """Whether the file is there as it was when it was opened."""
+        try:
+            self.session.check_file()
+        except oracledb.Error:
+            return False
+        return True
+
+    def ping(self) -> None:
+        """Makes a round trip."""
+        self.session.check_file()
+        self.session.trips.make("ping")
+
     def getSodaDatabase(self) -> oracledb.SodaDatabase:  # noqa: N802 - the driver's name
         """The SODA interface of this connection."""
         make: Any = oracledb.SodaDatabase._from_impl  # noqa: SLF001 - the driver offers no other way
-        database: oracledb.SodaDatabase = make(self, DatabaseImpl(self, self._opened))
+        database: oracledb.SodaDatabase = make(self, DatabaseImpl(self))
         return database
 
     def commit(self) -> None:
@@ -105,12 +122,9 @@ class Connection:
         self.session.trips.make("rollback")
 
     def close(self) -> None:
-        """Rolls back and closes; or gives the connection back to its pool."""
+        """Rolls back and closes."""
         catalog, self._catalog = self.catalog, None
-        if self._give_back is None:
-            catalog.session.close()
-        else:
-            self._give_back(catalog)
+        catalog.session.close()
 
     def __enter__(self) -> Self:
         self.session.check_file()
@@ -123,15 +137,13 @@ class Connection:
             self.close()
 
 
-def open_catalog(target: Target, timeout: float) -> Catalog:
-    """Opens the file; its errors are those of `oracledb.connect`."""
-    target.trips.make("connect", 2)
-    return Catalog(Session(target.path, create=target.create, timeout=timeout, trips=target.trips))
-
-
 def connect(path: str | Path, *, timeout: float = BUSY_TIMEOUT) -> Connection:
     """Opens the database file at `path` (or of a `sqlite:` DSN) and creates it if it is missing.
 
     A write waits `timeout` seconds for another process's transaction, then ORA-00054 is raised.
     """
-    return Connection(open_catalog(parse_dsn(str(path)), timeout))
+    target = parse_dsn(str(path))
+    target.trips.make("connect", 2)
+    return Connection(
+        Catalog(Session(target.path, create=target.create, timeout=timeout, trips=target.trips))
+    )

@@ -16,10 +16,8 @@ class DatabaseImpl:
 
     supports_json = True
 
-    def __init__(self, link: Link, opened: set[str] | None) -> None:
-        """`opened` are the collections whose metadata the pool has; None if there is no pool."""
+    def __init__(self, link: Link) -> None:
         self._link = link
-        self._opened = opened
 
     def create_collection(self, name: str | None, metadata: str | None, map_mode: bool) -> CollectionImpl:
         """Creates a native collection, or opens the one that is there."""
@@ -37,11 +35,8 @@ class DatabaseImpl:
         _check_name(name)
         if name is None:
             raise ora(40658, "give the name of a collection")
-        if self._opened is None or name not in self._opened:
-            self._link.session.trips.make("openCollection")
+        self._link.session.trips.make("openCollection")
         found = self._link.catalog.get(name)
-        if found is not None and self._opened is not None:
-            self._opened.add(name)
         return None if found is None else CollectionImpl(self._link, found)
 
     def get_collection_names(self, start_name: str | None, limit: int) -> list[str]:

@@ -10,8 +10,7 @@ What counts as one, and why:
 - `commit()`, whether there is something to commit or not, and `rollback()`: ODPI-C calls OCITransCommit and
   OCITransRollback in any case, which are one each (OCI Programmer's Guide, "C OCI Function Server Round
   Trips"); giving a connection back only if a transaction is open (dpiConn.c);
-- opening a collection: one, and none if the pool has opened it before (`soda_metadata_cache`); creating
-  collections and indexes, listing, dropping, truncating: one;
+- opening a collection, creating collections and indexes, listing, dropping, truncating: one;
 - a new connection: two, to attach and to begin a session (same table: OCILogon2); TCP and TLS come on top.
 
 Not counted: pings of connections that have been idle for long.
@@ -24,21 +23,39 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
+from oracledb import errors as driver
 
-@dataclass(frozen=True)
+from .errors import dpy
+
+_HANG_SECONDS = 0.01  # between looks whether the database answers again
+
+
+@dataclass
 class RoundTrips:
     """How long a round trip takes, and the file to which each appends the name of its operation."""
 
     seconds: float = 0.0
     log: Path | None = None
+    hanging: Path | None = None
+    """While there is a file of this name, the database answers nothing."""
+    call_timeout: int = 0
+    """Milliseconds after which a round trip to a database that hangs fails; 0: never."""
 
     def make(self, operation: str, number: int = 1) -> None:
-        """Take the time of so many round trips, and count them."""
+        """Take the time of so many round trips, and count them; DPY-4024 if it takes too long."""
+        self._hang()
         if self.log is not None:
             with self.log.open("a") as log:  # one write: processes do not mix theirs
                 log.write(f"{operation}\n" * number)
         if self.seconds:
             time.sleep(self.seconds * number)
+
+    def _hang(self) -> None:
+        started = time.monotonic()
+        while self.hanging is not None and self.hanging.exists():
+            if self.call_timeout and time.monotonic() - started > self.call_timeout / 1000:
+                raise dpy(driver.ERR_CALL_TIMEOUT_EXCEEDED, timeout=self.call_timeout)
+            time.sleep(_HANG_SECONDS)
 
 
 def counted(log: Path) -> Counter[str]:

@@ -7,6 +7,7 @@ OCI       seconds that calls to OCI's services may take
 SIGNERS   a file: calls to the services that it names fail as where the signer can't read its token
 NAMES     whether names of the domains below are resolved as is said there, and not by the system
 REFUSALS  whether the database refuses records in the status that their URL ends with, behind `/refused/`
+THIN      whether the database's driver connects without Oracle's client, in both functions
 """
 
 import datetime as real
@@ -199,6 +200,11 @@ FAULTS: dict[str, Callable[[str], None]] = {
     "NAMES": lambda _: install_names(),
     "REFUSALS": lambda _: install_refusals(),
 }
+
+if os.environ.get("THIN"):
+    import oracledb
+
+    oracledb.init_oracle_client = lambda: None
 
 if "process-data" in os.environ.get("FN_FN_NAME", ""):
     for name, install in FAULTS.items():
