@@ -17,7 +17,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m local", description=__doc__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     show = commands.add_parser("demo", help="send sample records through everything, and show what happened")
-    show.set_defaults(run=lambda _: _until_stopped(demo.main()))
+    show.set_defaults(run=lambda _: _until_stopped(demo.main(os.environ)))
     serve = commands.add_parser("run", help="serve until stopped; PORT and DATASYNC_HOME say where")
     serve.set_defaults(run=lambda arguments: _until_stopped(run.main(os.environ, arguments.processes)))
     serve.add_argument(

@@ -67,6 +67,10 @@ def _column(connection: Any, query: str) -> set[str]:
 def _contract(dsn: str, user: str, password: str) -> int:
     """Run the tests of the SODA contract against the database."""
     names = {"DATASYNC_TEST_DSN": dsn, "DATASYNC_TEST_USER": user, "DATASYNC_TEST_PASSWORD": password}
-    tests = sorted(str(path) for path in (CHECKOUT / "tests/contract").glob("test_soda_*.py"))
+    folder = CHECKOUT / "tests/contract"
+    tests = [
+        *sorted(str(path) for path in folder.glob("test_soda_*.py")),
+        str(folder / "test_oracle_plans.py"),
+    ]
     command = [sys.executable, "-m", "pytest", "--quiet", *tests]
     return subprocess.run(command, cwd=CHECKOUT, env=os.environ | names, check=False).returncode  # noqa: S603 - our own tests

@@ -15,10 +15,11 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from local import stack
+from local import oracle_database, stack
 from local.samples import Sample, problems, samples
 
 _SETTINGS = {"RETRY_BACKOFF": "100ms..400ms", "RETRY_LIMIT": "4"}
+_COLLECTION = "datasync_demo"  # in an Oracle Database, where there may be others
 _MOST_ROUNDS = 20  # of replaying; each ends a record or brings it nearer to its limit
 _PAUSE = 0.2  # seconds between rounds; in the cloud a schedule's interval
 _PATIENCE = 120.0  # seconds for an answer; only a machine that is very busy takes some
@@ -29,14 +30,14 @@ class DemoError(Exception):
     """Something did not go as it should; the message says what."""
 
 
-async def main() -> int:
-    """Show it, and return 0 if every record ended as it should."""
+async def main(environment: Mapping[str, str]) -> int:
+    """Show it, in the database that the environment names; return 0 if every record ended as it should."""
     started = time.monotonic()
     console = Console() if sys.stdout.isatty() else Console(width=_WIDTH)
     with tempfile.TemporaryDirectory(prefix="datasync-demo-") as home:
         try:
-            await _show(Path(home), console)
-        except (DemoError, stack.StartError, aiohttp.ClientError, TimeoutError) as error:
+            await _show(Path(home), console, _SETTINGS | _database(environment))
+        except (DemoError, stack.StartError, aiohttp.ClientError, TimeoutError, ValueError) as error:
             print(f"The demo failed: {error}", file=sys.stderr)
             _show_logs(Path(home))
             return 1
@@ -49,15 +50,21 @@ def _show_logs(home: Path) -> None:
         print(f"--- {log.name}\n{log.read_text()[-4000:]}", file=sys.stderr)
 
 
-async def _show(home: Path, console: Console) -> None:
+def _database(environment: Mapping[str, str]) -> dict[str, str]:
+    named = oracle_database.settings(environment)
+    return named | {"COLLECTION": environment.get("COLLECTION", _COLLECTION)} if named else {}
+
+
+async def _show(home: Path, console: Console, settings: Mapping[str, str]) -> None:
     with closing(socket.socket()) as deaf:
         deaf.bind((stack.HOST, 0))  # nobody else gets the port, and without listen() connections are refused
-        await _show_samples(home, console, f"http://{stack.HOST}:{deaf.getsockname()[1]}")
+        nowhere = f"http://{stack.HOST}:{deaf.getsockname()[1]}"
+        await _show_samples(home, console, settings, nowhere)
 
 
-async def _show_samples(home: Path, console: Console, nowhere: str) -> None:
+async def _show_samples(home: Path, console: Console, settings: Mapping[str, str], nowhere: str) -> None:
     async with (
-        stack.running(home, _SETTINGS, also_allowed=[nowhere]) as running,
+        stack.running(home, settings, also_allowed=[nowhere]) as running,
         aiohttp.ClientSession(running.url, timeout=aiohttp.ClientTimeout(total=_PATIENCE)) as gateway,
     ):
         console.print(f"Gateway {running.url}, sample target {running.target_url}")

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 
-from local import stack
+from local import oracle_database, stack
 from local.emulators.gateway import Callers
 from local.home import held
 from local.stack import StartError
@@ -33,6 +33,7 @@ class Options:
         """Read them; StartError says what is wrong."""
         settings = settings_of(environment)
         try:
+            settings |= oracle_database.settings(environment)
             Settings.from_config(stack.configuration(_DEFAULT_HOME, "http://127.0.0.1", []) | settings)
             callers = Callers.from_environment(environment)
         except Misconfigured as error:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from aiohttp import web
 
+from local import oracle_database
 from local.emulators import gateway, identity, target
 from local.emulators.functions import Function, FunctionRunner
 from local.emulators.gateway import Callers
@@ -51,7 +52,7 @@ async def running(
     """Run everything within `async with`; port 0 takes a free one, `processes` bounds each function's.
 
     `settings` go into the functions' configuration, over what this machine gives: that the sample target may
-    be sent to, and what is `also_allowed`. State is kept in `home`.
+    be sent to, and what is `also_allowed`; a database's password goes into the vault. State is in `home`.
     Raises StartError if a port is taken, or the home holds what can't be read.
     """
     async with AsyncExitStack() as opened:
@@ -62,7 +63,8 @@ async def running(
         ObjectStore(home).create_bucket(ARCHIVE_BUCKET)
         target_url = await _serve(opened, target.create_app(), receiver, abandoning=True)
         oci_url = _url(services)
-        settled = configuration(home, oci_url, [target_url, *also_allowed]) | dict(settings)
+        settled = configuration(home, oci_url, [target_url, *also_allowed])
+        settled |= oracle_database.with_password_kept(home, settings)
         runner = FunctionRunner(_functions(settled, processes), home, environment=environment)
         await _serve(opened, create_app(home, invoke=_invoke_through(runner)), services)
         await opened.enter_async_context(runner)
