@@ -3,7 +3,7 @@
 import logging
 import time
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import datetime
 from enum import Enum, auto
 from typing import Protocol
 
@@ -11,7 +11,7 @@ from shared.delivery.call import Call
 from shared.delivery.completer import Completer
 from shared.delivery.limits import Limits, Skipped
 from shared.delivery.secrets import ReadsTokens, Secrets
-from shared.drivers import logs, threads
+from shared.drivers import clock, logs, threads
 from shared.model import record, rules, transitions
 from shared.model.answer import Answer, Sent
 from shared.model.codes import UNEXPECTED_ERROR
@@ -120,7 +120,7 @@ class Executor:
         stays unavailable.
         """
         if prepared.filtered_by is not None:
-            after = transitions.filtered(prepared.stored.document, prepared.filtered_by, datetime.now(UTC))
+            after = transitions.filtered(prepared.stored.document, prepared.filtered_by, clock.now())
             return await self._complete(prepared.stored, after, Answer(""), Outcome.FILTERED)
         answer = prepared.failure or await self._send(prepared)
         if answer is not None and answer.code == 401 and prepared.secret is not None:
@@ -175,7 +175,7 @@ class Executor:
             return Answer(UNEXPECTED_ERROR, reason, cause="answer", sent="unknown")
 
     async def _complete_answered(self, stored: Stored, answer: Answer) -> Outcome:
-        document, moment = stored.document, datetime.now(UTC)
+        document, moment = stored.document, clock.now()
         if answer.accepted:
             after = transitions.succeeded(document, int(answer.code), moment, answer.seconds)
             outcome = Outcome.SUCCEEDED
@@ -192,7 +192,7 @@ class Executor:
 
     async def _complete_refused(self, stored: Stored, answer: Answer, error: str) -> Outcome:
         """Write that an outcome was refused, in our own words; what was accepted is not sent again."""
-        document, moment = stored.document, datetime.now(UTC)
+        document, moment = stored.document, clock.now()
         reason = f"its outcome, {answer.code}, can't be written: {error}"
         following = None if answer.accepted else self._failure(document, answer, moment).next_attempt
         sent: Sent = "no" if answer.sent == "no" else "unknown"

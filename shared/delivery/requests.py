@@ -1,15 +1,13 @@
 """What a call to `/process` or `/process/retry` asks for: its body, checked, as a DeliveryRequest."""
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any
 
 from shared.model.codes import INVALID, TOKEN_CHANGED, error_mapping, status_codes
-from shared.model.ids import timestamp
 from shared.model.members import MemberReader, boolean, members_of, offset, whole_number
 from shared.model.retry import RetryPolicy
 from shared.settings import Settings
-from shared.storage.queries import FAILED, REPLAY, Query, due, failure_conditions
+from shared.storage.queries import DUE, FAILED, NOW, REPLAY, Query, failure_conditions
 
 _NUMBER = "noOfMessagesToProcess"
 RETRY_MEMBERS = (
@@ -45,7 +43,7 @@ def process_request(
     fanned_out = direct and reader.read("fannedOut", boolean) is True
     reader.finish()
     return DeliveryRequest(
-        due(datetime.now(UTC)), limit, settings.retry_policy(), deadline, fanned_out=fanned_out
+        Query(DUE, before=NOW), limit, settings.retry_policy(), deadline, fanned_out=fanned_out
     )
 
 
@@ -76,7 +74,7 @@ def _retry_query(reader: MemberReader, settings: Settings, usual: frozenset[str]
         conditions.append({"datasync.code": {"$in": sorted(codes or settings.retry_codes)}})
     if not force:
         conditions.append({"datasync.attempts": {"$lt": limit}})
-        is_due = {"datasync.due": {"$lt": timestamp(datetime.now(UTC))}}
+        is_due = {"datasync.due": {"$lt": NOW}}
         conditions.append({"$or": [is_due, {"dead": True}]} if codes else is_due)
     conditions += failure_conditions(reader)
     after = reader.read("readAfterOffset", offset) or "-1"

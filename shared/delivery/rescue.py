@@ -2,9 +2,8 @@
 
 import logging
 from collections.abc import Iterator
-from datetime import UTC, datetime
 
-from shared.drivers import threads
+from shared.drivers import clock, threads
 from shared.model import record, transitions
 from shared.model.codes import UNEXPECTED_ERROR
 from shared.model.record import Document
@@ -44,4 +43,4 @@ def _changes(
     for stored in found:
         document = stored.document
         if record.is_unfinished(document) and record.tries(document) == orphaned[document["id"]]:
-            yield stored, transitions.interrupted(document, stream, settings.retry_limit, datetime.now(UTC))
+            yield stored, transitions.interrupted(document, stream, settings.retry_limit, clock.now())

@@ -5,7 +5,6 @@ import logging
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 
 from shared.delivery.call import WRAP_UP_SECONDS, Call
 from shared.delivery.completer import Completer
@@ -16,7 +15,7 @@ from shared.delivery.leasing import Leasing
 from shared.delivery.limits import Limits
 from shared.delivery.requests import DeliveryRequest
 from shared.delivery.summary import Summary
-from shared.drivers import threads
+from shared.drivers import clock, threads
 from shared.model.errors import DependencyDown
 from shared.model.record import Document
 from shared.monitoring.call_stats import Backlog, CallStats
@@ -51,14 +50,19 @@ class DeliveryService:
         A call that has delivered its partitions goes on with those that others have left meanwhile.
         """
         stats = CallStats()
-        summary = await self._deliver_in_rounds(request, stats)
+        summary = await self._deliver_in_rounds(await self._timed(request), stats)
         stats.record_skipped(summary.skipped)
         await self._publish(stats, request.deadline)
         return summary
 
     async def count(self, request: DeliveryRequest) -> int:
         """Count what a request would handle, and change nothing."""
-        return await threads.DATABASE.run(self.records.count, request.query)
+        return await threads.DATABASE.run(self.records.count, (await self._timed(request)).query)
+
+    async def _timed(self, request: DeliveryRequest) -> DeliveryRequest:
+        """Return a request for what is due at the database's time."""
+        now = await threads.DATABASE.run(self.records.now)
+        return replace(request, query=request.query.at(now))
 
     async def _deliver_in_rounds(self, request: DeliveryRequest, stats: CallStats) -> Summary:
         total = Summary(last=request.query.after)
@@ -128,5 +132,5 @@ class DeliveryService:
 
     async def _post_metrics(self, stats: CallStats) -> None:
         if self.publisher.wants_metrics:
-            backlog = Backlog(*await threads.DATABASE.run(self.records.backlog, datetime.now(UTC)))
+            backlog = Backlog(*await threads.DATABASE.run(self.records.backlog, clock.now()))
             await threads.PUBLISHING.run(self.publisher.post_metrics, stats, backlog)

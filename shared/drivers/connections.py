@@ -14,6 +14,7 @@ from typing import Any
 import oracledb
 
 from shared.drivers import oracle
+from shared.drivers.clock import CLOCK
 
 _PING_AFTER_SECONDS = 5.0  # idle connections are pinged before use; a paused container's may be dead
 _PING_SECONDS = 1.0
@@ -74,6 +75,8 @@ class Connections:
             left = max(_LEAST_CALL_SECONDS, end - time.monotonic())
             opened.connection.call_timeout = int(left * 1000)
             try:
+                if CLOCK.is_stale:
+                    CLOCK.measure(opened.connection)
                 yield opened
             except BaseException as error:
                 self._give_up(opened, error)

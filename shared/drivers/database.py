@@ -5,11 +5,13 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 import oracledb
 
 from shared.drivers import oracle
+from shared.drivers.clock import CLOCK
 from shared.drivers.connections import Connections, Opened
 from shared.drivers.oracle import Taken
 from shared.model.errors import Misconfigured
@@ -99,6 +101,16 @@ class Database:
                 if oracle.code(error) not in oracle.OTHER_PASSWORD:
                     raise
                 self._password.refused(password, error)
+
+    def now(self) -> datetime:
+        """Return the database's time; raises what `collection` does if it was never measured and can't be."""
+        if CLOCK.is_stale:
+            try:
+                with self._connections.use():
+                    pass
+            except oracledb.Error as error:
+                raise oracle.translated(error) from None
+        return CLOCK.now()
 
     def run_as(
         self, user: str, password: Callable[[], str], block: str, binds: Callable[[], dict[str, str]]

@@ -1,6 +1,7 @@
 """What ingest needs of storage and monitoring, and no more of them than that."""
 
 from collections.abc import Collection, Iterable, Sequence
+from datetime import datetime
 from typing import Protocol
 
 from shared.model.record import Document, Proof
@@ -9,6 +10,12 @@ from shared.monitoring.call_stats import CallStats
 
 class RecordStore(Protocol):
     """The records of storage, as far as they are used here."""
+
+    def now(self) -> datetime:
+        """Return the database's time."""
+
+    def newest_waiting(self, keys: Collection[str], after: str) -> str | None:
+        """Return the greatest id of a record that waits with one of these keys, if greater than `after`."""
 
     def insert(self, documents: Sequence[Document]) -> None:
         """Store new records, all or none; Taken if another request has used a key of theirs."""

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from shared.drivers import logs
@@ -15,7 +16,7 @@ from shared.model import json_codec, record, targets
 from shared.model.codes import INVALID
 from shared.model.credentials import describes_client
 from shared.model.errors import Conflict, DependencyDown, Fault, Invalid, NotFound, TooLarge
-from shared.model.record import MACHINERY, Document, IdempotencyKey
+from shared.model.record import MACHINERY, NO_KEY, Document, IdempotencyKey
 from shared.monitoring.call_stats import CallStats
 from shared.settings import Settings
 
@@ -95,7 +96,7 @@ class IngestService:
         conditions = Conditions(self._target_refusal, has_token=bool(request.token))
         read = validation.read(value, conditions)
         proofs = self.vault.claim_all(read.secret_names(), request.token) if request.token else {}
-        key = None
+        key, now = None, self.records.now()
         if request.idempotency_key is not None:
             key = IdempotencyKey.of(request.caller, request.idempotency_key, request.body)
         documents = [
@@ -104,9 +105,11 @@ class IngestService:
                 request.caller,
                 key.members(place) if key else None,
                 proofs.get(members.get("vaultSecretName", "")),
+                now,
             )
             for place, members in enumerate(read.records)
         ]
+        documents = self._behind_what_waits(documents)
         try:
             self.records.insert(documents)
         except Taken:
@@ -114,6 +117,23 @@ class IngestService:
                 raise
             return StoreResult(_answer(self._stored_before(key), read.is_array), is_new=False)
         return StoreResult(_answer(documents, read.is_array), is_new=True)
+
+    def _behind_what_waits(self, documents: list[Document]) -> list[Document]:
+        """Return records whose ids are greater than those of all that wait with their keys.
+
+        Ids of different machines sort by their clocks, so there may be greater ones than ours.
+        """
+        keys = {record.key_digest(document) for document in documents} - {NO_KEY}
+        newest = self.records.newest_waiting(keys, documents[0]["id"]) if keys else None
+        if newest is None:
+            return documents
+        behind = []
+        for document in documents:
+            if record.key_digest(document) != NO_KEY:
+                document = record.identified_after(document, newest)
+                newest = document["id"]
+            behind.append(document)
+        return behind
 
     def _stored_before(self, key: IdempotencyKey) -> list[Document]:
         documents = self.records.received(key.digest)
@@ -137,7 +157,9 @@ class IngestService:
         return stored
 
     def _store_messages(self, messages: Sequence[Message]) -> list[Document]:
-        documents = {document[MACHINERY]["ingest"]: document for document in map(self._document, messages)}
+        now = self.records.now()
+        made = self._behind_what_waits([self._document(message, now) for message in messages])
+        documents = {document[MACHINERY]["ingest"]: document for document in made}
         for _ in range(_MOST_RACES):
             known = self.records.already_received(documents)
             new = [document for key, document in documents.items() if key not in known]
@@ -150,13 +172,13 @@ class IngestService:
             return [known.get(key, document) for key, document in documents.items()]
         raise DependencyDown("Other invocations are storing the same messages. Repeat the invocation later.")
 
-    def _document(self, message: Message) -> Document:
+    def _document(self, message: Message, now: datetime) -> Document:
         """Return the document of a message: a new record, or one that is set aside."""
         key = message.key.members(0)
         if not message.fault:
-            return record.new(message.members, idempotency=key)
+            return record.new(message.members, idempotency=key, moment=now)
         stream = self.settings.retry_policy().error_stream(INVALID)
-        return record.set_aside(message.kept, message.fault, stream, key)
+        return record.set_aside(message.kept, message.fault, stream, key, now)
 
     def _notify_of_set_aside(self, new: Sequence[Document]) -> None:
         """Have the next call of process-data notify operators of the messages that were set aside."""

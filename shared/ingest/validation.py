@@ -5,8 +5,9 @@ from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from shared.model.errors import MOST_NAMED, Fault, Invalid, json_pointer_token
+from shared.model.errors import MOST_NAMED, Fault, Invalid
 from shared.model.headers import UTF_8, content_type, header_faults
+from shared.model.json_codec import pointer_token
 from shared.model.payload import encoded_payload
 from shared.model.record import OPERATIONS, OVERWRITTEN_MEMBERS, SYSTEM_MEMBERS
 from shared.model.targets import TargetUrl, parse_url
@@ -132,9 +133,7 @@ def _outer_faults(outer: Members, message: Any, place: str) -> Iterator[Fault]:
     for name in sorted((outer.keys() | message.keys()) & SYSTEM_MEMBERS):
         yield Fault(f"{place if name in message else ''}/{name}", "is set by the system; omit it")
     for name in sorted(outer.keys() & (MEMBERS | message.keys())):
-        yield Fault(
-            f"/{json_pointer_token(name)}", "appears next to streamMessage; move it inside streamMessage"
-        )
+        yield Fault(f"/{pointer_token(name)}", "appears next to streamMessage; move it inside streamMessage")
     if "streamKey" in message:
         yield Fault(f"{place}/streamKey", "appears inside streamMessage; move it next to streamMessage")
 

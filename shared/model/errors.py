@@ -139,8 +139,3 @@ class Misconfigured(DataSyncError):
     """The operator's settings are missing or wrong: `faults` names each."""
 
     title = "Service misconfigured"
-
-
-def json_pointer_token(name: str) -> str:
-    """Escape a member's name for a JSON Pointer (RFC 6901, section 3)."""
-    return name.replace("~", "~0").replace("/", "~1")

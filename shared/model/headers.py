@@ -5,7 +5,8 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from shared.model.errors import Fault, json_pointer_token
+from shared.model.errors import Fault
+from shared.model.json_codec import pointer_token
 
 UTF_8 = ("utf-8", "utf8")
 _MOST_HEADERS = 64
@@ -68,7 +69,7 @@ def header_pairs(headers: Any) -> list[tuple[str, str, str]]:
     [('0', 'X-Tenant', 'north')]
     """
     if isinstance(headers, dict):
-        items = [(json_pointer_token(name), name, value) for name, value in headers.items()]
+        items = [(pointer_token(name), name, value) for name, value in headers.items()]
     elif isinstance(headers, list):
         items = [(str(index), *_pair(entry)) for index, entry in enumerate(headers)]
     else:

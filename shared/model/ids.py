@@ -2,38 +2,56 @@
 
 import os
 import threading
-import time
 from datetime import UTC, datetime, timedelta
 
+_STEPS = 4096  # of a millisecond, which the 12 bits behind it tell apart
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
-class _Clock:
-    """Nanoseconds since 1970 that never repeat within a process, so that ids sort as they were made."""
+
+class _Ticks:
+    """Steps since 1970 that never repeat within a process, so that ids sort as they were made."""
 
     def __init__(self) -> None:
         self._last = 0
         self._lock = threading.Lock()
 
-    def tick(self) -> int:
+    def next(self, moment: datetime) -> int:
         with self._lock:
-            self._last = max(time.time_ns(), self._last + 256)  # 256 ns: one step of the 12 bits in `new_id`
+            self._last = max(_steps(moment), self._last + 1)
             return self._last
 
 
-_clock = _Clock()
+_ticks = _Ticks()
 
 
-def new_id() -> tuple[str, datetime]:
-    """Return a UUIDv7 and the time in it: 48 bits of milliseconds, 12 bits of their fraction, 62 random bits.
+def new_id(moment: datetime, after: str = "") -> str:
+    """Return a UUIDv7 of a time, or the least later one that is greater than all others that were made.
 
-    RFC 9562, sections 5.7 and 6.2 (method 3: the fraction makes ids of one millisecond sort).
+    48 bits of milliseconds, 12 bits of their fraction, 62 random bits (RFC 9562, sections 5.7 and 6.2, method
+    3: the fraction makes ids of one millisecond sort). It is also greater than the id `after`, if that is not
+    empty, whatever the time in it.
+
+    >>> identity = new_id(datetime(2026, 11, 23, tzinfo=UTC))
+    >>> identity < new_id(datetime(2026, 11, 22, tzinfo=UTC), after=identity)
+    True
     """
-    nanoseconds = _clock.tick()
-    milliseconds, rest = divmod(nanoseconds, 1_000_000)
-    bits = milliseconds << 80 | 0x7 << 76 | (rest * 4096 // 1_000_000) << 64
+    steps = _ticks.next(moment)
+    if after:
+        steps = max(steps, _steps_of(after) + 1)
+    milliseconds, rest = divmod(steps, _STEPS)
+    bits = milliseconds << 80 | 0x7 << 76 | rest << 64
     bits |= 0b10 << 62 | int.from_bytes(os.urandom(8), "big") >> 2
     text = f"{bits:032x}"
-    identity = f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
-    return identity, datetime.fromtimestamp(0, UTC) + timedelta(microseconds=nanoseconds // 1000)
+    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+
+
+def _steps(moment: datetime) -> int:
+    return (moment - _EPOCH) // timedelta(microseconds=1) * _STEPS // 1000
+
+
+def _steps_of(identity: str) -> int:
+    digits = identity.replace("-", "")
+    return int(digits[:12], 16) * _STEPS + int(digits[13:16], 16)
 
 
 def timestamp(moment: datetime) -> str:
@@ -54,4 +72,4 @@ def id_at(moment: datetime) -> str:
 def stored_at(identity: str) -> datetime:
     """Return when the record with this id was stored, to the millisecond."""
     milliseconds = int(identity.replace("-", "")[:12], 16)
-    return datetime.fromtimestamp(0, UTC) + timedelta(milliseconds=milliseconds)
+    return _EPOCH + timedelta(milliseconds=milliseconds)

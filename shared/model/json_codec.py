@@ -106,6 +106,11 @@ def dump_ascii(value: Any) -> str:
     return text
 
 
+def pointer_token(name: str) -> str:
+    """Escape a member's name for a JSON Pointer (RFC 6901, section 3)."""
+    return name.replace("~", "~0").replace("/", "~1")
+
+
 class _HasFraction(Exception):
     """What is to be written has a number that the standard library can't write."""
 

@@ -11,8 +11,9 @@ from decimal import Decimal
 from typing import Any
 
 from shared.model import json_codec
-from shared.model.errors import MOST_NAMED, Fault, Invalid, NotJson, json_pointer_token
+from shared.model.errors import MOST_NAMED, Fault, Invalid, NotJson
 from shared.model.ids import timestamp
+from shared.model.json_codec import pointer_token
 from shared.model.parsing import count
 from shared.model.targets import normalised_prefix
 
@@ -43,7 +44,7 @@ class MemberReader:
         """Add a fault for every unknown member: a mistyped filter would replay too much."""
         for name in sorted(self._members.keys() - set(known))[: MOST_NAMED + 1]:
             self._faults.append(
-                Fault(f"/{json_pointer_token(name)}", f"is unknown; the members are {', '.join(known)}")
+                Fault(f"/{pointer_token(name)}", f"is unknown; the members are {', '.join(known)}")
             )
 
     def finish(self) -> None:

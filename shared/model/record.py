@@ -27,7 +27,7 @@ nothing. What an attempt makes of a record stands in `transitions`.
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from shared.model import json_codec
@@ -107,14 +107,15 @@ def new(
     caller: str = "",
     idempotency: Mapping[str, str] | None = None,
     proof: Proof | None = None,
+    moment: datetime | None = None,
 ) -> Document:
     """Return the document of a new record: its caller's members, identity, state and machinery.
 
     An anonymous caller has no name, and the record no member `caller`. `idempotency` is the machinery of its
-    idempotency key. Its size is written when it is `encoded`.
+    idempotency key, `moment` the time, if not this machine's. Its size is written when it is `encoded`.
     """
-    identity, created = new_id()
-    date = timestamp(created)
+    created = moment or datetime.now(UTC)
+    identity, date = new_id(created), timestamp(created)
     document = {"id": identity, "createdDate": date, "status": NOT_PROCESSED, **members}
     if caller:
         document["caller"] = caller
@@ -125,11 +126,20 @@ def new(
     return document
 
 
-def set_aside(message: Any, reason: str, error_stream: str, idempotency: Mapping[str, str]) -> Document:
+def identified_after(document: Document, identity: str) -> Document:
+    """Return a new record's document with another id, which is greater than the one given."""
+    date = str(document["createdDate"])
+    its_id = new_id(datetime.fromisoformat(date), after=identity)
+    return {**document, "id": its_id, MACHINERY: {**document[MACHINERY], "due": f"{date} {its_id}"}}
+
+
+def set_aside(
+    message: Any, reason: str, error_stream: str, idempotency: Mapping[str, str], moment: datetime
+) -> Document:
     """Return the document of a message that is not a record: dead from the start, and never sent."""
-    identity, created = new_id()
+    created = moment
     document = {
-        "id": identity,
+        "id": new_id(created),
         "createdDate": timestamp(created),
         "status": FAILED,
         "status_code": INVALID,

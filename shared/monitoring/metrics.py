@@ -1,9 +1,9 @@
 """Metrics in OCI Monitoring, one post per call."""
 
 import logging
-from datetime import UTC, datetime
 from typing import Any
 
+from shared.drivers import clock
 from shared.drivers.oci import OciClients, Refused
 from shared.model.errors import DependencyDown
 from shared.monitoring.call_stats import Backlog, CallStats, percentile
@@ -45,7 +45,7 @@ class Metrics:
         try:
             from oci.monitoring.models import Datapoint, MetricDataDetails, PostMetricDataDetails
 
-            compartment, now = self._clients.compartment(), datetime.now(UTC)
+            compartment, now = self._clients.compartment(), clock.now()
             posted = [
                 MetricDataDetails(
                     namespace=self._settings.metrics_namespace,

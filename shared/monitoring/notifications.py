@@ -7,9 +7,10 @@ interval is over publishes it, and forgets it only then; the others add to it.
 import logging
 from collections import Counter
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
+from shared.drivers import clock
 from shared.drivers.documents import Content, SmallDocuments
 from shared.drivers.oci import OciClients, Refused
 from shared.model.errors import DependencyDown
@@ -34,7 +35,7 @@ class Notifications:
         clients: OciClients,
         documents: SmallDocuments,
         settings: Settings,
-        wall: Callable[[], datetime] = lambda: datetime.now(UTC),
+        wall: Callable[[], datetime] = clock.now,
     ):
         self._clients = clients
         self._documents = documents

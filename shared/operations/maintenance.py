@@ -8,9 +8,10 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, Protocol
 
+from shared.drivers import clock
 from shared.model import record
 from shared.model.errors import DependencyDown
 from shared.model.record import PARTITIONS, Document
@@ -93,7 +94,7 @@ class Maintenance:
 
     lease: MaintenanceLease
     steps: Sequence[Step]
-    clock: Callable[[], datetime] = field(default=lambda: datetime.now(UTC))
+    clock: Callable[[], datetime] = field(default=clock.now)
     sleep: Callable[[float], None] = field(default=time.sleep)
 
     def run(self, deadline: float, *, dry_run: bool = False) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """The operators' view: how many records are in which state, what fails and why, which workers hold what."""
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, Protocol
 
 from shared.drivers.documents import Content
@@ -18,6 +18,9 @@ _HIDDEN = ("targetRestApiPayload", "targetRestApiHeaders")
 
 class Records(Protocol):
     """What is asked of the records."""
+
+    def now(self) -> datetime:
+        """Return the database's time."""
 
     def count(self, query: Query | None = None, /) -> int:
         """Count the records of a query."""
@@ -63,7 +66,7 @@ class Report:
         `search` chooses among the latest failures. The counts are read one after another: while records
         arrive they need not add up to the last one.
         """
-        now = datetime.now(UTC)
+        now = self._records.now()
         documents = self._documents.all()
         latest, all_searched = self._records.latest_failures(search or FailureQuery(), LATEST)
         return {

@@ -2,9 +2,9 @@
 
 import asyncio
 from dataclasses import replace
-from datetime import UTC, datetime
 from http import HTTPStatus
 
+from shared.drivers import clock
 from shared.model import targets
 from shared.model.answer import Answer, HttpRequest
 from shared.model.retry import retry_after_seconds
@@ -123,5 +123,5 @@ def _answer(reader: AnswerReader) -> Answer:
     reason = f"the target answered {head.code} {_PHRASES.get(head.code, '')}".rstrip()
     if 300 <= head.code < 400:
         reason += "; redirects are not followed"
-    delay = retry_after_seconds(head.headers.get("retry-after"), datetime.now(UTC))
+    delay = retry_after_seconds(head.headers.get("retry-after"), clock.now())
     return replace(answer, reason=reason, retry_after=delay)

@@ -7,7 +7,7 @@ or its heartbeat stops for the length of a lease.
 
 No clock is compared with another machine's to tell whether a worker is alive: every renewal changes the
 worker's heartbeat, and whoever has found it unchanged for the whole length of a lease, by its own monotonic
-clock, takes over. Only if nobody could watch (all processes were new) does wall time decide, long after.
+clock, takes over. Only for a worker that nobody watched does time decide, the database's, and long after.
 """
 
 import time
@@ -15,9 +15,10 @@ import uuid
 from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
+from shared.drivers import clock
 from shared.drivers.database import CollectionSpec, Database, Taken
 from shared.model import json_codec
 from shared.model.errors import DependencyDown
@@ -25,8 +26,8 @@ from shared.model.ids import timestamp
 from shared.model.record import PARTITIONS
 
 _TABLE = "partitions"
-_ENTRY = ("name", "beat", "until", "inFlight")  # members of a worker's document
-_CLOCK_DIFFERENCE = timedelta(minutes=15)  # more than two machines' wall clocks are apart
+_ENTRY = ("name", "beat", "until", "seconds", "inFlight")  # members of a worker's document
+_UNWATCHED = timedelta(minutes=15)  # after its end, a lease ends that nobody watched
 _TRIES = 50  # at replacing the table while others replace it too
 _MOST_CIRCUITS = 200
 
@@ -79,7 +80,7 @@ class LeaseTable:
         collection: str,
         seconds: float,
         monotonic: Callable[[], float] = time.monotonic,
-        wall: Callable[[], datetime] = lambda: datetime.now(UTC),
+        now: Callable[[], datetime] = clock.now,
     ):
         """`renewals` has a connection of its own, which nothing slow delays; a lease lasts `seconds`."""
         name = f"{collection}_leases"
@@ -90,7 +91,7 @@ class LeaseTable:
         self._renewals = renewals
         self._seconds = seconds
         self._monotonic = monotonic
-        self._wall = wall
+        self._now = now
         self._watched: dict[str, tuple[int, float]] = {}
 
     def snapshot_and_fence(self) -> LeaseSnapshot:
@@ -191,24 +192,33 @@ class LeaseTable:
         self._remove([lease.worker])
 
     def _entry(self, lease: Lease) -> dict[str, Any]:
-        until = timestamp(self._wall() + timedelta(seconds=self._seconds))
+        until = timestamp(self._now() + timedelta(seconds=self._seconds))
         in_flight = sorted(lease.in_flight.items())
-        return {"name": lease.worker, "beat": lease.heartbeat, "until": until, "inFlight": in_flight}
+        return {
+            "name": lease.worker,
+            "beat": lease.heartbeat,
+            "until": until,
+            "seconds": self._seconds,
+            "inFlight": in_flight,
+        }
 
     def _is_fenced(self, collection: Any, found: Any, entry: dict[str, Any]) -> bool:
         """Change a dead worker's document, so that its renewal can't match; False if it lives."""
         if entry.get("fenced"):
             return True
-        content = json_codec.dump({name: entry[name] for name in _ENTRY} | {"fenced": True})
+        content = json_codec.dump({name: entry[name] for name in _ENTRY if name in entry} | {"fenced": True})
         return bool(collection.find().key(found.key).version(found.version).replaceOne(content))
 
     def _is_silent(self, name: str, entry: Mapping[str, Any]) -> bool:
         heartbeat, now = int(entry["beat"]), self._monotonic()
-        last, since = self._watched.get(name, (None, now))
-        if last != heartbeat:
-            self._watched[name] = (heartbeat, since) = (heartbeat, now)
-        unwatched = timestamp(self._wall() - _CLOCK_DIFFERENCE) > entry["until"]
-        return now - since >= self._seconds or unwatched or bool(entry.get("fenced"))
+        is_new = name not in self._watched
+        last, since = self._watched.get(name, (heartbeat, now))
+        self._watched[name] = last, since = heartbeat, since if last == heartbeat else now
+        if entry.get("fenced"):
+            return True
+        if is_new:
+            return timestamp(self._now() - _UNWATCHED) > str(entry["until"])
+        return now - since >= float(entry.get("seconds", self._seconds))  # its own length: another setting's
 
     def _remove(self, workers: Iterable[str]) -> None:
         names = list(workers)

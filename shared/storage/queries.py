@@ -105,6 +105,16 @@ def any_of(path: str, values: Iterable[str]) -> Iterator[dict[str, Any]]:
 
 _MOST_EQUALITIES = 64  # in one `$or`
 LOWEST = "-1"  # sorts before every time and id
+
+
+class _Now(str):
+    """What no caller can send: a text of a type of its own."""
+
+    __slots__ = ()
+
+
+NOW = _Now("now")
+"""Stands in a query for the time, which the database says."""
 _MILLISECOND = timedelta(milliseconds=1)
 _FIRST, _LAST = (datetime(year, 1, 1, tzinfo=UTC) for year in (1971, 9000))
 
@@ -126,6 +136,12 @@ class Query:
     target: str | None = None
     without_keys: Sequence[str] = ()
     without_targets: Sequence[str] = ()
+
+    def at(self, moment: datetime) -> "Query":
+        """Return this query with a time in the place of NOW."""
+        time = timestamp(moment)
+        before = time if isinstance(self.before, _Now) else self.before
+        return replace(self, before=before, conditions=[_at(one, time) for one in self.conditions])
 
     def behind(self, document: Document) -> "Query":
         """Return what is left of this query behind `document`."""
@@ -182,6 +198,14 @@ def _within(moment: datetime) -> datetime:
 def due(moment: datetime) -> Query:
     """Select what is due at `moment`, what has waited longest first."""
     return Query(DUE, before=timestamp(moment))
+
+
+def _at(condition: Any, time: str) -> Any:
+    if isinstance(condition, Mapping):
+        return {name: _at(part, time) for name, part in condition.items()}
+    if isinstance(condition, list):
+        return [_at(part, time) for part in condition]
+    return time if isinstance(condition, _Now) else condition
 
 
 def failure_conditions(reader: MemberReader) -> list[dict[str, Any]]:

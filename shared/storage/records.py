@@ -63,6 +63,25 @@ class Records:
         self._spec = CollectionSpec(name, indexes(name))
         self._counters = Counters(database, name)
 
+    def now(self) -> datetime:
+        """Return the database's time."""
+        return self._database.now()
+
+    def newest_waiting(self, keys: Collection[str], after: str) -> str | None:
+        """Return the greatest id of a record that waits with one of these keys, if above `after`.
+
+        Keys are named by their digests. Unless clocks differ there are no greater ids, so for several keys
+        those are looked through, whatever their keys.
+        """
+        greater, of_keys = {"id": {"$gt": after}}, {member("keyed"): {"$in": sorted(keys)}}
+        query: dict[str, Any] = {"$and": [greater, of_keys]}
+        if len(keys) == 1:
+            query = {"$and": [{member("keyed"): next(iter(keys))}, greater]}
+        newest = {"$query": query, "$orderby": [text("id", 36) | {"order": "desc"}]}
+        with self._database.collection(self._spec) as collection:
+            found = collection.find().filter(newest).limit(1).getDocuments()
+            return str(_stored(found[0]).document["id"]) if found else None
+
     def insert(self, documents: Sequence[Document]) -> None:
         """Store new records: all, or none if it raises; Taken if a key of theirs has been used."""
         contents = [record.encoded(document) for document in documents]

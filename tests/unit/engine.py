@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
 from shared.delivery.call import Call
@@ -36,6 +37,7 @@ def call(limit: int = 100, seconds: float = 300, settings: Settings = SETTINGS) 
     """A call that was asked for so many records, and ends in so many seconds."""
     body = b'{"noOfMessagesToProcess": %d}' % limit
     request = process_request(body, settings, time.monotonic() + seconds)
+    request = replace(request, query=request.query.at(datetime.now(UTC)))
     return Call.begun(settings, request, Lease("me", ALL, time.monotonic() + 3600), CallStats())
 
 

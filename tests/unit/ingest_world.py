@@ -3,6 +3,7 @@
 import json
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any
 
 from shared.drivers.database import Taken
@@ -39,6 +40,13 @@ class MemoryRecords:
     inserted: list[int] = field(default_factory=list)
     is_blind: bool = False
     """Whether what others have just stored is not seen yet."""
+
+    def now(self) -> datetime:
+        return datetime.now(UTC)
+
+    def newest_waiting(self, keys: Collection[str], after: str) -> str | None:
+        found = [str(one["id"]) for one in self.stored if one[MACHINERY].get("keyed") in keys]
+        return max((one for one in found if one > after), default=None)
 
     def insert(self, documents: Sequence[Document]) -> None:
         fault = self.faults.pop(0) if self.faults else None

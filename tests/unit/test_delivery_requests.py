@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -99,11 +100,15 @@ def selected(records: Records, kept: dict[str, Document]) -> Callable[[DeliveryR
 
 
 def process(body: object = None, *, direct: bool = False) -> DeliveryRequest:
-    return process_request(written(body), SETTINGS, 12.5, direct=direct)
+    return at_once(process_request(written(body), SETTINGS, 12.5, direct=direct))
 
 
 def retry(body: object = None) -> DeliveryRequest:
-    return retry_request(written(body), SETTINGS, 12.5)
+    return at_once(retry_request(written(body), SETTINGS, 12.5))
+
+
+def at_once(request: DeliveryRequest) -> DeliveryRequest:
+    return replace(request, query=request.query.at(datetime.now(UTC)))
 
 
 def written(body: object) -> bytes:

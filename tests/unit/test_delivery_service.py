@@ -6,6 +6,7 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -46,7 +47,10 @@ class Published:
 
 
 class Records:
-    """Records of which only the backlog is asked for."""
+    """Records of which only the time and the backlog are asked for."""
+
+    def now(self) -> datetime:
+        return datetime.now(UTC)
 
     def backlog(self, _: object) -> tuple[int, int]:
         return 0, 0

@@ -1,6 +1,8 @@
 """The database is provisioned: its user made as ADMIN with the vault's passwords, its collections made."""
 
 import base64
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -49,6 +51,11 @@ class Users(Database):
         super().__init__(f"sqlite:{path}", "", str)
         self.run: list[tuple[Any, ...]] = []
 
+    @contextmanager
+    def connected(self) -> Iterator[Any]:
+        with self._connections.use() as opened:
+            yield opened.connection
+
     def run_as(self, user: str, password: Any, block: str, binds: Any) -> None:
         self.run.append((user, password(), block, binds()))
 
@@ -61,13 +68,15 @@ def provisioning_of(tmp_path: Path, refusals: int = 0) -> tuple[Users, Provision
 
 def test_the_user_gets_its_password_from_the_vault_and_the_collections_are_there(tmp_path: Path) -> None:
     database, it = provisioning_of(tmp_path)
-    before = database._opened_pool()
+    with database.connected() as before:
+        pass
     assert it.run(float("inf"), "ocid1.admin") == {"prepared": True}
-    assert database._opened_pool() is not before  # whose connections had another password
+    with database.connected() as connection:
+        assert connection is not before  # which had another password
     assert database.run == [
         ("ADMIN", "admin's", block(), {"username": "DATASYNC", "password": "its own"}),
     ]
-    with database._opened_pool().acquire() as connection:
+    with database.connected() as connection:
         names = connection.getSodaDatabase().getCollectionNames()
     assert sorted(names) == [NAME, f"{NAME}_leases", f"{NAME}_notes"]
     assert it.run(float("inf"), "ocid1.admin") == {"prepared": True}  # again, and nothing is in the way

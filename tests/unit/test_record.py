@@ -55,35 +55,46 @@ def state(document: Document) -> dict[str, Any]:
 
 def test_an_id_is_a_uuid_of_version_7_that_holds_the_time_it_was_made() -> None:
     before = time.time_ns() // 1_000_000
-    identity, moment = ids.new_id()
+    moment = datetime.now(UTC)
+    identity = ids.new_id(moment)
     after = time.time_ns() // 1_000_000
     parsed = uuid.UUID(identity)
     milliseconds = parsed.int >> 80
     assert str(parsed) == identity
     assert (parsed.version, parsed.variant) == (7, uuid.RFC_4122)
     assert before <= milliseconds <= after + 1
-    assert milliseconds == int((moment - datetime.fromtimestamp(0, UTC)) / timedelta(milliseconds=1))
+    assert milliseconds - int((moment - datetime.fromtimestamp(0, UTC)) / timedelta(milliseconds=1)) in (0, 1)
 
 
 def test_ids_and_dates_sort_as_they_were_made() -> None:
-    made = [ids.new_id() for _ in range(5000)]
+    made = [ids.new_id(datetime.now(UTC)) for _ in range(5000)]
     assert made == sorted(made)
 
 
-@pytest.mark.parametrize("step", [0, -1_000_000])
+def test_an_id_is_greater_than_one_that_a_clock_ahead_has_made() -> None:
+    ahead = ids.new_id(MOMENT + timedelta(hours=1))
+    assert ids.new_id(MOMENT) > ahead  # of one process, each is greater than all before
+    theirs = "7" + ahead[1:]
+    mine = [ids.new_id(MOMENT, after=theirs)]
+    for _ in range(5000):
+        mine.append(ids.new_id(MOMENT, after=mine[-1]))
+    assert mine == sorted(set(mine))
+    assert mine[0] > theirs
+    assert ids.new_id(MOMENT) < theirs  # and nobody else's is
+
+
+@pytest.mark.parametrize("step", [0, -1000])
 def test_ids_sort_as_they_were_made_where_the_clock_stands_still_or_goes_back(
-    monkeypatch: pytest.MonkeyPatch, step: int
+    step: int,
 ) -> None:
-    now = time.time_ns()
-    readings = iter(range(now, now + 3000 * step, step) if step else [now] * 3000)
-    monkeypatch.setattr(time, "time_ns", lambda: next(readings))
-    made = [ids.new_id()[0] for _ in range(3000)]
+    now = datetime.now(UTC)
+    made = [ids.new_id(now + number * timedelta(microseconds=step)) for number in range(3000)]
     assert made == sorted(set(made))
 
 
 def test_ids_are_unique_and_in_order_under_threads() -> None:
     def make(_: int) -> list[str]:
-        return [ids.new_id()[0] for _ in range(2000)]
+        return [ids.new_id(datetime.now(UTC)) for _ in range(2000)]
 
     with ThreadPoolExecutor(8) as threads:
         made = list(threads.map(make, range(8)))
@@ -430,7 +441,7 @@ def test_a_record_without_a_key_is_in_no_lane_and_in_the_partition_of_its_id(key
 
 def test_records_spread_over_all_partitions() -> None:
     by_key = {record.partition({"id": "x", "streamKey": f"key{number}"}) for number in range(2000)}
-    by_id = {record.partition({"id": ids.new_id()[0]}) for _ in range(2000)}
+    by_id = {record.partition({"id": ids.new_id(datetime.now(UTC))}) for _ in range(2000)}
     assert by_key == by_id == set(range(64))
 
 

@@ -42,6 +42,9 @@ class Records:
     all_searched: bool = True
     asked: Counter[Any] = field(default_factory=Counter)
 
+    def now(self) -> datetime:
+        return datetime.now(UTC)
+
     def count(self, query: Query | None = None, /) -> int:
         assert query is not None
         if query.before is not None:

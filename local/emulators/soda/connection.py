@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -14,11 +15,12 @@ from oracledb import errors as driver
 
 from .catalog import Catalog
 from .database import DatabaseImpl
-from .errors import dpy, ora
+from .errors import dpy, missing, ora
 from .round_trips import RoundTrips
 from .session import Session
 
 SCHEME = "sqlite:"
+TIME = "select sys_extract_utc(systimestamp) from dual"
 BUSY_TIMEOUT = 5.0  # seconds that a write waits for another process's transaction
 
 
@@ -50,6 +52,24 @@ def parse_dsn(dsn: str) -> Target:
         raise ora(12154, f"{dsn!r}: write sqlite:/path/to/file.db; after a ? there may be {options}")
     trips = RoundTrips(seconds, Path(log) if log else None, Path(hanging) if hanging else None)
     return Target(Path(unquote(path) if dsn.startswith(SCHEME) else path), mode == "rwc", trips)
+
+
+class Cursor:
+    """A cursor that tells the time in UTC, as `sys_extract_utc(systimestamp)` does."""
+
+    def __init__(self, trips: RoundTrips) -> None:
+        self._trips = trips
+
+    def execute(self, statement: str) -> Self:
+        """Makes a round trip."""
+        if statement != TIME:
+            raise missing("SQL other than " + TIME)
+        self._trips.make("execute")
+        return self
+
+    def fetchone(self) -> tuple[datetime]:
+        """The only row."""
+        return (datetime.now(UTC).replace(tzinfo=None),)
 
 
 class Connection:
@@ -103,6 +123,10 @@ class Connection:
         """Makes a round trip."""
         self.session.check_file()
         self.session.trips.make("ping")
+
+    def cursor(self) -> Cursor:
+        """A cursor for the only SQL that is used beside SODA: the question what time it is."""
+        return Cursor(self.session.trips)
 
     def getSodaDatabase(self) -> oracledb.SodaDatabase:  # noqa: N802 - the driver's name
         """The SODA interface of this connection."""
