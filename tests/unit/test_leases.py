@@ -27,12 +27,13 @@ class Machine:
     path: Path
     now: float = 1000.0
     today: datetime = MOMENT
+    seconds: float = SECONDS
     table: LeaseTable = field(init=False)
 
     def __post_init__(self) -> None:
         self.database = Database(f"sqlite:{self.path}", "", str)
         self.table = LeaseTable(
-            self.database, self.database, "records", SECONDS, lambda: self.now, lambda: self.today
+            self.database, self.database, "records", self.seconds, lambda: self.now, lambda: self.today
         )
 
     def wait(self, seconds: float) -> None:
@@ -203,7 +204,35 @@ def test_a_wall_clock_that_jumps_back_keeps_nobody_alive(mine: Machine, other: M
     assert other.lease() is not None
 
 
-def test_a_lease_that_nobody_could_watch_ends_long_after_by_wall_time(
+@pytest.mark.parametrize("apart", [timedelta(hours=1), timedelta(days=365)])
+def test_a_worker_whose_heartbeat_was_seen_moving_is_alive_whatever_any_clock_says(
+    mine: Machine, machine: Callable[..., Machine], apart: timedelta
+) -> None:
+    lease, far = mine.owner(), machine()
+    far.table.snapshot_and_fence()
+    far.today += apart
+    for _ in range(3):
+        assert mine.table.renew(lease)
+        assert far.lease() is None
+        far.wait(SECONDS - 1)
+        mine.wait(SECONDS - 1)
+    assert mine.table.renew(lease)
+
+
+def test_a_worker_lives_as_long_as_its_own_lease_lasts_whatever_the_others_setting(
+    mine: Machine, machine: Callable[..., Machine]
+) -> None:
+    lease, newer = mine.owner(), machine(seconds=SECONDS / 10)
+    newer.table.snapshot_and_fence()
+    newer.wait(SECONDS - 1)
+    assert newer.lease() is None
+    assert mine.table.renew(lease)
+    newer.table.snapshot_and_fence()
+    newer.wait(SECONDS)
+    assert newer.owner().partitions == ALL
+
+
+def test_a_lease_that_nobody_could_watch_ends_long_after_by_the_databases_time(
     mine: Machine, machine: Callable[..., Machine]
 ) -> None:
     lease = mine.owner()

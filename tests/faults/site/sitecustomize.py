@@ -2,7 +2,8 @@
 
 KILL_AT   a step of a page, below, at which the process kills itself, once: KILLED is the file that says so
 POISON    a part of a URL: whoever sends there dies, each time
-CLOCK     seconds that the library's wall clock is wrong
+CLOCK     seconds that the machine's wall clock is wrong
+MEASURED  seconds that this machine takes the database's time wrong, in both functions
 OCI       seconds that calls to OCI's services may take
 SIGNERS   a file: calls to the services that it names fail as where the signer can't read its token
 NAMES     whether names of the domains below are resolved as is said there, and not by the system
@@ -128,12 +129,18 @@ def install_clock(seconds: float) -> None:
         def now(cls, tz: Any = None) -> Any:
             return super().now(tz) + real.timedelta(seconds=seconds)
 
-    from shared.delivery import executor, requests, service
-    from shared.outbound import sender
-    from shared.storage import leases
+    from shared.drivers import clock
+    from shared.model import record
 
-    for module in (executor, leases, requests, sender, service):
+    for module in (clock, record):
         module.datetime = Wrong
+
+
+def install_measured(seconds: float) -> None:
+    from shared.drivers.clock import DatabaseClock
+
+    original = DatabaseClock.now
+    DatabaseClock.now = lambda clock: original(clock) + real.timedelta(seconds=seconds)
 
 
 def install_oci_seconds(seconds: float) -> None:
@@ -194,12 +201,17 @@ def install_refusals() -> None:
 FAULTS: dict[str, Callable[[str], None]] = {
     "KILL_AT": install_kill,
     "POISON": install_poison,
-    "CLOCK": lambda seconds: install_clock(float(seconds)),
     "OCI": lambda seconds: install_oci_seconds(float(seconds)),
     "SIGNERS": lambda path: install_signers(Path(path)),
     "NAMES": lambda _: install_names(),
     "REFUSALS": lambda _: install_refusals(),
 }
+
+if os.environ.get("MEASURED"):
+    install_measured(float(os.environ["MEASURED"]))
+
+if os.environ.get("CLOCK"):
+    install_clock(float(os.environ["CLOCK"]))
 
 if os.environ.get("THIN"):
     import oracledb
