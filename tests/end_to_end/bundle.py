@@ -23,6 +23,7 @@ import local.emulators.soda
 from local.emulators import identity
 from local.emulators.oci.object_store import ObjectStore
 from local.emulators.private_files import private_folder
+from local.emulators.soda.tracing import VARIABLE
 from local.stack import ARCHIVE_BUCKET
 from tests.contract.oci_server import copy_keys, signer
 
@@ -50,6 +51,9 @@ SHORT_LEASE = {"TARGET_CONNECT_TIMEOUT": "1s", "TARGET_READ_TIMEOUT": "6s", "LEA
 UNCHECKED = ("-m", "tests.faults.serve")
 """A program that starts with settings that are wrong, which `python -m local run` refuses."""
 
+READ_WHOLE = ("datasync_records_leases", "datasync_records_notes")
+"""Collections of fewer than a hundred small documents, which are read as a whole."""
+
 _secrets: set[str] = set()
 _homes: set[Path] = set()
 
@@ -59,6 +63,25 @@ def secret(text: str) -> str:
     _secrets.update((text, base64.b64encode(text.encode()).decode()))
     _secrets.update(part for part in text.split() if len(part) >= 12)
     return text
+
+
+def operations() -> list[dict[str, Any]]:
+    """Return every operation that functions of all bundles have asked of a database, with its plan."""
+    traces = (_trace(home) for home in _homes)
+    return [json.loads(line) for trace in traces if trace.exists() for line in trace.read_text().splitlines()]
+
+
+def reading_all() -> list[dict[str, Any]]:
+    """Return those that no index serves."""
+    return [
+        one
+        for one in operations()
+        if one["collection"] not in READ_WHOLE and any("SCAN" in step for step in one["plan"])
+    ]
+
+
+def _trace(home: Path) -> Path:
+    return home.with_name(f"{home.name}-operations.jsonl")
 
 
 def leaks() -> list[tuple[str, str]]:
@@ -245,7 +268,13 @@ def running(
     _homes.add(home)
     if make_home:
         copy_keys(private_folder(home))
-    environment = {"PORT": "0", "DATASYNC_HOME": str(home), **SETTINGS, **settings}
+    environment = {
+        "PORT": "0",
+        "DATASYNC_HOME": str(home),
+        VARIABLE: str(_trace(home)),
+        **SETTINGS,
+        **settings,
+    }
     with subprocess.Popen(
         [sys.executable, *program],
         cwd=ROOT,

@@ -31,22 +31,20 @@ def trace(operation: str, collection: str, op: Any, plan: Callable[[], Sequence[
     if not file:
         return
     asked = {} if op._filter is None else json.loads(op._filter)  # noqa: SLF001 - the driver offers no other way
-    line = json.dumps(
-        {
-            "collection": collection,
-            "operation": operation,
-            "keys": bool(op._key is not None or op._keys),  # noqa: SLF001 - as above
-            "version": op._version is not None,  # noqa: SLF001 - as above
-            "limited": op._limit is not None,  # noqa: SLF001 - as above
-            "filter": _shape(asked.get("$query", {} if "$orderby" in asked else asked)),
-            "order": asked.get("$orderby", []),
-            "plan": list(plan()),
-        }
-    )
-    if (file, line) not in _written:
-        _written.add((file, line))
+    said = {
+        "collection": collection,
+        "operation": operation,
+        "keys": bool(op._key is not None or op._keys),  # noqa: SLF001 - as above
+        "version": op._version is not None,  # noqa: SLF001 - as above
+        "limited": op._limit is not None,  # noqa: SLF001 - as above
+        "filter": _shape(asked.get("$query", {} if "$orderby" in asked else asked)),
+        "order": asked.get("$orderby", []),
+    }
+    known = file, json.dumps(said)
+    if known not in _written:
+        _written.add(known)
         with Path(file).open("a") as log:  # one write of a line: processes do not mix theirs
-            log.write(f"{line}\n")
+            log.write(f"{json.dumps(said | {'plan': list(plan())})}\n")
 
 
 def _shape(value: Any) -> Any:
