@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
+from datetime import datetime
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -17,6 +18,7 @@ import shared
 from shared.drivers import connections as connections_module
 from shared.drivers import database as module
 from shared.drivers import oracle
+from shared.drivers.clock import DatabaseClock
 from shared.drivers.connections import Connections
 from shared.drivers.database import CollectionSpec, Database, Taken
 from shared.model.errors import DependencyDown, Misconfigured
@@ -56,6 +58,11 @@ class Connection:
     def ping(self) -> None:
         if error := self.pings.pop(0):
             raise error
+
+    def cursor(self) -> Any:
+        moment = datetime(2026, 11, 23, 21, 0)  # noqa: DTZ001 - as the driver gives a timestamp
+        answer = SimpleNamespace(fetchone=lambda: (moment,))
+        return SimpleNamespace(execute=lambda _: answer)
 
     def rollback(self) -> None:
         self.rolled_back += 1
@@ -184,6 +191,12 @@ def test_a_name_that_the_client_looks_up_stays_as_it_is() -> None:
 
 
 # The pool
+
+
+@pytest.fixture(autouse=True)
+def _clock_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("connections", "database"):
+        monkeypatch.setattr(f"shared.drivers.{name}.CLOCK", DatabaseClock())
 
 
 def pool(connect: Callable[[], Any], most: int = 4, seconds: float = 60.0) -> Connections:
