@@ -7,7 +7,7 @@ import asyncio
 import logging
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Protocol
+from typing import Any, Protocol
 
 from shared.delivery.call import Call
 from shared.delivery.executor import Outcome, Prepared
@@ -21,7 +21,7 @@ from shared.drivers import threads
 from shared.model import record
 from shared.model.errors import DependencyDown
 from shared.model.record import Document
-from shared.storage.queries import DUE, Query
+from shared.storage.queries import LOWEST, Query
 from shared.storage.records import Records, Stored
 
 log = logging.getLogger(__name__)
@@ -52,8 +52,9 @@ class Dispatcher:
         self._executor = executor
         self._limits = limits
         query = call.request.query
-        self._is_walk = query.order != DUE
-        mine = None if len(call.lease.partitions) == record.PARTITIONS else call.lease.partitions
+        self._is_walk = call.request.is_walk
+        owns_all = len(call.lease.partitions) == record.PARTITIONS
+        mine = None if owns_all or self._is_walk else call.lease.partitions
         self._fetcher = Fetcher(replace(query, partitions=mine), self._page, call.settings)
         self._order = KeyOrder()
         self._budget = call.request.limit  # records that may still be begun
@@ -90,13 +91,25 @@ class Dispatcher:
             self._progress.clear()
             held = [] if self._is_walk else self._order.held()
             page, target = await self._fetcher.next(self._budget, held, self._limits.open_circuits())
+            mine = self._mine(page)
+            if mine:
+                self._start_page(await self._in_order(mine, target))
+            if len(mine) < len(page):
+                return False
             if page:
-                self._start_page(await self._in_order(page, target))
-            elif self._fetcher.ended:
+                continue
+            if self._fetcher.ended:
                 return True
-            else:
-                await self._progress.wait()
+            await self._progress.wait()
         return False
+
+    def _mine(self, page: list[Stored]) -> list[Stored]:
+        """Return a page up to the first record that another worker owns: there a walk stops for now."""
+        for place, stored in enumerate(page if self._is_walk else ()):
+            if record.partition(stored.document) not in self._call.lease.partitions:
+                self._ended.append((stored.document["id"], Outcome.LEFT))
+                return page[:place]
+        return page
 
     def _must_stop(self) -> bool:
         return self._database_is_down or not self._call.may_begin()
@@ -191,8 +204,12 @@ class Dispatcher:
 
     async def _in_order(self, page: list[Stored], target: str | None) -> list[Stored]:
         """Return a page in the order in which it is to be sent; `target` names the queue that it is of."""
-        others = [] if self._is_walk else [*self._fetcher.passed_over, *self._limits.open_circuits()]
-        elsewhere = None if not others else {"$in": others} if target is None else {"$ne": target}
+        others = [*self._fetcher.passed_over, *self._limits.open_circuits()]
+        elsewhere: dict[str, Any] | None = {"$in": others} if others else None
+        if self._is_walk:
+            elsewhere = {"$gt": LOWEST}  # whatever the target: what waits is not among what a walk reads
+        elif others and target is not None:
+            elsewhere = {"$ne": target}
         return await in_order(page, self._call.request.query, self._order, self._records, elsewhere)
 
     # Summing up
@@ -217,10 +234,7 @@ class Dispatcher:
         query = self._call.request.query
         try:
             if self._is_walk:
-                others = frozenset(range(record.PARTITIONS)) - self._call.lease.partitions
-                if not (read_all and others):
-                    return read_all
-                return not await self._page(replace(query, partitions=others), 1)
+                return read_all
             page = await self._page(
                 self._fetcher.passing(query, self._order.resting(), self._limits.open_circuits()), PAGE
             )

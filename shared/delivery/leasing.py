@@ -60,7 +60,8 @@ class Leasing:
     async def acquire(self, request: DeliveryRequest, *, again: bool) -> Acquired:
         """Lease free partitions that hold something of the request: a share, or `again` whatever nobody took.
 
-        If others own all of it, watch until one leaves or dies, or all prove alive.
+        A walk leases all that are free, if its first record is in one of them. If others own what is wanted,
+        watch until one leaves or dies, or all prove alive.
         """
         first_heartbeats: dict[str, int] = {}
         while True:
@@ -81,15 +82,23 @@ class Leasing:
     async def _take(self, request: DeliveryRequest, snapshot: LeaseSnapshot, *, again: bool) -> Acquired:
         if not snapshot.free:
             return Acquired(None)
-        free = replace(request.query, partitions=snapshot.free)
         is_part = len(snapshot.free) < record.PARTITIONS
-        if is_part and not await threads.DATABASE.run(self._records.page, free, 1):
+        if is_part and not await self._has_something(request, snapshot.free):
             return Acquired(None)
         rescued = await rescue(self._records, self._settings, snapshot.orphaned)
-        is_share = not again and self._settings.fan_out > 1 and await self._is_backlog(request)
+        may_share = not (again or request.is_walk) and self._settings.fan_out > 1
+        is_share = may_share and await self._is_backlog(request)
         most = -(-record.PARTITIONS // self._settings.fan_out) if is_share else record.PARTITIONS
         lease = await threads.DATABASE.run(self._leases.take, snapshot, most)
         return Acquired(lease, is_share=is_share and not request.fanned_out, rescued=tuple(rescued))
+
+    async def _has_something(self, request: DeliveryRequest, free: frozenset[int]) -> bool:
+        """Tell whether these partitions hold what the request asks for, or a walk its next record."""
+        if not request.is_walk:
+            query = replace(request.query, partitions=free)
+            return bool(await threads.DATABASE.run(self._records.page, query, 1))
+        first = await threads.DATABASE.run(self._records.page, request.query, 1)
+        return any(record.partition(stored.document) in free for stored in first)
 
     async def _is_backlog(self, request: DeliveryRequest) -> bool:
         return request.fanned_out or await threads.DATABASE.run(self._records.reaches, request.query, PAGE)

@@ -29,6 +29,11 @@ class DeliveryRequest:
     adopt_token: bool = False
     """Send with a secret's current version what was proven with an earlier one."""
 
+    @property
+    def is_walk(self) -> bool:
+        """Whether it goes through failed records in the order of their ids, whoever owns which partition."""
+        return self.query.order != DUE
+
 
 def process_request(
     body: bytes, settings: Settings, deadline: float, *, direct: bool = False

@@ -22,7 +22,6 @@ from shared.monitoring.call_stats import Backlog, CallStats
 from shared.monitoring.publisher import Publisher
 from shared.outbound.session import Outbound
 from shared.settings import Settings
-from shared.storage.queries import DUE
 from shared.storage.records import Records, Stored
 from shared.storage.tokens import TokenVault
 
@@ -83,7 +82,7 @@ class DeliveryService:
         """Tell whether a call may lease once more; a walk may not, since its offsets would go back."""
         needs = self.settings.longest_delivery + 2 * WRAP_UP_SECONDS
         in_time = time.monotonic() + needs < request.deadline
-        return in_time and request.query.order == DUE and total.handled < request.limit
+        return in_time and not request.is_walk and total.handled < request.limit
 
     async def _deliver_once(self, request: DeliveryRequest, stats: CallStats, *, again: bool) -> Summary:
         """Lease, deliver what the lease covers, release."""

@@ -185,10 +185,14 @@ class Bundle:
 
     def task(self, name: str, **members: Any) -> Any:
         """Invoke process-data directly, as a schedule does, for one of its tasks; the function's answer."""
+        return self.invoke(task=name, **members)
+
+    def invoke(self, **members: Any) -> Any:
+        """Invoke process-data directly; the function's answer."""
         client = oci.functions.FunctionsInvokeClient(
             {}, service_endpoint=self.oci_url, signer=signer(self.home), timeout=PATIENCE
         )
-        body = json.dumps({"task": name, **members})
+        body = json.dumps(members)
         return client.invoke_function(
             identity.PROCESS_DATA_FUNCTION_OCID, invoke_function_body=body
         ).data.json()

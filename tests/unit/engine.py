@@ -101,7 +101,7 @@ class Queue:
         found = [
             one
             for one in self.records
-            if str(one.document["datasync"]["due"]) > query.after
+            if str(one.document["datasync"][query.order]) > query.after
             and one.document["id"] not in self.finished
             and record.key_digest(one.document) not in query.without_keys
             and record.target(one.document) not in query.without_targets

@@ -1,6 +1,9 @@
 """A call's deliveries: in order of key, noted before they are sent, within what was asked for, summed up."""
 
 import asyncio
+import time
+from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -10,14 +13,18 @@ from shared.delivery.dispatcher import Dispatcher
 from shared.delivery.executor import Executor
 from shared.delivery.in_flight import InFlight
 from shared.delivery.limits import Limits
+from shared.delivery.requests import retry_request
 from shared.delivery.summary import Summary
-from shared.model import record
+from shared.model import record, transitions
 from shared.model.answer import Answer
 from shared.model.errors import DependencyDown
 from shared.model.record import Document, Proof
+from shared.model.transitions import Failure
+from shared.monitoring.call_stats import CallStats
+from shared.storage.leases import Lease
 from shared.storage.records import Stored
 from shared.storage.vault import Secret
-from tests.unit.engine import Noted, Queue, Secrets, Target, Written, call, interrupted, made
+from tests.unit.engine import ALL, SETTINGS, Noted, Queue, Secrets, Target, Written, call, interrupted, made
 
 
 class Engine:
@@ -278,3 +285,55 @@ async def test_what_this_call_lacked_is_no_attempt_and_opens_no_circuit(cause: A
     assert (summary.failed, summary.skipped) == (0, 12)
     assert len(engine.target.received) == 12
     assert engine.written.after == {}
+
+
+# Walks
+
+
+def walk(lease: Lease | None = None) -> Call:
+    request = retry_request(b'{"retryCodes": "404"}', SETTINGS, time.monotonic() + 300)
+    request = replace(request, query=request.query.at(datetime.now(UTC)))
+    return Call.begun(SETTINGS, request, lease or Lease("me", ALL, time.monotonic() + 3600), CallStats())
+
+
+def failures(number: int, **members: Any) -> list[Stored]:
+    """Dead records, which have no partition of their own any more."""
+    found = []
+    for _ in range(number):
+        stored = made(**members)
+        failure = Failure(404, "not found", "unrecoverable", None)
+        found.append(
+            replace(stored, document=transitions.failed(stored.document, failure, datetime.now(UTC)))
+        )
+    return found
+
+
+async def test_a_walk_stops_at_the_first_record_that_another_worker_owns() -> None:
+    records = failures(40)
+    owners = [record.partition(one.document) for one in records]
+    theirs = owners[25]
+    mine = frozenset(ALL) - {theirs}
+    first = owners.index(theirs)
+    engine = Engine(*records)
+    summary = await engine.run(walk(Lease("me", mine, time.monotonic() + 3600)))
+    assert engine.sent == ids(*records[:first])
+    assert (summary.last, summary.end) == (records[first - 1].document["id"] if first else "-1", False)
+
+
+async def test_a_walk_of_all_partitions_visits_all_and_ends() -> None:
+    records = failures(300)
+    engine = Engine(*records)
+    summary = await engine.run(walk())
+    assert sorted(engine.sent) == ids(*records)
+    assert (summary.last, summary.end) == (records[-1].document["id"], True)
+
+
+async def test_a_walk_does_not_overtake_what_waits_with_the_same_key() -> None:
+    waiting = made(streamKey="k")
+    failed, other = failures(1, streamKey="k")[0], failures(1, streamKey="another")[0]
+    engine = Engine(failed, other)
+    key, identity = record.key_digest(waiting.document), waiting.document["id"]
+    engine.queue.first_waiting = lambda *_: ({key: identity}, set())  # type: ignore[method-assign]
+    summary = await engine.run(walk())
+    assert engine.sent == ids(other)
+    assert (summary.skipped, summary.succeeded) == (1, 1)
