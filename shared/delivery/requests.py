@@ -1,5 +1,6 @@
 """What a call to `/process` or `/process/retry` asks for: its body, checked, as a DeliveryRequest."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -7,7 +8,7 @@ from shared.model.codes import INVALID, TOKEN_CHANGED, error_mapping, status_cod
 from shared.model.members import MemberReader, boolean, members_of, offset, whole_number
 from shared.model.retry import RetryPolicy
 from shared.settings import Settings
-from shared.storage.queries import DUE, FAILED, NOW, REPLAY, Query, failure_conditions
+from shared.storage.queries import DUE, FAILED, NOW, REPLAY, Query, failure_filter
 
 _NUMBER = "noOfMessagesToProcess"
 RETRY_MEMBERS = (
@@ -74,16 +75,21 @@ def _retry_query(reader: MemberReader, settings: Settings, usual: frozenset[str]
     limit = reader.read("retryLimit", whole_number) or settings.retry_limit
     force = reader.read("force", boolean) or False
     # What is no record can't be sent.
-    conditions: list[dict[str, Any]] = [{"datasync.code": {"$ne": INVALID}}]
-    if codes or not force:
-        conditions.append({"datasync.code": {"$in": sorted(codes or settings.retry_codes)}})
+    conditions: list[Mapping[str, Any]] = [{"datasync.code": {"$ne": INVALID}}]
+    chosen = failure_filter(reader, codes or (None if force else settings.retry_codes))
+    path = next(iter(chosen.equal), "")
+    indexed = {path: chosen.equal[path]} if path else {}
     if not force:
         conditions.append({"datasync.attempts": {"$lt": limit}})
         is_due = {"datasync.due": {"$lt": NOW}}
-        conditions.append({"$or": [is_due, {"dead": True}]} if codes else is_due)
-    conditions += failure_conditions(reader)
-    after = reader.read("readAfterOffset", offset) or "-1"
-    return Query(FAILED if codes or force else REPLAY, after, conditions=conditions)
+        # An index that serves what is due would select nearly all; none serves this `$or`.
+        conditions.append({"$or": [is_due, {"dead": True}]})
+        if not codes:
+            conditions.append({"dead": {"$ne": True}})
+    conditions += chosen.narrowing(besides=path)
+    after = max(reader.read("readAfterOffset", offset) or "-1", chosen.after)
+    order = FAILED if codes or force or indexed else REPLAY
+    return Query(order, after, chosen.before, conditions, indexed)
 
 
 def _limit(reader: MemberReader, settings: Settings) -> int:

@@ -108,6 +108,21 @@ def normalised_prefix(text: str) -> str:
     return f"{scheme.lower()}://{host}{rest[len(authority) :]}"
 
 
+def origin_of(prefix: str) -> str | None:
+    """Return the origin that all URLs with this normalised prefix share; None if it ends within the host.
+
+    >>> origin_of("https://erp.example.com/ord"), origin_of("https://erp.exam")
+    ('erp.example.com:443', None)
+    """
+    scheme, separator, rest = prefix.partition("://")
+    if not separator or not re.search("[/?]", rest):
+        return None
+    try:
+        return parse_url(f"{scheme}://{re.split('[/?]', rest, maxsplit=1)[0]}").origin
+    except ValueError:
+        return None
+
+
 def _host_and_port(authority: str, default: int) -> tuple[str, int]:
     try:
         if "[" in authority and not _LITERAL_AUTHORITY.fullmatch(authority):

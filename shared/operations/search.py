@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 
 from shared.model.codes import status_codes
-from shared.model.members import MemberReader, moment
-from shared.storage.queries import FailureQuery, failure_conditions
+from shared.model.members import MemberReader
+from shared.storage.queries import FailureQuery, failure_filter
 
 REPORT_MEMBERS = ("retryCodes", "streamOCIDToRetry", "from", "to", "targetRestApi", "streamKey")
 
@@ -13,9 +13,6 @@ def report_query(query: Mapping[str, str]) -> FailureQuery:
     """Read which failures the report is to show: members of `/process/retry`, in a query."""
     reader = MemberReader(query)
     reader.refuse_unknown(REPORT_MEMBERS)
-    codes = reader.read("retryCodes", status_codes)
-    conditions = [{"datasync.code": {"$in": sorted(codes)}}] if codes else []
-    conditions += failure_conditions(reader)
-    since, until = (reader.read(name, moment) for name in ("from", "to"))
+    chosen = failure_filter(reader, reader.read("retryCodes", status_codes))
     reader.finish()
-    return FailureQuery(conditions, since, until)
+    return FailureQuery(chosen.narrowing(), chosen.since, chosen.until)

@@ -7,14 +7,15 @@ an index (oracle/soda-for-java, test_OracleCollectionAdmin): equalities, ranges 
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from shared.model.ids import id_at, timestamp
-from shared.model.members import MemberReader, moment_text, url_prefix
+from shared.model.members import MemberReader, moment, url_prefix
 from shared.model.members import text as text_value
 from shared.model.record import MACHINERY, Document
+from shared.model.targets import origin_of
 
 DUE = "due"
 FAILED = "failed"
@@ -132,6 +133,8 @@ class Query:
     after: str = LOWEST
     before: str | None = None
     conditions: Sequence[Mapping[str, Any]] = ()
+    indexed: Mapping[str, str] = field(default_factory=dict)
+    """Members before `order` in an index, and what they equal."""
     partitions: frozenset[int] | None = None
     target: str | None = None
     without_keys: Sequence[str] = ()
@@ -161,7 +164,8 @@ class Query:
             narrowed[member("lane")] = {"$nin": list(self.without_keys)}
         if self.target is None and self.without_targets:
             narrowed[member("target")] = {"$nin": list(self.without_targets)}
-        served = [] if self.target is None else [{member("target"): self.target}]
+        served: list[dict[str, Any]] = [{path: value} for path, value in self.indexed.items()]
+        served += [] if self.target is None else [{member("target"): self.target}]
         served += between(member(self.order), self.after, self.before)
         return {"$and": [*served, *([narrowed] if narrowed else []), *self.conditions]}
 
@@ -208,19 +212,59 @@ def _at(condition: Any, time: str) -> Any:
     return time if isinstance(condition, _Now) else condition
 
 
-def failure_conditions(reader: MemberReader) -> list[dict[str, Any]]:
-    """Return the conditions that a request names, whatever became of the records."""
+@dataclass(frozen=True)
+class FailureFilter:
+    """What a request says of failures, whatever became of them.
+
+    `equal` are members that stand before the id in an index; the conditions only narrow. The times between
+    which records were stored are bounds of the id, to the millisecond.
+    """
+
+    equal: Mapping[str, str]
+    conditions: Sequence[Mapping[str, Any]]
+    since: datetime | None = None
+    until: datetime | None = None
+
+    @property
+    def after(self) -> str:
+        """The id after which all of them come."""
+        return LOWEST if self.since is None else id_at(_within(self.since) - _MILLISECOND)
+
+    @property
+    def before(self) -> str | None:
+        """The id before which all of them come, if there is one."""
+        return None if self.until is None else id_at(_within(self.until) + _MILLISECOND)
+
+    def narrowing(self, besides: str = "") -> list[Mapping[str, Any]]:
+        """Return all as conditions that no index serves, so that none is taken for another than is meant.
+
+        The one on the path `besides` is left to an index.
+        """
+        only = [{path: {"$in": [value]}} for path, value in self.equal.items() if path != besides]
+        return [*only, *self.conditions]
+
+
+def failure_filter(reader: MemberReader, codes: frozenset[str] | None = None) -> FailureFilter:
+    """Return what a request names, and these codes."""
+    equal: dict[str, str] = {}
     conditions: list[dict[str, Any]] = []
-    for name, path, operator, parse in (
-        ("streamOCIDToRetry", "error_stream", "$eq", text_value),
-        ("streamKey", "streamKey", "$eq", text_value),
-        ("targetRestApi", "targetRestApi", "$startsWith", url_prefix),
-    ):
-        text = reader.read(name, parse)
-        if text is not None:
-            conditions.append({path: {operator: text}})
-    for name, operator in (("from", "$gte"), ("to", "$lt")):
-        moment = reader.read(name, moment_text)
-        if moment is not None:
-            conditions.append({"createdDate": {operator: moment}})
-    return conditions
+    stream = reader.read("streamOCIDToRetry", text_value)
+    if stream is not None:
+        equal["error_stream"] = stream
+    prefix = reader.read("targetRestApi", url_prefix)
+    if prefix is not None:
+        conditions.append({"targetRestApi": {"$startsWith": prefix}})
+        if origin := origin_of(prefix):
+            equal[member("at")] = origin
+    if codes and len(codes) == 1:
+        equal[member("code")] = next(iter(codes))
+    elif codes:
+        conditions.append({member("code"): {"$in": sorted(codes)}})
+    key = reader.read("streamKey", text_value)
+    if key is not None:
+        conditions.append({"streamKey": {"$eq": key}})
+    since, until = (reader.read(name, moment) for name in ("from", "to"))
+    for time, operator in ((since, "$gte"), (until, "$lt")):
+        if time is not None:
+            conditions.append({"createdDate": {operator: timestamp(time)}})
+    return FailureFilter(equal, conditions, since, until)

@@ -1,5 +1,6 @@
 """Every query that the library asks reads an index: what is finished costs it nothing."""
 
+import json
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -11,17 +12,21 @@ import oracledb
 import pytest
 
 import local.emulators.soda
+from shared.delivery.requests import retry_request
 from shared.drivers.database import Database
 from shared.drivers.documents import SmallDocuments
 from shared.model import record, transitions
 from shared.model.transitions import Failure
 from shared.operations.report import Report
+from shared.settings import Settings
+from shared.storage import queries
 from shared.storage import records as records_module
 from shared.storage.leases import LeaseTable
 from shared.storage.queries import FAILED, REPLAY, FailureQuery, Query, due
 from shared.storage.records import Records, Stored
 
 NOW = datetime.now(UTC)
+SETTINGS = Settings("sqlite:", "ocid1.vault", "ocid1.key", "ocid1.compartment")
 MEMBERS = {
     "targetRestApi": "https://erp.example.com/orders",
     "targetRestApiOperation": "POST",
@@ -242,3 +247,31 @@ def test_a_lease_is_found_by_its_index(database: Database, records: Records, pla
     looks = [plan for plan in plans if "SCAN" in plan]  # reads all workers: nothing else is in there
     assert by_name
     assert len(by_name) + len(looks) == len(plans)
+
+
+@pytest.mark.parametrize(
+    ("body", "index"),
+    [
+        ({}, "replay"),
+        ({"retryCodes": ["503", "429"]}, "failed"),
+        ({"force": True}, "failed"),
+        ({"retryCodes": "503"}, "code"),
+        ({"streamOCIDToRetry": "team-a"}, "stream"),
+        ({"streamOCIDToRetry": "team-a", "force": True, "retryCodes": "503"}, "stream"),
+        ({"targetRestApi": "https://erp.example.com/orders"}, "at"),
+        ({"targetRestApi": "https://erp.exam"}, "replay"),
+        ({"from": "2026-11-23T21:00:00Z", "to": "2026-11-23T22:00:00Z"}, "replay"),
+    ],
+)
+def test_an_index_finds_what_a_replay_asks_for_and_no_other_serves_it(
+    tmp_path: Path, body: dict[str, Any], index: str
+) -> None:
+    """Where few of many match, a page and a count cost what these few do."""
+    records = Records(Database(f"sqlite:{tmp_path / 'records.db'}", "", str), "records")
+    query = retry_request(json.dumps(body).encode(), SETTINGS, 1.0).query.at(datetime.now(UTC))
+    ordered = {"$query": query.as_filter(), "$orderby": [queries.ascending(query.order)]}
+    with records._database.collection(records._spec) as collection:
+        for asked in (query.as_filter(), ordered):
+            (step,) = local.emulators.soda.explain(collection.find().filter(asked))
+            assert f"USING INDEX records_{index} (" in step
+            assert ("from" in body) == ("<?" in step)

@@ -5,6 +5,7 @@ import json
 import random
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,13 @@ class FailingRecords:
         if self.chance.random() < 0.15:
             self.outages += 1
             raise DependencyDown("The database is away.")
+
+    def now(self) -> datetime:
+        return self.records.now()
+
+    def newest_waiting(self, keys: Collection[str], after: str) -> str | None:
+        self._maybe_away()
+        return self.records.newest_waiting(keys, after)
 
     def insert(self, documents: Sequence[Document]) -> None:
         self._maybe_away()

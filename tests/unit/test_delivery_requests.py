@@ -12,6 +12,7 @@ from shared.delivery.requests import DeliveryRequest, process_request, retry_req
 from shared.drivers.database import Database
 from shared.model import record, transitions
 from shared.model.errors import Invalid, NotJson
+from shared.model.ids import id_at, timestamp
 from shared.model.record import Document
 from shared.model.transitions import Failure
 from shared.settings import Settings
@@ -34,6 +35,7 @@ NAMES = (
     "nowhere",
     "keyed",
 )
+ANCIENT = datetime(2020, 2, 29, 12, tzinfo=UTC)
 DUE_AGAIN = {"ancient", "ripe", "team", "tired", "nowhere", "keyed"}
 ALL_FAILED = DUE_AGAIN | {"resting", "spent", "refused"}
 
@@ -66,7 +68,7 @@ def kept() -> dict[str, Document]:
     own = {"team": {"targetRestApi": "https://crm.example.com/leads"}, "keyed": {"streamKey": "key1"}}
     new = {name: stored(**own.get(name, {})) for name in NAMES}
     return {
-        "ancient": failed(new["ancient"] | {"createdDate": "2020-02-29T12:00:00.000000Z"}, 503),
+        "ancient": failed(new["ancient"] | {"id": id_at(ANCIENT), "createdDate": timestamp(ANCIENT)}, 503),
         "waiting": new["waiting"],
         "done": transitions.succeeded(new["done"], 200, NOW),
         "ripe": failed(new["ripe"], 503),
