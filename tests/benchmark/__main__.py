@@ -10,7 +10,17 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from tests.benchmark import archiving, counting, delivering, draining, drawing, finding, requesting, storing
+from tests.benchmark import (
+    archiving,
+    counting,
+    delivering,
+    distance,
+    draining,
+    drawing,
+    finding,
+    requesting,
+    storing,
+)
 
 RESULTS = Path(__file__).parent / "results"
 
@@ -34,6 +44,8 @@ def main() -> None:
     _show("CPU time of a request", requesting.table(results["requesting"]))
     results["delivering"] = delivering.measure()
     _show("Deliveries per second, and CPU seconds per 1,000", delivering.table(results["delivering"]))
+    results["distance"] = distance.measure(1 if quick else distance.RUNS)
+    _show("With a database that is some way off", distance.table(results["distance"]))
     results["draining"] = draining.measure(0.2 if quick else 1.0)
     _show("Draining at 100 ms, 32 in flight in each process", draining.table(results["draining"]))
     results["finding"] = finding.measure(10_000 if quick else 1_000_000)
@@ -50,7 +62,12 @@ def _counted(counts: dict[str, Any]) -> list[list[str]]:
     vault = sum(counts["vault_calls"].values())
     return [
         ["", ""],
-        ["round trips per record", f"{counts['round_trips_per_record']:.3f}"],
+        ["round trips to store a record, one with a key", f"{counts['store']}, {counts['store_with_key']}"],
+        [
+            "round trips to store an array of 1,000, with keys",
+            f"{counts['store_array']}, {counts['store_array_with_keys']}",
+        ],
+        ["round trips per delivered record", f"{counts['round_trips_per_record']:.3f}"],
         ["round trips of a call that finds nothing", str(counts["round_trips_of_an_idle_call"])],
         ["the same, with metrics and notifications", str(counts["round_trips_of_an_idle_call_that_tells"])],
         [f"Vault calls for {counts['records']:,} records of one token", str(vault)],

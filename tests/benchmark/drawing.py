@@ -11,6 +11,27 @@ mpl.rcParams["svg.hashsalt"] = "oci-data-sync"  # the same figures give the same
 
 
 def draw(results: dict[str, Any], folder: Path) -> None:
+    """Write the pictures."""
+    _draw_deliveries(results, folder)
+    _draw_distances(results["distance"], folder)
+
+
+def _draw_distances(rows: list[dict[str, Any]], folder: Path) -> None:
+    """Write a picture of deliveries per second by the distance of the database."""
+    figure, axis = plt.subplots(figsize=(7, 4), layout="constrained")
+    for latency, workers in dict.fromkeys((row["latency_ms"], row["workers"]) for row in rows):
+        own = [row for row in rows if (row["latency_ms"], row["workers"]) == (latency, workers)]
+        label = f"target at {latency} ms, {workers} worker(s)"
+        axis.plot([row["distance_ms"] for row in own], [row["per_second"] for row in own], "o-", label=label)
+    axis.set_xlabel("milliseconds in every round trip to the database")
+    axis.set_ylabel("deliveries per second")
+    axis.set_ylim(bottom=0)
+    axis.legend()
+    figure.savefig(folder / "distance.svg", metadata={"Date": None})
+    plt.close(figure)
+
+
+def _draw_deliveries(results: dict[str, Any], folder: Path) -> None:
     """Write a picture of deliveries per second, and of CPU per record, by latency."""
     rows = results["delivering"]
     latencies = sorted({row["latency_ms"] for row in rows})
