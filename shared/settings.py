@@ -11,6 +11,7 @@ from shared.model.rules import Rule
 from shared.model.rules import parse as parse_rules
 
 RENEWALS_PER_LEASE = 4
+_LONGEST_CALL = 290.0  # seconds: of a function's 300, less what it takes to begin and to answer
 LEAST_NOTIFICATION_INTERVAL = 10.0  # seconds: a topic sends ten e-mails a minute [OCI Notifications, limits]
 _INNOCENT = "sqlite:"  # stands for a required setting that is missing, and contradicts no other
 
@@ -191,6 +192,13 @@ class Settings:
             faults.append(
                 Fault(
                     "LEASE", f"must be over {least:g}s, since a delivery may take {self.longest_delivery:g}s"
+                )
+            )
+        if self.longest_delivery > _LONGEST_CALL:
+            faults.append(
+                Fault(
+                    "TARGET_READ_TIMEOUT",
+                    f"must leave a delivery at most {_LONGEST_CALL:g}s, connecting included",
                 )
             )
         if self.messages_per_call > self.messages_per_call_max:

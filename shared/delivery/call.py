@@ -24,10 +24,9 @@ class Call:
 
     @classmethod
     def begun(cls, settings: Settings, request: DeliveryRequest, lease: Lease, stats: CallStats) -> "Call":
-        """Return a call that begins now, and stops in time for its last delivery: halfway if it is short."""
-        left = request.deadline - time.monotonic()
-        reserve = min(settings.longest_delivery + WRAP_UP_SECONDS, left / 2)
-        return cls(settings, request, lease, stats, request.deadline - reserve)
+        """Return a call that begins a delivery only if it has the whole of its time-outs left."""
+        stop_at = request.deadline - settings.longest_delivery - WRAP_UP_SECONDS
+        return cls(settings, request, lease, stats, stop_at)
 
     def may_begin(self) -> bool:
         """Tell whether a delivery may begin: it must outlast neither the lease nor the deadline."""

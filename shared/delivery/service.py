@@ -16,7 +16,7 @@ from shared.delivery.limits import Limits
 from shared.delivery.requests import DeliveryRequest
 from shared.delivery.summary import Summary
 from shared.drivers import clock, threads
-from shared.model.errors import DependencyDown
+from shared.model.errors import DependencyDown, Misconfigured
 from shared.model.record import Document
 from shared.monitoring.call_stats import Backlog, CallStats
 from shared.monitoring.publisher import Publisher
@@ -46,13 +46,23 @@ class DeliveryService:
     async def run(self, request: DeliveryRequest) -> Summary:
         """Carry out one call. Raises DependencyDown if database or Vault kept it from doing anything.
 
-        A call that has delivered its partitions goes on with those that others have left meanwhile.
+        A call that has delivered its partitions goes on with those that others have left meanwhile. Raises
+        Misconfigured if it is too short for any delivery.
         """
+        self._check_time(request.deadline - time.monotonic())
         stats = CallStats()
         summary = await self._deliver_in_rounds(await self._timed(request), stats)
         stats.record_skipped(summary.skipped)
         await self._publish(stats, request.deadline)
         return summary
+
+    def _check_time(self, seconds: float) -> None:
+        needed = self.settings.longest_delivery + WRAP_UP_SECONDS
+        if seconds < needed:
+            raise Misconfigured(
+                f"A delivery may take {needed:g} s by TARGET_CONNECT_TIMEOUT and TARGET_READ_TIMEOUT, and"
+                f" this call has {seconds:.0f} s: raise the function's time-out, or lower these."
+            )
 
     async def count(self, request: DeliveryRequest) -> int:
         """Count what a request would handle, and change nothing."""

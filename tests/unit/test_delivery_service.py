@@ -15,7 +15,7 @@ from shared.delivery.leasing import Acquired
 from shared.delivery.requests import process_request
 from shared.delivery.service import DeliveryService
 from shared.delivery.summary import Summary
-from shared.model.errors import DependencyDown
+from shared.model.errors import DependencyDown, Misconfigured
 from shared.monitoring.call_stats import Backlog, CallStats
 from shared.settings import Settings
 from shared.storage.leases import Lease
@@ -117,6 +117,15 @@ def test_a_database_that_goes_away_later_takes_nothing_back() -> None:
     published = Published()
     assert call(published, DONE, DependencyDown("down")) == replace(DONE, end=False)
     assert published.notified == [(1, True)]
+
+
+def test_a_call_that_is_too_short_for_any_delivery_is_the_operators_mistake() -> None:
+    async def run() -> None:
+        service = DeliveryService(SETTINGS, Records(), None, Leasing(), None, Published())  # type: ignore[arg-type]
+        await service.run(process_request(b"", SETTINGS, time.monotonic() + 36))
+
+    with pytest.raises(Misconfigured, match=r"may take 37 s .* this call has 3[56] s"):
+        asyncio.run(run())
 
 
 def test_one_that_was_away_from_the_beginning_is_an_outage() -> None:

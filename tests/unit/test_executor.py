@@ -127,8 +127,9 @@ async def test_what_a_rule_makes_of_it_is_sent_and_what_was_stored_stays() -> No
     assert engine.written.after[stored.document["id"]]["targetRestApiPayload"] == {"inner": 7}
 
 
-async def test_nothing_is_sent_where_no_time_is_left() -> None:
-    engine = Engine(call=call(seconds=0.0))
+@pytest.mark.parametrize("seconds", [0.0, 10.0, 36.0])
+async def test_nothing_is_sent_that_has_not_the_whole_time_out_left(seconds: float) -> None:
+    engine = Engine(call=call(seconds=seconds))
     assert await engine.attempt(made()) is Outcome.LEFT
     assert engine.target.received == []
     assert engine.written.after == {}

@@ -101,7 +101,12 @@ def test_missing_and_bad_settings_are_named_together() -> None:
     [("500ms", 0.5), ("30s", 30.0), ("5m", 300.0), ("6h", 21_600.0), ("1.5s", 1.5), ("0s", 0.0), (" 2s ", 2)],
 )
 def test_a_duration_is_a_number_and_its_unit(text: str, seconds: float) -> None:
-    assert settings(TARGET_CONNECT_TIMEOUT=text, LEASE="100h").target_connect_timeout == seconds
+    assert settings(ARCHIVE_AFTER=text).archive_after == seconds
+
+
+def test_a_delivery_that_no_call_has_the_time_for_is_refused() -> None:
+    assert "TARGET_READ_TIMEOUT" in faults(TARGET_READ_TIMEOUT="286s", LEASE="100h")
+    assert settings(TARGET_READ_TIMEOUT="285s", LEASE="100h").longest_delivery == 290.0
 
 
 @pytest.mark.parametrize(
