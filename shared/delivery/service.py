@@ -127,7 +127,7 @@ class DeliveryService:
     async def _publish(self, stats: CallStats, deadline: float) -> None:
         """Post metrics and notify operators, within a few seconds; what takes longer is not waited for."""
         seconds = min(_PUBLISH_SECONDS, deadline - time.monotonic() - _TO_ANSWER_SECONDS)
-        in_time = seconds > _LEAST_SECONDS
+        in_time = seconds > _LEAST_SECONDS and not self.publisher.rests
         published = [threads.PUBLISHING.run(self.publisher.notify, stats, publishing=in_time)]
         if in_time:
             published.append(self._post_metrics(stats))
@@ -135,6 +135,7 @@ class DeliveryService:
         try:
             results = await asyncio.wait_for(everything, max(seconds, _TO_ANSWER_SECONDS / 2))
         except TimeoutError as late:
+            self.publisher.rest()
             results = [late]
         for failure in filter(None, results):  # what operators are shown ends no call that has delivered
             log.warning("metrics or a notification were not published: %s", type(failure).__name__)

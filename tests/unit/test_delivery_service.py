@@ -34,6 +34,10 @@ class Published:
         self.until = until
         self.notified: list[tuple[int, bool]] = []
         self.posted = 0
+        self.rests = False
+
+    def rest(self) -> None:
+        self.rests = True
 
     def notify(self, stats: CallStats, *, publishing: bool) -> None:
         self.notified.append((stats.newly_failed, publishing))
@@ -151,6 +155,25 @@ def test_a_late_call_leaves_its_notification_to_another(
     published = Published()
     asyncio.run(service(published=published)._publish(CallStats(newly_failed=1), time.monotonic() + left))
     assert published.notified == [notified]
+    assert published.posted == posted
+
+
+def test_services_that_hang_are_waited_for_once_in_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("shared.delivery.service._PUBLISH_SECONDS", 0.6)
+    hanging = threading.Event()
+    published = Published(until=hanging)
+
+    async def publish(its: Published) -> None:
+        await service(published=its)._publish(CallStats(), time.monotonic() + 300)
+
+    try:
+        asyncio.run(publish(published))
+        assert published.rests
+    finally:
+        hanging.set()
+    posted = published.posted
+    asyncio.run(publish(published))
+    assert published.notified[-1] == (0, False)  # held back for another call
     assert published.posted == posted
 
 
