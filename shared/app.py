@@ -40,7 +40,7 @@ class _Parts:
         logs.set_level(settings.log_level)
         self.database = self.open_database()
         self.documents = SmallDocuments(self.database, settings.collection)
-        self.records = Records(self.database, settings.collection)
+        self.records = Records(self.database, settings.collection, settings.body_limit)
         self.notifications = Notifications(self.clients, self.documents, settings)
         self.vault = Vault(self.clients, settings)
         self.tokens = TokenVault(self.vault, Readings(self.vault), settings.connector_hub_secrets)

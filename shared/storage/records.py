@@ -28,7 +28,9 @@ from shared.storage.queries import (
     text,
 )
 
-_FETCH = 64  # documents per round trip of a cursor: bounds what is in memory beyond the page
+_FETCH = 64  # documents per round trip of a cursor, if the largest are small
+_FETCH_BYTES = 32 * 1024 * 1024  # per round trip: bounds what is in memory beyond the page
+_MIB = 1024 * 1024
 _PAGE_BYTES = 8 * 1024 * 1024
 _FEW = 8  # documents per round trip, of a key with large records
 _LARGE_BYTES = 2 * 1024 * 1024  # of the records that hold back such a key
@@ -58,8 +60,10 @@ class _Changed(Exception):
 class Records:
     """The collection of records."""
 
-    def __init__(self, database: Database, name: str):
+    def __init__(self, database: Database, name: str, largest: int = _MIB):
+        """`largest`: the most bytes that one record may have."""
         self._database = database
+        self._array = max(1, min(_FETCH, _FETCH_BYTES // largest))
         self._spec = CollectionSpec(name, indexes(name))
         self._counters = Counters(database, name)
 
@@ -120,7 +124,7 @@ class Records:
         """Return the next records of a selection, at most `limit` of them and a bounded number of bytes."""
         query = {"$query": selection.as_filter(), "$orderby": [ascending(selection.order)]}
         with self._database.collection(self._spec) as collection:
-            found = collection.find().filter(query).limit(limit).fetchArraySize(min(limit, _FETCH))
+            found = collection.find().filter(query).limit(limit).fetchArraySize(min(limit, self._array))
             return list(_up_to_bytes(found.getCursor(), limit))
 
     def reaches(self, selection: Query, number: int) -> bool:
@@ -139,7 +143,9 @@ class Records:
         beyond = dict.fromkeys(keys, "")
         with self._database.collection(self._spec) as collection:
             for some in any_of(member("blocks"), keys):
-                holding, all_read = _read(collection.find().filter(some).fetchArraySize(_FETCH), _PAGE_BYTES)
+                holding, all_read = _read(
+                    collection.find().filter(some).fetchArraySize(self._array), _PAGE_BYTES
+                )
                 if not all_read:
                     break
                 found += holding
@@ -174,7 +180,9 @@ class Records:
         with self._database.collection(self._spec) as collection:
             for some in any_of(member("keyed"), keys):
                 query = {"$and": [some, *conditions]}
-                found, all_read = _read(collection.find().filter(query).fetchArraySize(_FETCH), _PAGE_BYTES)
+                found, all_read = _read(
+                    collection.find().filter(query).fetchArraySize(self._array), _PAGE_BYTES
+                )
                 if not all_read:
                     break
                 for stored in found:
@@ -237,7 +245,7 @@ class Records:
         """Return records behind the id `after` that ended before a time and are not dead, in their order."""
         query = {"$query": _finished(before, after or LOWEST), "$orderby": [text("id", 36)]}
         with self._database.collection(self._spec) as collection:
-            found = collection.find().filter(query).limit(limit).fetchArraySize(min(limit, _FETCH))
+            found = collection.find().filter(query).limit(limit).fetchArraySize(min(limit, self._array))
             return list(_up_to_bytes(found.getCursor(), limit))
 
     def count_finished(self, before: datetime) -> int:
@@ -310,7 +318,7 @@ class Records:
             beyond = found(()).skip(SEARCHED).limit(1).getDocuments() if search.conditions else []
             if beyond:
                 served[0] = {place: {"$gte": beyond[0].getContent()[MACHINERY][search.order]}}
-            cursor = found(search.conditions).limit(limit).fetchArraySize(min(limit, _FETCH))
+            cursor = found(search.conditions).limit(limit).fetchArraySize(min(limit, self._array))
             return [stored.document for stored in _up_to_bytes(cursor.getCursor(), limit)], not beyond
 
     def failures_by(self, path: str) -> dict[str, int]:
