@@ -29,7 +29,7 @@ from shared.storage.queries import (
 )
 
 _FETCH = 64  # documents per round trip of a cursor, if the largest are small
-_FETCH_BYTES = 32 * 1024 * 1024  # per round trip: bounds what is in memory beyond the page
+_FETCH_BYTES = 64 * 1024 * 1024  # per round trip: bounds what is in memory beyond the page
 _MIB = 1024 * 1024
 _PAGE_BYTES = 8 * 1024 * 1024
 _FEW = 8  # documents per round trip, of a key with large records
@@ -94,8 +94,9 @@ class Records:
                 collection.insertOne(contents[0])
             return
         # Those before a bad one may have been inserted: what is not committed is rolled back.
-        with self._database.transaction(self._spec) as (collection,):
-            collection.insertMany(contents)
+        with self._database.transaction(self._spec) as transaction:
+            transaction.commit_with_next()
+            transaction.collections[0].insertMany(contents)
 
     def get(self, identity: str) -> Document | None:
         """Return the record with this id."""
@@ -231,10 +232,12 @@ class Records:
         """Remove the documents as they were read, insert what they are now; _Changed if one has changed."""
         contents = [json_codec.dump(after) for _, after in changes]
         try:
-            with self._database.transaction(self._spec, self._counters.spec) as (collection, counters):
+            with self._database.transaction(self._spec, self._counters.spec) as transaction:
+                collection, counters = transaction.collections
                 _remove_all(collection, [before for before, _ in changes])
-                collection.insertMany(contents)
                 self._counters.add(counters, place, [after for _, after in changes])
+                transaction.commit_with_next()
+                collection.insertMany(contents)
         except Exception as error:
             self._counters.forget(place)
             if isinstance(error, Taken):
@@ -262,7 +265,8 @@ class Records:
         statuses = Counter(str(one.document["status"]) for one in batch)
         finished = Counter({status: statuses[status] for status in FINISHED if statuses[status]})
         try:
-            with self._database.transaction(self._spec, self._counters.spec) as (collection, documents):
+            with self._database.transaction(self._spec, self._counters.spec) as transaction:
+                collection, documents = transaction.collections
                 written = replaced(documents, lease, content)
                 if written is None:
                     return None

@@ -49,11 +49,8 @@ def test_a_record_is_stored_in_one_round_trip_and_one_with_a_key_in_two(
     assert counted.trips().total() <= most
 
 
-@pytest.mark.parametrize(("keys", "most"), [(0, 2), (1, 3), (500, 3)])
-def test_an_array_of_a_thousand_is_stored_in_two_round_trips_or_three_with_keys(
-    counted: Counted, keys: int, most: int
-) -> None:
-    """Its commit is one of them: what stands before a bad document may have been inserted."""
+@pytest.mark.parametrize(("keys", "most"), [(0, 1), (1, 2), (500, 2)])
+def test_so_is_an_array_of_a_thousand(counted: Counted, keys: int, most: int) -> None:
     named = [{"streamKey": f"key {number % keys}"} if keys else {} for number in range(1000)]
     counted.bundle.store([counted.bundle.record("/ok", **members) for members in named])
     assert counted.trips().total() <= most

@@ -20,7 +20,7 @@ from shared.drivers import database as module
 from shared.drivers import oracle
 from shared.drivers.clock import DatabaseClock
 from shared.drivers.connections import Connections
-from shared.drivers.database import CollectionSpec, Database, Taken
+from shared.drivers.database import CollectionSpec, Database, Taken, Transaction
 from shared.model.errors import DependencyDown, Misconfigured
 
 UNIQUE = {
@@ -381,7 +381,7 @@ def test_what_is_done_together_is_kept_together_or_not_at_all(tmp_path: Path) ->
 
     def insert_and_fail(where: AbstractContextManager[Any]) -> None:
         with where as opened:
-            for collection in opened if isinstance(opened, list) else [opened]:
+            for collection in opened.collections if isinstance(opened, Transaction) else [opened]:
                 collection.insertOne({"id": "a"})
             raise ZeroDivisionError
 
@@ -389,7 +389,8 @@ def test_what_is_done_together_is_kept_together_or_not_at_all(tmp_path: Path) ->
         insert_and_fail(database.transaction(SPEC, others))
     with pytest.raises(ZeroDivisionError):
         insert_and_fail(database.collection(SPEC))
-    with database.transaction(SPEC, others) as (things, beside):
+    with database.transaction(SPEC, others) as transaction:
+        things, beside = transaction.collections
         assert (things.find().count(), beside.find().count()) == (1, 0)
 
 

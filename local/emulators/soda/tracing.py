@@ -18,6 +18,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -41,10 +42,12 @@ def trace(operation: str, collection: str, op: Any, plan: Callable[[], Sequence[
         "order": asked.get("$orderby", []),
     }
     known = file, json.dumps(said)
-    if known not in _written:
+    if known in _written:
+        return
+    line = json.dumps(said | {"plan": list(plan())})
+    with suppress(OSError), Path(file).open("a") as log:  # a process without a file to spare writes it later
+        log.write(f"{line}\n")  # one write of a line: processes do not mix theirs
         _written.add(known)
-        with Path(file).open("a") as log:  # one write of a line: processes do not mix theirs
-            log.write(f"{json.dumps(said | {'plan': list(plan())})}\n")
 
 
 def _shape(value: Any) -> Any:
