@@ -21,6 +21,7 @@ __all__ = ["CollectionSpec", "Database", "Taken"]
 _CONNECTIONS = 4
 _SECONDS = 8.0  # for one use of the database: a caller gets its answer within ten
 _REFUSED_SECONDS = 30.0  # for which a refused password is not tried again, since that would lock the user
+_INDEX_MILLISECONDS = 240_000  # to make an index that a new version needs of all the records that there are
 _ALREADY_THERE = ("ORA-00955", "ORA-40733")  # somebody else created the table or index in the same moment
 
 
@@ -101,7 +102,7 @@ class Database:
             soda = opened.connection.getSodaDatabase()
             collection = soda.openCollection(spec.name)
             if collection is None or spec.name not in self._prepared:
-                collection = _created(soda, spec)
+                collection = _created(opened.connection, soda, spec)
                 self._prepared.add(spec.name)
             opened.collections[spec.name] = collection
         return collection
@@ -189,12 +190,14 @@ class _Password:
             self._known = self._refusal = None
 
 
-def _created(soda: Any, spec: CollectionSpec) -> Any:
+def _created(connection: Any, soda: Any, spec: CollectionSpec) -> Any:
     collection = _unless_there(soda.createCollection, spec.name) or soda.openCollection(spec.name)
     there = {index["name"].upper() for index in collection.listIndexes()}
     for index in spec.indexes:
         if index["name"].upper() not in there:
+            usual, connection.call_timeout = connection.call_timeout, _INDEX_MILLISECONDS
             _unless_there(collection.createIndex, index)
+            connection.call_timeout = usual
     return collection
 
 

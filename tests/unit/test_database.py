@@ -406,3 +406,24 @@ def test_few_modules_know_the_driver() -> None:
     library = Path(shared.__file__).parent
     knowing = {path.name for path in library.rglob("*.py") if "import oracledb" in path.read_text()}
     assert knowing == {"database.py", "connections.py", "oracle.py"}
+
+
+def test_an_index_may_take_minutes_to_make_and_nothing_else(tmp_path: Path) -> None:
+    database = Database(f"sqlite:{tmp_path / 'things.db'}", "", str)
+    with database.collection(CollectionSpec("things", ())):
+        pass
+    bounds: list[int] = []
+    with database._connections.use() as opened:
+        soda = opened.connection.getSodaDatabase()
+        original = oracledb.SodaCollection.createIndex
+
+        def create(collection: Any, index: Any) -> None:
+            bounds.append(opened.connection.call_timeout)
+            original(collection, index)
+
+        opened.connection.autocommit = True
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(oracledb.SodaCollection, "createIndex", create)
+            module._created(opened.connection, soda, SPEC)
+        assert bounds == [240_000]
+        assert opened.connection.call_timeout <= 8_000
