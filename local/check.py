@@ -13,18 +13,13 @@ from typing import Any
 import oracledb
 
 from local.stack import CHECKOUT
+from shared.drivers import oracle
 
 _LEAST_VERSION = 23  # native collections, whose behaviour the tests pin
 _NEEDED = ("CREATE SESSION", "CREATE TABLE")
 _WORDS = {
-    "DPI-1047": "Oracle Instant Client is missing from this machine, and SODA needs it.",
-    "ORA-01017": "user or password is wrong; shared/operations/schema.sql sets the password.",
-    "ORA-28000": "the user is locked; shared/operations/schema.sql unlocks it.",
-    "ORA-01045": "the user may not connect; shared/operations/schema.sql grants CREATE SESSION.",
     "ORA-12170": "no answer: the database has a private address, or a list of addresses without this one.",
     "ORA-12541": "nothing listens there; compare the connect string with `terraform output database`.",
-    "ORA-12154": "the connect string can't be read; give the one of `terraform output database`.",
-    "ORA-28759": "the database asks for a wallet; is_mtls_connection_required must be false.",
 }
 
 
@@ -44,7 +39,9 @@ def main(dsn: str, user: str) -> int:
 
 def in_words(error: oracledb.Error) -> str:
     """Say what a failure to connect means; its own text may name users and hosts."""
-    code = str(getattr(error.args[0], "full_code", "")) if error.args else ""
+    if mistake := oracle.mistake(error):
+        return f"{mistake}."
+    code = oracle.code(error)
     return _WORDS.get(code, f"no connection ({code or type(error).__name__}).")
 
 

@@ -41,7 +41,7 @@ def test_everything_that_is_missing_is_named() -> None:
 @pytest.mark.parametrize(
     ("code", "words"),
     [
-        ("ORA-01017", "user or password is wrong"),
+        ("ORA-01017", "the database refuses user or password"),
         ("ORA-12170", "no answer"),
         ("ORA-00600", "no connection (ORA-00600)"),
     ],
