@@ -10,6 +10,7 @@ from shared.model.errors import DependencyDown
 from shared.settings import Settings
 
 _CONNECTION_FAILURES = 5  # in a row, after which a target's circuit is open for the rest of the call
+_UNPROVEN_PART = 16  # of all places: what a target gets until it has answered once
 
 
 class Skipped(Exception):
@@ -26,16 +27,20 @@ class Skipped(Exception):
 class Limits:
     """The places for requests, and the circuit of each target.
 
-    A circuit that an earlier call left open lets one record through, the probe, and the others wait for what
-    becomes of it.
+    A target gets a few places until it has answered once, so that some that accept and hang leave places to
+    others. A circuit that an earlier call left open lets one record through, the probe, and the others wait
+    for what becomes of it.
     """
 
     def __init__(self, settings: Settings, suspects: Collection[str] = ()):
         """`suspects` are the targets whose circuits were open at the end of an earlier call."""
         self._all = asyncio.Semaphore(settings.concurrency)
+        self._most = settings.concurrency_per_target
+        self._unproven = min(self._most, max(1, settings.concurrency // _UNPROVEN_PART))
         self._per_target: dict[str, asyncio.Semaphore] = defaultdict(
-            lambda: asyncio.Semaphore(settings.concurrency_per_target)
+            lambda: asyncio.Semaphore(self._unproven)
         )
+        self._proven: set[str] = set()
         self._failures: dict[str, int] = defaultdict(int)
         self._suspects = set(suspects)
         self._probes: dict[str, asyncio.Future[None]] = {}
@@ -64,6 +69,10 @@ class Limits:
         """Count failures to connect in a row; what this machine lacks says nothing about the target."""
         if answer.cause == "machine":
             return
+        if answer.sent == "yes" and target not in self._proven:
+            self._proven.add(target)
+            for _ in range(self._most - self._unproven):
+                self._per_target[target].release()
         if answer.connected:
             self._failures[target] = 0
             self.connected.add(target)

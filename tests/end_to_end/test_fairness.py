@@ -1,6 +1,7 @@
 """Targets that are slow, full or down: each holds up its own records, and nobody else's."""
 
 from collections import Counter
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -97,3 +98,20 @@ def test_a_target_that_is_down_gets_one_probe_per_call_until_it_is_back(home: Pa
             assert url == where
             assert bundle.process()["processedmessages"] == 300
         assert all(bundle.state(one)["status"] == "success" for one in ids)
+
+
+def test_targets_that_accept_and_hang_do_not_hold_up_one_that_answers(home: Path) -> None:
+    """All of its records arrive before the first request of the others is given up."""
+    with ExitStack() as opened:
+        hanging = [opened.enter_context(bundles.target()) for _ in range(4)]
+        quick = opened.enter_context(bundles.target())
+        allowed = ",".join((*hanging, quick))
+        with bundles.running(home, ALLOWED_TARGETS=allowed, CONCURRENCY_PER_TARGET="32") as bundle:
+            for url in hanging:
+                bundle.store([bundle.record(f"{url}/hang") for _ in range(100)])
+            bundle.store([bundle.record(f"{quick}/ok") for _ in range(200)])
+            bundle.process(noOfMessagesToProcess=1000)
+        given_up = min(one["finished"] for url in hanging for one in sent_to(url))
+        arrived = [one["started"] for one in sent_to(quick)]
+        assert len(arrived) == 200
+        assert max(arrived) < given_up

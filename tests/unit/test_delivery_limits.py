@@ -14,12 +14,18 @@ from shared.settings import Settings
 ERP, CRM = "erp.example.com:443", "crm.example.com:443"
 REFUSED = Answer("unexpectedError", "the target refused the connection", cause="connection")
 LOST = Answer("unexpectedError", "the connection was lost", cause="answer")
-ANSWERED = Answer(503, "the target answered 503")
+ANSWERED = Answer(503, "the target answered 503", sent="yes")
 
 
-def bounds(in_all: int = 128, per_target: int = 32, suspects: Sequence[str] = ()) -> Limits:
+def bounds(
+    in_all: int = 128, per_target: int = 32, suspects: Sequence[str] = (), known: Sequence[str] = (ERP, CRM)
+) -> Limits:
+    """Limits, with targets that have answered before."""
     made = Settings("sqlite:", "ocid1.vault", "ocid1.key", "ocid1.compartment")
-    return Limits(replace(made, concurrency=in_all, concurrency_per_target=per_target), suspects)
+    limits = Limits(replace(made, concurrency=in_all, concurrency_per_target=per_target), suspects)
+    for target in set(known).difference(suspects):
+        limits.record(target, ANSWERED)
+    return limits
 
 
 class Sending:
@@ -65,6 +71,20 @@ async def test_no_more_requests_are_in_flight_than_allowed_in_all() -> None:
     await sending.start(ERP, CRM, ERP, CRM, ERP)
     assert sending.in_flight.total() == 3
     assert await sending.end() == [None] * 5
+
+
+async def test_targets_that_accept_and_never_answer_leave_places_to_others() -> None:
+    limits = bounds(in_all=128, per_target=32)
+    sending = Sending(limits)
+    hanging = [f"hanging-{number}.example.com:443" for number in range(4)]
+    await sending.start(*(target for target in hanging for _ in range(50)))
+    assert {sending.in_flight[target] for target in hanging} == {8}
+    await sending.start(*[ERP] * 50)
+    assert sending.in_flight[ERP] == 32
+    limits.record(hanging[0], ANSWERED)
+    await settled()
+    assert sending.in_flight[hanging[0]] == 32
+    assert await sending.end() == [None] * 250
 
 
 async def test_no_more_requests_are_in_flight_to_one_target_than_allowed() -> None:
@@ -209,7 +229,7 @@ async def test_who_waits_for_a_probe_may_be_given_up_without_harm_to_the_others(
 
 
 async def test_the_targets_that_connected_are_known() -> None:
-    bound = bounds()
+    bound = bounds(known=())
     for target, answer in ((ERP, REFUSED), (CRM, REFUSED), (CRM, ANSWERED)):
         bound.record(target, answer)
     assert bound.connected == {CRM}
