@@ -380,8 +380,10 @@ async def test_a_call_ends_before_its_deadline_and_says_that_more_is_left(bundle
         "VAULT_COMPARTMENT_OCID": identity.COMPARTMENT_OCID,
         "ALLOWED_TARGETS": bundle.target_url,
         "ALLOWED_NETWORKS": "127.0.0.0/8",
-        "CONCURRENCY": "2",
         **SETTINGS,
+        "CONCURRENCY": "2",
+        "TARGET_CONNECT_TIMEOUT": "1s",
+        "TARGET_READ_TIMEOUT": "2s",
     }
     function = Function(
         name="process-data",

@@ -162,6 +162,7 @@ class Silent:
     """Nobody is notified, and nothing measured."""
 
     wants_metrics = False
+    rests = False
 
     def notify(self, *_: Any, **__: Any) -> None:
         pass

@@ -6,6 +6,7 @@ CLOCK     seconds that the machine's wall clock is wrong
 MEASURED  seconds that this machine takes the database's time wrong, in both functions
 OCI       seconds that calls to OCI's services may take
 SIGNERS   a file: calls to the services that it names fail as where the signer can't read its token
+REST      seconds for which nothing is published after a service that hangs
 NAMES     whether names of the domains below are resolved as is said there, and not by the system
 REFUSALS  whether the database refuses records in the status that their URL ends with, behind `/refused/`
 THIN      whether the database's driver connects without Oracle's client, in both functions
@@ -149,6 +150,12 @@ def install_oci_seconds(seconds: float) -> None:
     oci._TIMEOUT = (3.0, seconds)
 
 
+def install_rest(seconds: float) -> None:
+    from shared.monitoring import publisher
+
+    publisher._REST_SECONDS = seconds
+
+
 def install_signers(services: Path) -> None:
     from shared.drivers.oci import OciClients
 
@@ -202,6 +209,7 @@ FAULTS: dict[str, Callable[[str], None]] = {
     "KILL_AT": install_kill,
     "POISON": install_poison,
     "OCI": lambda seconds: install_oci_seconds(float(seconds)),
+    "REST": lambda seconds: install_rest(float(seconds)),
     "SIGNERS": lambda path: install_signers(Path(path)),
     "NAMES": lambda _: install_names(),
     "REFUSALS": lambda _: install_refusals(),
