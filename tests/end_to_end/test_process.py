@@ -323,7 +323,7 @@ def test_a_dead_record_no_longer_holds_back_its_key(bundle: Bundle) -> None:
 
 
 def test_deliveries_to_several_targets_run_side_by_side(bundle: Bundle) -> None:
-    for number in range(20):
+    for number in range(8):  # as many as a target gets before it has answered
         bundle.stored(f"/slow/300/{number}")
     bundle.process()
     received = bundle.received()
