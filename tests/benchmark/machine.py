@@ -21,6 +21,7 @@ SETTINGS = {
     "LEASE": "60s",
     "RETRY_BACKOFF": "30s..6h",
     "RETRY_LIMIT": "8",
+    "DATASYNC_SODA_TRACE": "",
 }
 
 
