@@ -126,7 +126,7 @@ def maintenance() -> "Maintenance":
         steps.append(Archiver(settings, parts.records, _leases(), bucket))
     if settings.secrets_unused_after:
         steps.append(Pruner(settings, parts.records, parts.vault))
-    return Maintenance(MaintenanceLease(parts.documents, settings.lease), steps)
+    return Maintenance(MaintenanceLease(parts.documents, settings.lease), steps, parts.database.now)
 
 
 def provisioning() -> "Provisioning":

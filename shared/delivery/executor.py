@@ -99,15 +99,15 @@ class Executor:
             secret = await self._secrets.get(document)
         except NoToken as error:
             return Prepared(stored, document, failure=_not_sent(error))
-        if secret is not None and self._call.request.adopt_token:
-            stored = self._bound(stored, document, secret)
-        return Prepared(stored, document, secret)
+        return Prepared(self._bound(stored, document, secret), document, secret)
 
-    def _bound(self, stored: Stored, document: Document, secret: Secret) -> Stored:
-        """Return a record as it is bound from now on, since an operator says so.
+    def _bound(self, stored: Stored, document: Document, secret: Secret | None) -> Stored:
+        """Return a record, bound to its secret from now on if an operator says so.
 
         Messages of a Stream, which nobody proves, stay bound to none.
         """
+        if secret is None or not self._call.request.adopt_token:
+            return stored
         listed = self._call.settings.connector_hub_secrets
         is_message = record.proof(stored.document) is None and document.get("vaultSecretName") in listed
         bound = stored.document if is_message else record.bound_to(stored.document, secret.proof)
@@ -143,9 +143,7 @@ class Executor:
             return prepared, replace(answer, code=UNEXPECTED_ERROR, reason=reason)
         if now is None or now.proof == secret.proof:
             return prepared, answer
-        stored = prepared.stored
-        if self._call.request.adopt_token:
-            stored = self._bound(stored, prepared.document, now)
+        stored = self._bound(prepared.stored, prepared.document, now)
         renewed = replace(prepared, stored=stored, secret=now)
         return renewed, await self._send(renewed)
 

@@ -19,7 +19,7 @@ from shared.model import record
 from shared.model.errors import DependencyDown
 from shared.settings import Settings
 from shared.storage.leases import Lease, LeaseSnapshot, LeaseTable
-from shared.storage.records import Records
+from shared.storage.records import Records, Stored
 
 log = logging.getLogger(__name__)
 
@@ -65,10 +65,13 @@ class Leasing:
         """
         first_heartbeats: dict[str, int] = {}
         while True:
-            if not await threads.DATABASE.run(self._records.page, request.query, 1):
+            first = await threads.DATABASE.run(self._records.page, request.query, 1)
+            if not first:
                 return Acquired(None, nothing_left=True)
             snapshot = await threads.DATABASE.run(self._leases.snapshot_and_fence)
-            acquired = await self._take(request, snapshot, again=again)
+            acquired = Acquired(None)
+            if await self._has_something(request, first[0], snapshot.free):
+                acquired = await self._take(request, snapshot, again=again)
             if acquired.lease is not None:
                 return acquired
             now = snapshot.heartbeats
@@ -80,11 +83,6 @@ class Leasing:
             await asyncio.sleep(pause)
 
     async def _take(self, request: DeliveryRequest, snapshot: LeaseSnapshot, *, again: bool) -> Acquired:
-        if not snapshot.free:
-            return Acquired(None)
-        is_part = len(snapshot.free) < record.PARTITIONS
-        if is_part and not await self._has_something(request, snapshot.free):
-            return Acquired(None)
         rescued = await rescue(self._records, self._settings, snapshot.orphaned)
         may_share = not (again or request.is_walk) and self._settings.fan_out > 1
         is_share = may_share and await self._is_backlog(request)
@@ -92,13 +90,14 @@ class Leasing:
         lease = await threads.DATABASE.run(self._leases.take, snapshot, most)
         return Acquired(lease, is_share=is_share and not request.fanned_out, rescued=tuple(rescued))
 
-    async def _has_something(self, request: DeliveryRequest, free: frozenset[int]) -> bool:
-        """Tell whether these partitions hold what the request asks for, or a walk its next record."""
-        if not request.is_walk:
-            query = replace(request.query, partitions=free)
-            return bool(await threads.DATABASE.run(self._records.page, query, 1))
-        first = await threads.DATABASE.run(self._records.page, request.query, 1)
-        return any(record.partition(stored.document) in free for stored in first)
+    async def _has_something(self, request: DeliveryRequest, first: Stored, free: frozenset[int]) -> bool:
+        """Tell whether these partitions hold something of the request, or of a walk its first record."""
+        if record.partition(first.document) in free:
+            return True
+        if request.is_walk or not free:
+            return False
+        query = replace(request.query, partitions=free)
+        return bool(await threads.DATABASE.run(self._records.page, query, 1))
 
     async def _is_backlog(self, request: DeliveryRequest) -> bool:
         return request.fanned_out or await threads.DATABASE.run(self._records.reaches, request.query, PAGE)

@@ -7,6 +7,7 @@ needs no round trip to open a collection again.
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future, wait
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -18,8 +19,9 @@ from shared.drivers.clock import CLOCK
 
 _PING_AFTER_SECONDS = 5.0  # idle connections are pinged before use; a paused container's may be dead
 _PING_SECONDS = 1.0
-_LEAST_CALL_SECONDS = 1.0  # for a round trip, however long connecting took
-_MOST_LATE = 8  # attempts to connect that nobody waits for any more
+_PLACE_SECONDS = 2.0  # until another use is to have ended
+_LEAST_CALL_SECONDS = 0.5  # for a round trip, however long connecting took
+_MOST_ATTEMPTS = 8  # to connect, at once, those that nobody waits for any more among them
 
 
 @dataclass
@@ -56,7 +58,7 @@ class Connections:
         self._connect = connect
         self._seconds = seconds
         self._places = threading.BoundedSemaphore(most)
-        self._late = threading.BoundedSemaphore(_MOST_LATE)
+        self._attempts = threading.BoundedSemaphore(_MOST_ATTEMPTS)
         self._idle: list[Opened] = []
         self._generation = 0
 
@@ -67,7 +69,7 @@ class Connections:
         Raises oracledb.Error, or DependencyDown if none could be had in time.
         """
         end = time.monotonic() + self._seconds
-        if not self._places.acquire(timeout=self._seconds):
+        if not self._places.acquire(timeout=min(self._seconds, _PLACE_SECONDS)):
             raise oracle.down()
         try:
             generation = self._generation
@@ -79,7 +81,7 @@ class Connections:
                     CLOCK.measure(opened.connection)
                 yield opened
             except BaseException as error:
-                self._give_up(opened, error)
+                self._give_up(opened, generation, error)
                 raise
             self._give_back(opened, generation)
         finally:
@@ -88,26 +90,43 @@ class Connections:
     def close(self) -> None:
         """Close every connection as soon as nobody uses it; the next use opens new ones."""
         self._generation += 1
-        while self._idle:
-            self._idle.pop().close()
+        while opened := self._taken():
+            opened.close()
+
+    def _taken(self) -> Opened | None:
+        with suppress(IndexError):  # another thread may take the last
+            return self._idle.pop()
+        return None
 
     def _usable(self) -> Opened | None:
-        with suppress(IndexError):  # another thread may take the last
-            while True:
-                opened = self._idle.pop()
-                if opened.is_usable():
-                    return opened
-                opened.close()
+        """Return an idle connection; if one does not work any more, none of the others is trusted."""
+        opened = self._taken()
+        if opened is None or opened.is_usable():
+            return opened
+        opened.close()
+        self.close()
         return None
 
     def _made(self) -> Opened:
         """Connect on a thread of its own, which is left to itself if it takes too long."""
-        if not self._late.acquire(blocking=False):
+        if not self._attempts.acquire(blocking=False):
             raise oracle.down()
-        attempt = _Attempt(self._connect, self._late.release)
-        return Opened(attempt.result(oracle.CONNECT_SECONDS))
+        attempt: Future[Any] = Future()
+        threading.Thread(target=self._attempt, args=(attempt,), name="connecting", daemon=True).start()
+        if wait((attempt,), oracle.CONNECT_SECONDS).done:
+            return Opened(attempt.result())
+        attempt.add_done_callback(_close_late)
+        raise oracle.down()
 
-    def _give_up(self, opened: Opened, error: BaseException) -> None:
+    def _attempt(self, attempt: "Future[Any]") -> None:
+        try:
+            attempt.set_result(self._connect())
+        except BaseException as error:  # noqa: BLE001 - it goes to whoever waits
+            attempt.set_exception(error)
+        finally:
+            self._attempts.release()
+
+    def _give_up(self, opened: Opened, generation: int, error: BaseException) -> None:
         """Roll back, and keep the connection unless the driver is what failed."""
         if isinstance(error, oracledb.Error) and not isinstance(error, oracledb.IntegrityError):
             opened.close()
@@ -117,7 +136,7 @@ class Connections:
         except oracledb.Error:
             opened.close()
         else:
-            self._give_back(opened, self._generation)
+            self._give_back(opened, generation)
 
     def _give_back(self, opened: Opened, generation: int) -> None:
         if generation != self._generation:
@@ -127,35 +146,6 @@ class Connections:
         self._idle.append(opened)
 
 
-class _Attempt:
-    """One attempt to connect; a connection that comes too late is closed."""
-
-    def __init__(self, connect: Callable[[], Any], ended: Callable[[], None]):
-        self._lock = threading.Lock()
-        self._done = threading.Event()
-        self._is_late = False
-        self._made: Any = None
-        self._error: BaseException | None = None
-        threading.Thread(target=self._run, args=(connect, ended), name="connecting", daemon=True).start()
-
-    def result(self, seconds: float) -> Any:
-        """Return the connection; raises what connecting raised, or DependencyDown if it takes too long."""
-        self._done.wait(seconds)
-        with self._lock:
-            if not self._done.is_set():
-                self._is_late = True
-                raise oracle.down()
-        if self._error is not None:
-            raise self._error
-        return self._made
-
-    def _run(self, connect: Callable[[], Any], ended: Callable[[], None]) -> None:
-        try:
-            self._made = connect()
-        except BaseException as error:  # noqa: BLE001 - it goes to whoever waits
-            self._error = error
-        with self._lock:
-            self._done.set()
-        if self._is_late and self._made is not None:
-            Opened(self._made).close()
-        ended()
+def _close_late(attempt: "Future[Any]") -> None:
+    if attempt.exception() is None:
+        Opened(attempt.result()).close()

@@ -25,32 +25,51 @@ _IN_QUERY = re.compile(rf"(?:{_SAID})=[^&]*&?", re.IGNORECASE)
 
 # The password is another one, and after tries with the old one the user is locked, or it has run out.
 OTHER_PASSWORD = ("ORA-01017", "ORA-28000", "ORA-28001")
-# What no waiting heals, and what the operator does about it.
+# What no waiting heals, and what the operator does about it, by the numbers that mean it.
 # [Oracle Database Error Messages; ODPI-C, dpiErrorMessages.c]
-_MISTAKES = {
-    "DPI-1047": "Oracle Instant Client is missing from this machine or image, and SODA needs it: install it"
-    " where the system's linker finds it (ldconfig), or use the project's container image",
-    "DPI-1050": "Oracle Instant Client is too old for SODA: install 19.14, 21.5, 23.3 or later",
-    "DPI-1079": "Oracle Instant Client is too old: install 19.14, 21.5, 23.3 or later",
-    "ORA-00942": "a table of the collections is missing, or not this user's: run the preparation again",
-    "ORA-01017": "the database refuses user or password: look at DATABASE_USER and its password's secret",
-    "ORA-01031": "the database user lacks a right: it needs the role SODA_APP and CREATE TABLE",
-    "ORA-01045": "the database user may not connect: grant CREATE SESSION",
-    "ORA-01536": "the database user's quota is used up: raise it, or archive more",
-    "ORA-01653": "the database has no space left for a table: enlarge its storage, or archive more",
-    "ORA-01654": "the database has no space left for an index: enlarge its storage, or archive more",
-    "ORA-01691": "the database has no space left for documents: enlarge its storage, or archive more",
-    "ORA-12154": "DATABASE_DSN can't be read: give the TLS connect string of the database",
-    "ORA-12162": "DATABASE_DSN can't be read: give the TLS connect string of the database",
-    "ORA-12533": "DATABASE_DSN can't be read: give the TLS connect string of the database",
-    "ORA-28000": "the database user is locked: unlock it",
-    "ORA-28001": "the database user's password has expired: set it, and the secret with it",
-    "ORA-28759": "the database asks for a wallet: set is_mtls_connection_required to false",
-    "ORA-28860": "the database refuses TLS: is DATABASE_DSN that of TLS without a wallet?",
-    "ORA-29002": "the database's certificate is not for the host in DATABASE_DSN",
-    "ORA-29024": "the database's certificate is not trusted: is DATABASE_DSN right?",
-    "ORA-30036": "the database has no space left to undo changes: enlarge its storage",
-}
+_MEANINGS: tuple[tuple[tuple[str, ...], str], ...] = (
+    (
+        ("DPI-1047",),
+        "Oracle Instant Client is missing from this machine or image, and SODA needs it: install it where the"
+        " system's linker finds it (ldconfig), or use the project's container image",
+    ),
+    (
+        ("DPI-1050", "DPI-1072", "DPI-1079"),
+        "Oracle Instant Client is too old for SODA: install 19.14, 21.5, 23.3 or later",
+    ),
+    (
+        ("ORA-12154", "ORA-12162", "ORA-12504", "ORA-12533"),
+        "DATABASE_DSN can't be read: give the TLS connect string of the database",
+    ),
+    (
+        ("ORA-28759",),
+        "the database asks for a wallet: set is_mtls_connection_required to false",
+    ),
+    (
+        ("ORA-28860", "ORA-28868", "ORA-29002", "ORA-29003", "ORA-29024"),
+        "no TLS connection is agreed: is DATABASE_DSN that of TLS without a wallet, and the database's"
+        " certificate valid?",
+    ),
+    (
+        ("ORA-01017",),
+        "the database refuses user or password: look at DATABASE_USER and its password's secret",
+    ),
+    (("ORA-28000",), "the database user is locked: unlock it"),
+    (("ORA-28001",), "the database user's password has expired: set it, and the secret with it"),
+    (("ORA-01045",), "the database user may not connect: grant CREATE SESSION"),
+    (("ORA-01031",), "the database user lacks a right: it needs the role SODA_APP and CREATE TABLE"),
+    (("ORA-00942",), "a table of the collections is missing, or not this user's: prepare the database again"),
+    (("ORA-01536", "ORA-01950"), "the database user has no quota left: raise it, or archive more"),
+    (
+        # unable to extend a table, an index, a partition, documents, what sorts or undoes; the edition's most
+        (
+            *("ORA-01650", "ORA-01652", "ORA-01653", "ORA-01654", "ORA-01655", "ORA-01683", "ORA-01688"),
+            *("ORA-01691", "ORA-01692", "ORA-12953", "ORA-30036"),
+        ),
+        "the database has no space left: enlarge its storage, or archive more",
+    ),
+)
+_MISTAKES = {code: words for codes, words in _MEANINGS for code in codes}
 _logged: set[str] = set()
 
 

@@ -1,6 +1,7 @@
 """JSON text to Python values and back, exactly: no number passes through a double.
 
-The standard library writes, and `simplejson` what has fractions: as `Decimal`, the former can only read them.
+The standard library writes all but fractions: it can read them as `Decimal`, and only `simplejson` can write
+them.
 """
 
 import json

@@ -12,7 +12,6 @@ from typing import Any
 
 from shared.model import json_codec
 from shared.model.errors import MOST_NAMED, Fault, Invalid, NotJson
-from shared.model.ids import timestamp
 from shared.model.json_codec import pointer_token
 from shared.model.parsing import count
 from shared.model.targets import normalised_prefix
@@ -104,11 +103,6 @@ def offset(value: Any) -> str:
     if not isinstance(text, str) or len(text) > 64 or not text.isascii():
         raise ValueError("must be a lastReadOffset that an earlier answer gave, or -1")
     return text
-
-
-def moment_text(value: Any) -> str:
-    """Read a time, as records have it."""
-    return timestamp(moment(value))
 
 
 def moment(value: Any) -> datetime:

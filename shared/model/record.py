@@ -137,10 +137,9 @@ def set_aside(
     message: Any, reason: str, error_stream: str, idempotency: Mapping[str, str], moment: datetime
 ) -> Document:
     """Return the document of a message that is not a record: dead from the start, and never sent."""
-    created = moment
     document = {
-        "id": new_id(created),
-        "createdDate": timestamp(created),
+        "id": new_id(moment),
+        "createdDate": timestamp(moment),
         "status": FAILED,
         "status_code": INVALID,
         "failure_reason": reason[:MOST_REASON_CHARACTERS],
@@ -148,7 +147,7 @@ def set_aside(
         "dead": True,
         SET_ASIDE: message,
     }
-    machinery = failed_members(document, INVALID, created)
+    machinery = failed_members(document, INVALID, moment)
     document[MACHINERY] = {"attempts": 0, "size": 0, **machinery, **idempotency}
     return document
 

@@ -11,7 +11,6 @@ from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import Any, Protocol
 
-from shared.drivers import clock
 from shared.model import record
 from shared.model.errors import DependencyDown
 from shared.model.record import PARTITIONS, Document
@@ -94,7 +93,8 @@ class Maintenance:
 
     lease: MaintenanceLease
     steps: Sequence[Step]
-    clock: Callable[[], datetime] = field(default=clock.now)
+    now: Callable[[], datetime]
+    """The database's time."""
     sleep: Callable[[float], None] = field(default=time.sleep)
 
     def run(self, deadline: float, *, dry_run: bool = False) -> dict[str, Any]:
@@ -102,7 +102,7 @@ class Maintenance:
 
         Raises DependencyDown if a service could not be reached: the rest is left to the next run.
         """
-        run = Run(self.clock(), deadline, self.lease, self.sleep)
+        run = Run(self.now(), deadline, self.lease, self.sleep)
         if dry_run:
             return asdict(sum((step.count(run) for step in self.steps), Done()))
         if not self.lease.take(deadline - _NEEDED_SECONDS):

@@ -186,12 +186,22 @@ class FailureQuery:
     @property
     def lowest(self) -> str:
         """What that member is above: ids tell the millisecond in which their records were stored."""
-        return LOWEST if self.since is None else id_at(_within(self.since) - _MILLISECOND)
+        return _id_below(self.since)
 
     @property
     def highest(self) -> str | None:
         """What it is below, if anything."""
-        return None if self.until is None else id_at(_within(self.until) + _MILLISECOND)
+        return _id_above(self.until)
+
+
+def _id_below(moment: datetime | None) -> str:
+    """Return an id below all that were stored since a time."""
+    return LOWEST if moment is None else id_at(_within(moment) - _MILLISECOND)
+
+
+def _id_above(moment: datetime | None) -> str | None:
+    """Return an id above all that were stored until a time."""
+    return None if moment is None else id_at(_within(moment) + _MILLISECOND)
 
 
 def _within(moment: datetime) -> datetime:
@@ -228,12 +238,12 @@ class FailureFilter:
     @property
     def after(self) -> str:
         """The id after which all of them come."""
-        return LOWEST if self.since is None else id_at(_within(self.since) - _MILLISECOND)
+        return _id_below(self.since)
 
     @property
     def before(self) -> str | None:
         """The id before which all of them come, if there is one."""
-        return None if self.until is None else id_at(_within(self.until) + _MILLISECOND)
+        return _id_above(self.until)
 
     def narrowing(self, besides: str = "") -> list[Mapping[str, Any]]:
         """Return all as conditions that no index serves, so that none is taken for another than is meant.

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.end_to_end.bundle import Bundle, eventually
-from tests.faults.trial import Trial, running, sample_target
+from tests.faults.trial import Trial, running, sample_target, two_machines
 
 
 def delivering(bundle: Bundle) -> int:
@@ -68,13 +68,7 @@ def test_a_worker_suspended_past_its_lease_sends_nothing_more_when_it_wakes(tmp_
 
 @pytest.mark.parametrize("seconds", [-420, 420])
 def test_workers_whose_clocks_are_minutes_apart_share_without_doubling(tmp_path: Path, seconds: int) -> None:
-    """Two bundles on one database: one of them has a wrong clock."""
-    home = tmp_path / "home"
-    with (
-        sample_target() as target,
-        running(home, target) as right,
-        running(home, target, faults={"CLOCK": str(seconds)}) as wrong,
-    ):
+    with two_machines(tmp_path, CLOCK=str(seconds)) as (target, right, wrong):
         right.store_many(800, f"{target.url}/slow/20")
         stop = threading.Event()
 

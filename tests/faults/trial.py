@@ -174,3 +174,15 @@ def peak_memory(pid: int) -> int:
         if line.startswith("VmHWM:"):
             return int(line.split()[1]) * 1024
     raise AssertionError("it has ended")
+
+
+@contextmanager
+def two_machines(folder: Path, **fault: str) -> Iterator[tuple[SampleTarget, Trial, Trial]]:
+    """A target, and two bundles on one database: one is right, the other has a fault."""
+    home = folder / "home"
+    with (
+        sample_target() as target,
+        running(home, target) as right,
+        running(home, target, faults=fault) as wrong,
+    ):
+        yield target, right, wrong

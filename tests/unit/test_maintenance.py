@@ -127,7 +127,7 @@ def test_a_second_run_does_nothing_and_says_that_another_has_the_lease(work: Wor
     held = work.lease()
     assert held.take(0.0)
     watching = MaintenanceLease(work.another().documents, 60, sleep=lambda _: held.remember())
-    second = maintenance.Maintenance(watching, [Steps(lambda _: pytest.fail("it runs"))])
+    second = maintenance.Maintenance(watching, [Steps(lambda _: pytest.fail("it runs"))], lambda: work.now)
     assert second.run(float("inf")) == NOTHING | {"endOfWork": False, "anotherRun": True}
 
 

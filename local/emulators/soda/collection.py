@@ -11,7 +11,7 @@ from typing import Any, NoReturn
 
 import oracledb
 
-from . import documents, json_types, planning, qbe
+from . import documents, planning, qbe
 from .catalog import Catalog, Collection, Link
 from .documents import COLUMNS, DocumentImpl, Row
 from .errors import dpi, in_bulk, missing, ora
@@ -124,9 +124,8 @@ class CollectionImpl:
         if not request.has_one_key or request.filter is not None:
             raise ora(40734, "call key(), and at most version() beside it")
         (key,) = request.keys
-        given = documents.json_object(document)
-        content = documents.without_id(given, key)
-        text = documents.body(document, given) if content is given else json_types.encode(content)
+        content = documents.without_id(documents.json_object(document), key)
+        text = documents.body(document, content)
         written = DocumentImpl(None, key, documents.new_version())
         self._session.trips.make("replaceOne")
         with self._explained(), self._session.writing():

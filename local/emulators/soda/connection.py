@@ -75,10 +75,7 @@ class Cursor:
 class Connection:
     """A connection; one thread at a time may use it."""
 
-    def __init__(
-        self,
-        catalog: Catalog,
-    ) -> None:
+    def __init__(self, catalog: Catalog) -> None:
         self._catalog: Catalog | None = catalog
 
     @property

@@ -67,9 +67,9 @@ def new_row(document: DocumentImpl) -> tuple[Row, dict[str, Any]]:
 def body(document: DocumentImpl, content: dict[str, Any]) -> str:
     """The text that is kept of a document to write, whose content this is: as it came, if it came as text.
 
-    Its numbers are rounded each time it is read.
+    Its numbers are rounded each time it is read. An `_id` is refused in a text, where it can be no JsonId.
     """
-    if isinstance(document.content, bytes) and "_id" not in content:
+    if isinstance(document.content, bytes):
         return json_types.text_of(document.content)
     return json_types.encode(content)
 
