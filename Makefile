@@ -55,8 +55,8 @@ test: setup ## Run every test, WORKERS (6) at once
 test-unit: setup ## Run the tests that start no server, in seconds
 	$(BIN)/python -m pytest --quiet --numprocesses auto tests/unit
 
-bench: setup ## Run the benchmarks: tables, JSON and plots (takes minutes)
-	$(BIN)/python -m tests.benchmark
+bench: setup ## Run the benchmarks: tables, JSON and plots (takes minutes); PEERS=1: only beside other queues
+	$(BIN)/python -m tests.benchmark $(if $(PEERS),--peers)
 
 TOOLS := $(VENV)/terraform
 TOOLS_READY := $(TOOLS)/ready-$(shell cat requirements-terraform.txt | cksum | cut -d ' ' -f 1)

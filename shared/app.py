@@ -5,6 +5,7 @@ made: each function loads its own, and no more.
 """
 
 import functools
+import gc
 import os
 from typing import TYPE_CHECKING
 
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
     from shared.operations.tasks import Task
     from shared.storage.leases import LeaseTable
 
+_ALLOCATIONS_PER_COLLECTION = 20_000  # CPython's own 700 suit programs that allocate less per request
+
 
 class _Parts:
     """What all use cases are made of."""
@@ -44,6 +47,9 @@ class _Parts:
         self.notifications = Notifications(self.clients, self.documents, settings)
         self.vault = Vault(self.clients, settings)
         self.tokens = TokenVault(self.vault, Readings(self.vault), settings.connector_hub_secrets)
+        # What is loaded stays: looked through at every collection, it took 4 % of a delivery's CPU time.
+        gc.freeze()
+        gc.set_threshold(_ALLOCATIONS_PER_COLLECTION)
 
     def open_database(self, connections: int = 4) -> Database:
         """Return the database, with at most so many connections, which are made on first use."""

@@ -12,7 +12,8 @@ from shared.storage.records import Change, Stored
 
 GROUP_RECORDS = 128
 GROUP_BYTES = 8 * 1024 * 1024
-GROUP_SECONDS = 0.025  # how long an outcome waits for others
+GROUP_SECONDS = 0.08  # how long an outcome waits for others
+GROUP_SECONDS_KEYED = 0.025  # if a later record of its key may be waiting for it
 MOST_GROUPS = 3  # that are written at once; the second and third only once they are full
 _PAUSE_SECONDS = 0.5  # before a write is tried again
 
@@ -36,6 +37,7 @@ class Completer:
         self._changed = asyncio.Event()  # something arrived, or a group was written
         self._full = asyncio.Event()
         self._flying = 0
+        self._hurry: asyncio.TimerHandle | None = None
         self._task = asyncio.create_task(self._run())
 
     async def expect(self, request: Awaitable[T]) -> T:
@@ -52,8 +54,11 @@ class Completer:
         Raises DependencyDown if the database was unavailable for too long, or the error with which it refused
         the document.
         """
-        written: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        loop = asyncio.get_running_loop()
+        written: asyncio.Future[bool] = loop.create_future()
         self._waiting.append(((before, after), written))
+        if self._hurry is None and record.key_digest(after) != record.NO_KEY:
+            self._hurry = loop.call_later(GROUP_SECONDS_KEYED, self._full.set)
         self._changed.set()
         if self._is_full():
             self._full.set()
@@ -78,6 +83,9 @@ class Completer:
         return MOST_GROUPS if len(self._waiting) >= GROUP_RECORDS else 1
 
     def _begin_group(self) -> None:
+        if self._hurry is not None:
+            self._hurry.cancel()
+            self._hurry = None
         number = self._next_group()
         group, self._waiting = self._waiting[:number], self._waiting[number:]
         task = asyncio.create_task(self._complete(group))

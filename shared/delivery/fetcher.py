@@ -83,7 +83,7 @@ class Fetcher:
         for target, queue in list(self._own.items()):
             if target in without_targets:
                 queue.ended = True
-            elif not queue.ended and self._waiting[target] <= self._enough:
+            elif not queue.ended and self._waiting[target] <= 3 * self._enough:
                 page = await self._page(queue, min(limit, 4 * self._enough), without_keys, ())
                 self._own[target] = self._own.pop(target)  # the next turn is another's
                 if page:

@@ -77,8 +77,6 @@ def _retry_query(reader: MemberReader, settings: Settings, usual: frozenset[str]
     # What is no record can't be sent.
     conditions: list[Mapping[str, Any]] = [{"datasync.code": {"$ne": INVALID}}]
     chosen = failure_filter(reader, codes or (None if force else settings.retry_codes))
-    path = next(iter(chosen.equal), "")
-    indexed = {path: chosen.equal[path]} if path else {}
     if not force:
         conditions.append({"datasync.attempts": {"$lt": limit}})
         is_due = {"datasync.due": {"$lt": NOW}}
@@ -86,10 +84,10 @@ def _retry_query(reader: MemberReader, settings: Settings, usual: frozenset[str]
         conditions.append({"$or": [is_due, {"dead": True}]})
         if not codes:
             conditions.append({"dead": {"$ne": True}})
-    conditions += chosen.narrowing(besides=path)
+    conditions += chosen.narrowing
     after = max(reader.read("readAfterOffset", offset) or "-1", chosen.after)
-    order = FAILED if codes or force or indexed else REPLAY
-    return Query(order, after, chosen.before, conditions, indexed)
+    order = FAILED if codes or force or chosen.indexed else REPLAY
+    return Query(order, after, chosen.before, conditions, chosen.indexed)
 
 
 def _limit(reader: MemberReader, settings: Settings) -> int:

@@ -205,6 +205,11 @@ def key_digest(document: Document) -> str:
     return _digest(caller(document), key)[:16] if key else NO_KEY
 
 
+def name_digest(key: str) -> str:
+    """Return the digest of a key whoever its caller is, by which failures of a key are found."""
+    return _digest("", key)[:16]
+
+
 def partition(document: Document) -> int:
     """Return the partition of a record: all records of a caller's key share one."""
     key = document.get("streamKey")
@@ -266,4 +271,6 @@ def queued_members(document: Document, date: str) -> dict[str, Any]:
 def failed_members(document: Document, code: int | str, moment: datetime) -> dict[str, str]:
     """Return the machinery that puts a failed record, dead or not, into the indexes of failures."""
     known = {"failed": document["id"], "code": str(code), "lately": timestamp(moment)}
+    if document.get("streamKey"):
+        known["key"] = name_digest(document["streamKey"])
     return known | ({"at": target(document)} if "targetRestApi" in document else {})

@@ -15,4 +15,4 @@ def report_query(query: Mapping[str, str]) -> FailureQuery:
     reader.refuse_unknown(REPORT_MEMBERS)
     chosen = failure_filter(reader, reader.read("retryCodes", status_codes))
     reader.finish()
-    return FailureQuery(chosen.narrowing(), chosen.since, chosen.until)
+    return FailureQuery(chosen.narrowing, chosen.since, chosen.until, chosen.indexed)

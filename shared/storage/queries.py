@@ -9,12 +9,13 @@ an index (oracle/soda-for-java, test_OracleCollectionAdmin): equalities, ranges 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from itertools import islice
 from typing import Any
 
 from shared.model.ids import id_at, timestamp
 from shared.model.members import MemberReader, moment, url_prefix
 from shared.model.members import text as text_value
-from shared.model.record import MACHINERY, Document
+from shared.model.record import MACHINERY, Document, name_digest
 from shared.model.targets import origin_of
 
 DUE = "due"
@@ -32,6 +33,7 @@ _LENGTHS = {
     "target": 270,  # a DNS name of 253 characters, or an address, and a port
     "code": 20,
     "at": 270,
+    "key": 16,
     LATELY: 27,
     "secret": 200,
     "ingest": 72,  # a digest, a hyphen, a place
@@ -72,6 +74,7 @@ def indexes(name: str) -> tuple[dict[str, Any], ...]:
         _index(f"{name}_stream", text("error_stream", 256), _machine_text(FAILED)),
         _index(f"{name}_code", _machine_text("code"), _machine_text(FAILED)),
         _index(f"{name}_at", _machine_text("at"), _machine_text(FAILED)),
+        _index(f"{name}_key", _machine_text("key"), _machine_text(FAILED)),
         _index(f"{name}_lately", _machine_text(LATELY)),
         _index(f"{name}_needing", _machine_text("secret")),
         _index(f"{name}_naming", text("vaultSecretName", 200), text("id", 36)),
@@ -172,16 +175,20 @@ class Query:
 
 @dataclass(frozen=True)
 class FailureQuery:
-    """Which failures a report shows: QBE conditions, and the times between which they were stored."""
+    """Which failures a report shows: QBE conditions, and the times between which they were stored.
+
+    `indexed` are members that stand before the id in an index, and what they equal.
+    """
 
     conditions: Sequence[Mapping[str, Any]] = ()
     since: datetime | None = None
     until: datetime | None = None
+    indexed: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def order(self) -> str:
         """The indexed member of the machinery by which failures are looked at."""
-        return LATELY if self.since is None and self.until is None else FAILED
+        return LATELY if self.since is None and self.until is None and not self.indexed else FAILED
 
     @property
     def lowest(self) -> str:
@@ -192,6 +199,12 @@ class FailureQuery:
     def highest(self) -> str | None:
         """What it is below, if anything."""
         return _id_above(self.until)
+
+    @property
+    def served(self) -> list[dict[str, Any]]:
+        """The conditions that one index serves, the last of them, or the last two, on `order`."""
+        equal: list[dict[str, Any]] = [{path: value} for path, value in self.indexed.items()]
+        return [*equal, *between(member(self.order), self.lowest, self.highest)]
 
 
 def _id_below(moment: datetime | None) -> str:
@@ -245,12 +258,15 @@ class FailureFilter:
         """The id before which all of them come, if there is one."""
         return _id_above(self.until)
 
-    def narrowing(self, besides: str = "") -> list[Mapping[str, Any]]:
-        """Return all as conditions that no index serves, so that none is taken for another than is meant.
+    @property
+    def indexed(self) -> dict[str, str]:
+        """The one equality that is left to an index."""
+        return dict(islice(self.equal.items(), 1))
 
-        The one on the path `besides` is left to an index.
-        """
-        only = [{path: {"$in": [value]}} for path, value in self.equal.items() if path != besides]
+    @property
+    def narrowing(self) -> list[Mapping[str, Any]]:
+        """The others, as conditions that no index serves, so that none is taken for another than is meant."""
+        only = [{path: {"$in": [value]}} for path, value in islice(self.equal.items(), 1, None)]
         return [*only, *self.conditions]
 
 
@@ -258,6 +274,10 @@ def failure_filter(reader: MemberReader, codes: frozenset[str] | None = None) ->
     """Return what a request names, and these codes."""
     equal: dict[str, str] = {}
     conditions: list[dict[str, Any]] = []
+    key = reader.read("streamKey", text_value)
+    if key is not None:  # first, since it has the fewest records
+        equal |= {member("key"): name_digest(key)} if key else {}
+        conditions.append({"streamKey": {"$eq": key}})
     stream = reader.read("streamOCIDToRetry", text_value)
     if stream is not None:
         equal["error_stream"] = stream
@@ -270,9 +290,6 @@ def failure_filter(reader: MemberReader, codes: frozenset[str] | None = None) ->
         equal[member("code")] = next(iter(codes))
     elif codes:
         conditions.append({member("code"): {"$in": sorted(codes)}})
-    key = reader.read("streamKey", text_value)
-    if key is not None:
-        conditions.append({"streamKey": {"$eq": key}})
     since, until = (reader.read(name, moment) for name in ("from", "to"))
     for time, operator in ((since, "$gte"), (until, "$lt")):
         if time is not None:

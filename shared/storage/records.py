@@ -307,8 +307,8 @@ class Records:
     def latest_failures(self, search: FailureQuery, limit: int) -> tuple[list[Document], bool]:
         """Return failed records, the latest first, and whether every failure was looked at.
 
-        Without times the latest attempt comes first, with times the record stored last. At most SEARCHED
-        failures are looked at, so that a filter which matches few of a million costs no more than that.
+        The latest attempt comes first; with times, or with what stands in an index, the record stored last.
+        At most SEARCHED failures are looked at, so that a filter costs no more than that.
         """
         order = [ascending(search.order) | {"order": "desc"}]
         place = member(search.order)
@@ -318,10 +318,11 @@ class Records:
                 query = {"$query": {"$and": [*served, *conditions]}, "$orderby": order}
                 return collection.find().filter(query)
 
-            served = between(place, search.lowest, search.highest)
+            served = search.served
             beyond = found(()).skip(SEARCHED).limit(1).getDocuments() if search.conditions else []
             if beyond:
-                served[0] = {place: {"$gte": beyond[0].getContent()[MACHINERY][search.order]}}
+                last = {place: {"$gte": beyond[0].getContent()[MACHINERY][search.order]}}
+                served[len(search.indexed)] = last
             cursor = found(search.conditions).limit(limit).fetchArraySize(min(limit, self._array))
             return [stored.document for stored in _up_to_bytes(cursor.getCursor(), limit)], not beyond
 

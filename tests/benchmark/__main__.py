@@ -18,6 +18,7 @@ from tests.benchmark import (
     draining,
     drawing,
     finding,
+    peers,
     requesting,
     storing,
 )
@@ -29,7 +30,14 @@ def main() -> None:
     """Measure, print, keep."""
     parser = argparse.ArgumentParser(prog="python -m tests.benchmark", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="fewer records and runs, and nothing kept")
-    quick = parser.parse_args().quick
+    parser.add_argument(
+        "--peers", action="store_true", help="beside pg-boss and graphile-worker, and nothing else"
+    )
+    given = parser.parse_args()
+    if given.peers:
+        _beside_peers(1 if given.quick else peers.RUNS)
+        return
+    quick = given.quick
     if quick:
         delivering.RUNS, delivering.LATENCIES = 1, (0, 100)
         requesting.RUNS, requesting.LATENCIES = 1, (0, 100)
@@ -56,6 +64,17 @@ def main() -> None:
         RESULTS.mkdir(exist_ok=True)
         (RESULTS / "results.json").write_text(json.dumps(results, indent=1) + "\n")
         drawing.draw(results, RESULTS)
+
+
+def _beside_peers(runs: int) -> None:
+    missing = peers.missing()
+    if missing:
+        Console().print(f"Skipped what is measured beside other queues: not installed: {missing}.")
+        return
+    rows = peers.measure(runs)
+    RESULTS.mkdir(exist_ok=True)
+    (RESULTS / "peers.json").write_text(json.dumps(rows, indent=1) + "\n")
+    _show("Deliveries per second, and CPU seconds per 1,000, 64 in flight", delivering.table(rows))
 
 
 def _counted(counts: dict[str, Any]) -> list[list[str]]:

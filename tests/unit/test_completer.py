@@ -168,6 +168,22 @@ async def test_a_group_that_is_refused_harms_none_that_is_written_beside_it(coll
         assert await second == [True] * GROUP_RECORDS
 
 
+async def test_an_outcome_that_later_records_of_its_key_wait_for_is_written_soon(
+    collection: Collection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "GROUP_SECONDS", 3600)
+    async with writing(collection) as writer:
+        in_flight = asyncio.create_task(writer.expect(asyncio.Event().wait()))  # others may come
+        await asyncio.sleep(0)
+        without = asyncio.create_task(writer.put(stored("a"), {}))
+        await asyncio.sleep(0.1)
+        assert not collection.groups
+        await writer.put(stored("b"), {"streamKey": "key1"})
+        await without
+        assert collection.groups == [["a", "b"]]
+        in_flight.cancel()
+
+
 async def test_each_outcome_learns_whether_somebody_else_changed_its_record(collection: Collection) -> None:
     collection.changed_elsewhere = {"b"}
     async with writing(collection) as writer:

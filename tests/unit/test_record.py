@@ -31,7 +31,11 @@ MEMBERS: dict[str, Any] = {
     "note": "unknown members are kept",
 }
 AGAIN = Failure(503, "the target answered 503", "recoverable", LATER)
-FILED = {"at": "erp.example.com:443", "lately": DATE}  # beside code and id, of every failure
+FILED = {
+    "at": "erp.example.com:443",
+    "key": record.name_digest("key1"),
+    "lately": DATE,
+}  # beside code and id, of every failure
 DEAD = Failure(404, "the target answered 404", "unrecoverable", None)
 
 
@@ -286,7 +290,16 @@ def test_a_record_that_keeps_killing_its_worker_ends_up_dead() -> None:
     document = transitions.interrupted(document, "recoverable", 8, MOMENT)
     assert document["dead"] is True
     assert "nextAttemptDate" not in document
-    assert machinery(document).keys() == {"attempts", "size", "interrupted", "failed", "code", "at", "lately"}
+    assert machinery(document).keys() == {
+        "attempts",
+        "size",
+        "interrupted",
+        "failed",
+        "code",
+        "at",
+        "key",
+        "lately",
+    }
     assert record.attempts(document) == 3
 
 
@@ -355,7 +368,7 @@ def test_a_dead_record_that_fails_again_may_come_back_to_life_and_the_other_way_
     assert machinery(revived)["replay"] == revived["id"]
     dead = transitions.failed(revived, DEAD, LATER)
     assert "nextAttemptDate" not in dead
-    assert machinery(dead).keys() == {"attempts", "size", "failed", "code", "at", "lately"}
+    assert machinery(dead).keys() == {"attempts", "size", "failed", "code", "at", "key", "lately"}
 
 
 def test_a_reason_has_at_most_2000_characters() -> None:
