@@ -12,7 +12,7 @@ from shared.storage.records import Change, Stored
 
 GROUP_RECORDS = 128
 GROUP_BYTES = 8 * 1024 * 1024
-GROUP_SECONDS = 0.08  # how long an outcome waits for others
+GROUP_SECONDS = 0.2  # how long an outcome waits for others
 GROUP_SECONDS_KEYED = 0.025  # if a later record of its key may be waiting for it
 MOST_GROUPS = 3  # that are written at once; the second and third only once they are full
 _PAUSE_SECONDS = 0.5  # before a write is tried again
