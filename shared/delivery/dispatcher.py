@@ -187,7 +187,11 @@ class Dispatcher:
             await asyncio.wait([predecessor])
             if self._order.is_held(stored.document):
                 return Outcome.SKIPPED
-        return await self._executor.execute(prepared)
+        try:
+            return await self._executor.execute(prepared)
+        except DependencyDown:
+            self._in_flight.keep(stored.document)
+            raise
 
     async def _fail(self, stored: Stored, error: Exception) -> Outcome:
         """Write on a record that it can't be attempted."""

@@ -32,8 +32,14 @@ class InFlight:
         return await asyncio.shield(self._next)
 
     def remove(self, document: Document) -> None:
-        """Forget a record: the next write no longer names it."""
-        self._tries.pop(document["id"], None)
+        """Forget a record: the next write no longer names it, unless it is unsettled."""
+        if document["id"] not in self._lease.unsettled:
+            self._tries.pop(document["id"], None)
+
+    def keep(self, document: Document) -> None:
+        """Keep a record for whoever takes over: it may have been sent, and its outcome can't be written."""
+        if document["id"] in self._tries:
+            self._lease.unsettled[document["id"]] = self._tries[document["id"]]
 
     async def _write(self) -> bool:
         async with self._writing:

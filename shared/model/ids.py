@@ -69,6 +69,11 @@ def id_at(moment: datetime) -> str:
     return f"{text[:8]}-{text[8:]}-7000-8000-000000000000"
 
 
+def moment_behind(identity: str) -> datetime:
+    """Return the first microsecond that is not before the time in an id."""
+    return _EPOCH + timedelta(microseconds=-(-_steps_of(identity) * 1000 // _STEPS))
+
+
 def stored_at(identity: str) -> datetime:
     """Return when the record with this id was stored, to the millisecond."""
     milliseconds = int(identity.replace("-", "")[:12], 16)

@@ -32,7 +32,7 @@ from typing import Any
 
 from shared.model import json_codec
 from shared.model.codes import INVALID
-from shared.model.ids import new_id, timestamp
+from shared.model.ids import moment_behind, new_id, timestamp
 from shared.model.targets import parse_url
 
 Document = dict[str, Any]
@@ -127,10 +127,15 @@ def new(
 
 
 def identified_after(document: Document, identity: str) -> Document:
-    """Return a new record's document with another id, which is greater than the one given."""
+    """Return a new record's document with another id, which is greater than the one given.
+
+    It is not due before the record with that id is, wherever and by whichever clock that was stored: a page
+    that ends between the two must not hold the later one.
+    """
     date = str(document["createdDate"])
     its_id = new_id(datetime.fromisoformat(date), after=identity)
-    return {**document, "id": its_id, MACHINERY: {**document[MACHINERY], "due": f"{date} {its_id}"}}
+    due = max(date, timestamp(moment_behind(identity)))
+    return {**document, "id": its_id, MACHINERY: {**document[MACHINERY], "due": f"{due} {its_id}"}}
 
 
 def set_aside(

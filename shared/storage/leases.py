@@ -45,6 +45,8 @@ class Lease:
     circuits: frozenset[str] = frozenset()
     heartbeat: int = 0
     in_flight: Attempts = field(default_factory=dict)
+    unsettled: dict[str, int] = field(default_factory=dict)
+    """What was sent, and whose outcome could not be written."""
     key: str = ""
     version: str = ""
 
@@ -181,15 +183,30 @@ class LeaseTable:
         return True
 
     def release(self, lease: Lease, opened: Iterable[str] = (), closed: Iterable[str] = ()) -> None:
-        """Give up a lease; record the targets whose circuits opened, and those that answer again."""
+        """Give up a lease; record the targets whose circuits opened, and those that answer again.
+
+        If something is unsettled the worker is left behind as a dead one: whoever takes over its partitions
+        counts an interrupted attempt on that first.
+        """
 
         def leave(table: dict[str, Any]) -> bool:
             circuits = (set(table["circuits"]) - set(closed)) | set(opened)
             table["circuits"] = sorted(circuits)[:_MOST_CIRCUITS]
-            return table["owners"].pop(lease.worker, None) is not None
+            left = None if lease.unsettled else table["owners"].pop(lease.worker, None)
+            return left is not None or bool(opened or closed)
 
+        if lease.unsettled:
+            self._resign(lease)
         self._change(leave)
-        self._remove([lease.worker])
+        if not lease.unsettled:
+            self._remove([lease.worker])
+
+    def _resign(self, lease: Lease) -> None:
+        """Fence the own document, with what is unsettled; if a renewal was faster, the lease expires."""
+        lease.in_flight = lease.unsettled
+        content = json_codec.dump(self._entry(lease) | {"fenced": True})
+        with self._database.collection(self._spec) as collection:
+            collection.find().key(lease.key).version(lease.version).replaceOne(content)
 
     def _entry(self, lease: Lease) -> dict[str, Any]:
         until = timestamp(self._now() + timedelta(seconds=self._seconds))

@@ -16,6 +16,7 @@ RETRY_CODES = frozenset(("408", "425", "429", "500", "502", "503", "504", "unexp
 _FINISHED = ("success", "filtered", "cancelled")
 _LISTED = 10  # attempts that a record lists, of more
 _INTERRUPTED = "the process ended during delivery"
+_EXPIRED = "expired: "
 _UNHEARD = ("no answer from the target within", "its outcome, ")
 _MOST_INTERRUPTIONS = 3
 
@@ -116,14 +117,14 @@ def _state(record: Document, retry_limit: int) -> Iterator[str]:
         int(machinery["attempts"]) >= retry_limit
         or str(record["status_code"]) not in RETRY_CODES
         or int(machinery.get("interrupted", 0)) >= _MOST_INTERRUPTIONS
-        or entries[-1].get("reason", "").startswith("its outcome, 2")
+        or entries[-1].get("reason", "").startswith(("its outcome, 2", _EXPIRED))
     ):
         yield "is dead for no reason"
 
 
 def _attempts(record: Document) -> Iterator[str]:
     """What is counted is what is listed; what was not sent is not counted."""
-    entries, machinery = record.get("attempts", ()), record["datasync"]
+    entries, machinery = _tries(record), record["datasync"]
     sent = Counter(entry["sent"] for entry in entries)
     attempts, unsent = int(machinery["attempts"]), int(machinery.get("unsent", 0))
     if len(entries) < _LISTED:
@@ -203,7 +204,7 @@ def _counts(evidence: Evidence) -> Iterator[str]:
             yield f"the counters say {counted} {name}, and the records {number}"
     for name, number in (
         ("processedmessages", statuses["success"] + statuses["filtered"]),
-        ("failedMessages", failures - interruptions),
+        ("failedMessages", failures - interruptions - sum(map(_expiries, evidence.records))),
     ):
         answered = sum(answer[name] for answer in evidence.answers)
         if answered != number and (answered > number or not evidence.is_unanswered):
@@ -213,7 +214,17 @@ def _counts(evidence: Evidence) -> Iterator[str]:
 def _failures(record: Document) -> int:
     """Return how many attempts have failed, sent or not."""
     machinery = record["datasync"]
-    return int(machinery["attempts"]) + int(machinery.get("unsent", 0)) - (record["status"] == "success")
+    tries = int(machinery["attempts"]) + int(machinery.get("unsent", 0))
+    return tries + _expiries(record) - (record["status"] == "success")
+
+
+def _tries(record: Document) -> Sequence[Mapping[str, Any]]:
+    """Return the attempts that a record lists, without the end that came of waiting too long."""
+    return [one for one in record.get("attempts", ()) if not one.get("reason", "").startswith(_EXPIRED)]
+
+
+def _expiries(record: Document) -> int:
+    return len(record.get("attempts", ())) - len(_tries(record))
 
 
 def _interruptions(record: Document) -> int:

@@ -1,0 +1,263 @@
+"""A run drawn from a seed: first everything goes wrong, then all is well; the promises must hold at the end."""
+
+import asyncio
+import json
+import logging
+import random
+import shutil
+import tempfile
+import traceback
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from local.emulators import soda
+from shared.drivers.database import Database
+from shared.drivers.documents import SmallDocuments
+from shared.operations.report import Report
+from shared.storage.leases import LeaseTable
+from shared.storage.records import Records
+from tests.faults import checker
+from tests.faults.checker import Evidence
+from tests.simulation import faults, world
+from tests.simulation.faults import FAULTS
+from tests.simulation.processes import Behaviour, Functions, Targets
+from tests.simulation.world import Process, World
+
+COLLECTION = "datasync_records"
+RETRY_LIMIT = 8
+_MEMORY = "/dev/shm"  # noqa: S108 - a file system in memory
+_CALM_CALLS = 120
+
+
+@dataclass
+class Verdict:
+    """What came of a seed."""
+
+    seed: int
+    broken: list[str]
+    trace: list[str] = field(default_factory=list)
+    seconds: float = 0.0
+    """Of the world's time."""
+
+
+def template(folder: Path) -> Path:
+    """Make a database with the collections and their indexes, which each run gets a copy of."""
+    path = folder / "template.db"
+    database = Database(f"sqlite:{path}", "", str)
+    Records(database, COLLECTION).count()
+    LeaseTable(database, database, COLLECTION, 60).snapshot_and_fence()
+    SmallDocuments(database, COLLECTION).all()
+    database.close()
+    return path
+
+
+def run(seed: int, empty: Path, *, is_traced: bool = False) -> Verdict:
+    """Play one seed, in a process that does nothing else afterwards."""
+    with tempfile.TemporaryDirectory(dir=_MEMORY if Path(_MEMORY).is_dir() else None) as folder:
+        path = Path(folder) / "datasync.db"
+        shutil.copy(empty, path)
+        loop = World(seed, is_traced=is_traced)
+        world.seed_everything(loop.random)
+        if is_traced:
+            _trace_logs(loop)
+        else:
+            logging.disable(logging.CRITICAL)
+        faults.install(loop)
+        played = Scenario(loop, path)
+        try:
+            broken = loop.run_until_complete(played.play())
+        except Exception:  # noqa: BLE001 - a run that does not end is a finding
+            broken = [*played.functions.crashes, f"the run broke off: {traceback.format_exc()}"]
+        return Verdict(seed, broken, loop.trace, loop.now)
+
+
+def _trace_logs(loop: World) -> None:
+    class Tracing(logging.Handler):
+        def emit(self, entry: logging.LogRecord) -> None:
+            loop.note(f"log: {entry.getMessage()}")
+
+    logging.basicConfig(level=logging.INFO, handlers=[Tracing()], force=True)
+
+
+class _Functions(Functions):
+    """Functions whose processes are drawn."""
+
+    drawn: random.Random
+    is_calm = False
+    configurations: list[dict[str, str]]
+    mortality = 0.0
+    frailty = 0.0
+    skew = 0.0
+    number = 0
+
+    def new_process(self, function: str) -> Process:
+        self.number += 1
+        drawn = self.drawn
+        process = Process(
+            f"{function} {self.number}",
+            wall_offset=drawn.choice((0.0, drawn.uniform(-self.skew, self.skew))),
+            monotonic_offset=drawn.uniform(0, 1e6),
+            drift=1 + drawn.uniform(-1e-4, 1e-4),
+        )
+        if not self.is_calm and drawn.random() < self.mortality:
+            process.dies_at = int(2 ** drawn.uniform(2, 10))
+        if not self.is_calm and drawn.random() < self.frailty:
+            process.pauses_at = int(2 ** drawn.uniform(2, 10))
+            process.pause_seconds = 10 ** drawn.uniform(-1, 2.5)
+        self.world.note(f"starts {process.name}, wall clock {process.wall_offset:+.0f} s")
+        return process
+
+    def settings(self) -> dict[str, str]:
+        return self.drawn.choice(self.configurations)
+
+
+class Scenario:
+    """One run."""
+
+    def __init__(self, loop: World, path: Path):
+        self._world = loop
+        self._path = path
+        drawn = self._drawn = loop.random
+        hosts = [f"t{number}.example.com" for number in range(drawn.randint(1, 3))]
+        self._targets = Targets(loop, {host: _behaviour(drawn) for host in hosts})
+        self.functions = _Functions(
+            loop, f"sqlite:{path}", self._targets, seconds=drawn.choice((20.0, 60.0, 290.0))
+        )
+        self.functions.drawn = drawn
+        self.functions.configurations = [_configuration(drawn) for _ in range(drawn.choice((1, 1, 2)))]
+        self.functions.mortality = drawn.choice((0.0, 0.2, 0.5))
+        self.functions.frailty = drawn.choice((0.0, 0.2, 0.5))
+        self.functions.skew = drawn.choice((0.0, 90.0, 3600.0))
+        FAULTS.slow = drawn.choice((0.0, 0.0, 0.01, 0.05))
+        FAULTS.failing = drawn.choice((0.0, 0.0, 0.005, 0.03))
+        FAULTS.latency = drawn.choice((0.0005, 0.001, 0.01))
+        self._seconds = drawn.uniform(30, 240)
+        for _ in range(drawn.choice((0, 0, 1, 2))):
+            begin = drawn.uniform(0, self._seconds)
+            FAULTS.outages.append((begin, begin + drawn.uniform(1, 60)))
+        self._is_peaceful = not (
+            FAULTS.slow
+            or FAULTS.failing
+            or FAULTS.outages
+            or self.functions.mortality
+            or self.functions.frailty
+        )
+
+    async def play(self) -> list[str]:
+        """Let sources, schedules and operators do their work while everything fails, then deliver the rest.
+
+        Returns every promise that was not kept.
+        """
+        drawn = self._drawn
+        sources = [self._source(f"s{number}") for number in range(drawn.randint(1, 4))]
+        schedules = [self._scheduled("/process", drawn.uniform(0.5, 15)) for _ in range(drawn.randint(1, 3))]
+        if drawn.random() < 0.6:
+            schedules.append(self._scheduled("/process/retry", drawn.uniform(5, 40)))
+        if drawn.random() < 0.3:
+            schedules.append(self._scheduled("/maintenance", drawn.uniform(20, 60)))
+        storing = asyncio.gather(*map(self._world.create_task, sources))
+        await asyncio.gather(*map(self._world.create_task, schedules))
+        self._calm()
+        await storing
+        await self._deliver_the_rest()
+        return [*self.functions.crashes, *self._broken()]
+
+    def _calm(self) -> None:
+        self._world.note("from now on all is well")
+        FAULTS.calm()
+        self.functions.is_calm = True
+        for behaviour in self._targets.behaviours.values():
+            behaviour.codes, behaviour.seconds = {200: 1.0}, 0.05
+        for process in [one for some in self.functions.idle.values() for one in some]:
+            process.dies_at = process.pauses_at = None
+
+    async def _source(self, name: str) -> None:
+        """Store one record after the other, each until it is answered; some have the source's key."""
+        drawn = self._drawn
+        for number in range(drawn.randint(2, 10)):
+            host = drawn.choice(list(self._targets.behaviours))
+            members = {
+                "targetRestApi": f"https://{host}/orders",
+                "targetRestApiOperation": "POST",
+                "targetRestApiPayload": {"number": number, "text": "x" * drawn.choice((0, 10, 5000))},
+            }
+            if drawn.random() < 0.7:
+                members["streamKey"] = name
+            body = json.dumps(members).encode()
+            await asyncio.sleep(drawn.choice((0.0, drawn.uniform(0, 20))))
+            while (answer := await self.functions.invoke("/store", body, f"{name}-{number}")) is None:
+                await asyncio.sleep(1)
+            self.functions.stored.append(answer["id"])
+
+    async def _scheduled(self, route: str, seconds: float) -> None:
+        """Invoke a function now and then, whether the last call has ended or not."""
+        while self._world.now < self._seconds:
+            await asyncio.sleep(seconds * self._drawn.uniform(0.5, 1.5))
+            self.functions.start(route, json.dumps(self._body(route)).encode())
+
+    def _body(self, route: str) -> dict[str, Any]:
+        body: dict[str, Any] = {}
+        if route != "/maintenance" and self._drawn.random() < 0.5:
+            body["noOfMessagesToProcess"] = self._drawn.choice((1, 3, 20))
+        if route == "/process/retry" and self._drawn.random() < 0.3:
+            body["targetRestApi"] = f"https://{self._drawn.choice(list(self._targets.behaviours))}"
+        return body
+
+    async def _deliver_the_rest(self) -> None:
+        for _ in range(_CALM_CALLS):
+            while self.functions.running:
+                await asyncio.wait(set(self.functions.running))
+            await self.functions.invoke("/process", b"{}")
+            if not self.functions.running and not any(map(_is_unfinished, self._documents())):
+                return
+            await asyncio.sleep(15)
+
+    def _documents(self) -> list[dict[str, Any]]:
+        with soda.connect(self._path) as connection:
+            collection = connection.getSodaDatabase().openCollection(COLLECTION)
+            return [one.getContent() for one in collection.find().getCursor()]
+
+    def _broken(self) -> list[str]:
+        database = Database(f"sqlite:{self._path}", "", str)
+        leases = LeaseTable(database, database, COLLECTION, 60)
+        documents = self._documents()
+        evidence = Evidence(
+            self.functions.stored,
+            documents,
+            [one.received() for one in self._targets.receptions],
+            self.functions.answers,
+            Report(Records(database, COLLECTION), leases, SmallDocuments(database, COLLECTION)).read(),
+            RETRY_LIMIT,
+            self.functions.is_unanswered,
+        )
+        waiting = [one["id"] for one in documents if _is_unfinished(one)]
+        late = [f"record {identity} is not finished, though all was well for long" for identity in waiting]
+        return [*checker.violations(evidence, 0 if self._is_peaceful else len(documents) * 99), *late]
+
+
+def _is_unfinished(document: dict[str, Any]) -> bool:
+    return "due" in document["datasync"]
+
+
+def _behaviour(drawn: random.Random) -> Behaviour:
+    codes: dict[int | str, float] = {200: 1.0}
+    for code in (503, 404, 429, "refused", "hangs"):
+        if drawn.random() < 0.4:
+            codes[code] = drawn.choice((0.05, 0.3, 2.0))
+    return Behaviour(drawn.choice((0.02, 0.1, 1.0)), codes)
+
+
+def _configuration(drawn: random.Random) -> dict[str, str]:
+    return {
+        "ALLOWED_TARGETS": "*.example.com",
+        "LEASE": drawn.choice(("15s", "30s", "60s")),
+        "TARGET_CONNECT_TIMEOUT": "1s",
+        "TARGET_READ_TIMEOUT": drawn.choice(("2s", "5s")),
+        "CONCURRENCY": str(in_all := drawn.choice((1, 4, 32))),
+        "CONCURRENCY_PER_TARGET": str(min(in_all, drawn.choice((1, 2, 8)))),
+        "FAN_OUT": drawn.choice(("1", "1", "2", "4")),
+        "RETRY_BACKOFF": drawn.choice(("0s..0s", "1s..20s")),
+        "RETRY_LIMIT": str(RETRY_LIMIT),
+        "EXPIRE_AFTER": drawn.choice(("0s", "2m")),
+    }
