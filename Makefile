@@ -19,7 +19,7 @@ export ADVISORIES := import json, urllib.request as u; \
   json.load(u.urlopen('https://pypi.org/pypi/requests/json', timeout=10))['vulnerabilities']
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-local demo run test test-unit test-terraform stage build deploy destroy bench fuzz scan check format pins clean
+.PHONY: help setup setup-local demo run test test-unit test-terraform stage build deploy destroy bench fuzz simulate scan check format pins clean
 
 help: ## Explain the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -103,6 +103,9 @@ endif
 
 fuzz: setup ## Send generated requests and input for MINUTES (4), until something breaks
 	$(BIN)/python -m tests.fuzz $(MINUTES)
+
+simulate: setup ## Play SEEDS (2000) of the simulation: crashes, pauses, clocks and outages in virtual time
+	$(BIN)/python -m tests.simulation $(SEEDS)
 
 SCAN := $(VENV)/scan
 

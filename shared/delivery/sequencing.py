@@ -54,11 +54,13 @@ async def _hold_behind(
     """Hold records whose predecessors stand in a queue that is read at another pace, or not at all."""
     newest = {record.key_digest(stored.document): identity for identity, stored in sorted(chosen.items())}
     last = max(newest.values())
-    oldest, unknown = await threads.DATABASE.run(
-        records.first_waiting, keys, elsewhere, last, order.has_seen_id
-    )
+
+    def is_begun(identity: str) -> bool:
+        return identity in chosen or order.has_seen_id(identity)
+
+    oldest, unknown = await threads.DATABASE.run(records.first_waiting, keys, elsewhere, last, is_begun)
     for key in unknown:
         order.pause(key)
     for key, identity in oldest.items():
-        if identity not in chosen and identity < newest[key]:
+        if identity < newest[key]:
             order.pause_behind(key, identity)

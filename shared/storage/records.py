@@ -12,7 +12,7 @@ from shared.drivers.documents import Content, SmallDocument, replaced
 from shared.model import json_codec, record
 from shared.model.errors import DependencyDown
 from shared.model.ids import id_at, timestamp
-from shared.model.record import FILTERED, MACHINERY, PARTITIONS, SUCCESS, Document
+from shared.model.record import ATTEMPTS, FILTERED, MACHINERY, PARTITIONS, SUCCESS, Document
 from shared.storage.counters import FINISHED, Counters
 from shared.storage.queries import (
     INDEXED_LENGTHS,
@@ -37,6 +37,7 @@ _LARGE_BYTES = 2 * 1024 * 1024  # of the records that hold back such a key
 _MOST_LARGE = 4  # such keys
 _MOST_KEYS = 256  # that one operation names; SODA takes 1,000 at most
 _MOST_VALUES = 50  # of codes, streams or targets in a report
+_OF_AN_OUTCOME = ("status", "lastAttemptDate", ATTEMPTS)  # by which it is told from every other
 SEARCHED = 10_000  # failures that a filter of the report looks at
 
 
@@ -208,10 +209,11 @@ class Records:
         return sorted(found, key=lambda stored: str(stored.document["id"]))
 
     def write(self, changes: Sequence[Change], place: int = 0) -> list[bool]:
-        """Write records as they stand now; False for each that was changed since it was read.
+        """Write records as they stand now; False for each that somebody else changed since it was read.
 
-        All are written in one transaction; if somebody has changed one, each in its own. They are counted in
-        the counters of `place`, the worker's first partition.
+        All are written in one transaction; if one was changed, each in its own. One that is found to stand
+        as it was to be written was written by an earlier try, whose answer was lost. They are counted in the
+        counters of `place`, the worker's first partition.
         """
         if not changes:
             return []
@@ -225,7 +227,9 @@ class Records:
         try:
             self._write_together([change], place)
         except _Changed:
-            return False
+            _, after = change
+            found = self.get(after["id"])
+            return found is not None and all(found.get(name) == after.get(name) for name in _OF_AN_OUTCOME)
         return True
 
     def _write_together(self, changes: Sequence[Change], place: int) -> None:

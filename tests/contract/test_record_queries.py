@@ -275,3 +275,12 @@ def test_an_index_finds_what_a_replay_asks_for_and_no_other_serves_it(
             (step,) = local.emulators.soda.explain(collection.find().filter(asked))
             assert f"USING INDEX records_{index} (" in step
             assert ("from" in body) == ("<?" in step)
+
+
+def test_an_outcome_whose_commit_lost_its_answer_is_not_taken_for_somebody_elses(records: Records) -> None:
+    (stored, *_) = stored_of(records, "small")
+    after = transitions.succeeded(stored.document, 200, NOW)
+    assert records.write([(stored, after)]) == [True]
+    assert records.write([(stored, after)]) == [True]
+    again = transitions.succeeded(stored.document, 200, NOW + timedelta(microseconds=1))
+    assert records.write([(stored, again)]) == [False]

@@ -127,7 +127,7 @@ def _attempts(record: Document) -> Iterator[str]:
     entries, machinery = _tries(record), record["datasync"]
     sent = Counter(entry["sent"] for entry in entries)
     attempts, unsent = int(machinery["attempts"]), int(machinery.get("unsent", 0))
-    if len(entries) < _LISTED:
+    if len(record.get("attempts", ())) < _LISTED:
         if (attempts, unsent) != (sent["yes"] + sent["unknown"], sent["no"]):
             yield f"counts {attempts} attempts and {unsent} that were not sent"
     elif attempts + unsent < len(entries):

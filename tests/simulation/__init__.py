@@ -4,6 +4,6 @@
     python -m tests.simulation --seed 17         one seed, with its trace
 
 What runs is `shared/` as it is, over the emulated database. `world` has the time, and who is alive; `faults`
-what the database does; `processes` the functions' processes and the targets; `scenario` draws a run from a seed
-and holds its evidence against the checker that the fault tests use.
+what the database does; `processes` the functions' processes and the targets; `scenario` draws a run from a
+seed and holds its evidence against the checker that the fault tests use.
 """

@@ -25,11 +25,8 @@ def main() -> int:
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="how many at once")
     given = parser.parse_args()
     if os.environ.get("PYTHONHASHSEED") != "0":  # sets are iterated in the same order each time
-        os.execve(
-            sys.executable,
-            [sys.executable, "-m", "tests.simulation", *sys.argv[1:]],
-            os.environ | {"PYTHONHASHSEED": "0"},
-        )
+        command = [sys.executable, "-m", "tests.simulation", *sys.argv[1:]]
+        os.execve(sys.executable, command, os.environ | {"PYTHONHASHSEED": "0"})  # noqa: S606 - itself
     with tempfile.TemporaryDirectory() as folder:
         empty = scenario.template(Path(folder))
         if given.seed is not None:

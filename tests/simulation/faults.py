@@ -1,4 +1,4 @@
-"""What the emulated database does in a simulation: it takes time, fails before or after a commit, or is away."""
+"""What the emulated database does: it takes time, fails before or after a commit, or does not answer."""
 
 import threading
 import types
@@ -40,7 +40,7 @@ FAULTS = DatabaseFaults()
 
 
 def _round_trip(trips: Any, operation: str, number: int = 1) -> None:
-    """Wait as long as the round trips take; raises what a driver raises whose call took too long, or broke."""
+    """Wait as long as the round trips take; raises what a driver raises if that is too long, or fails."""
     running, session = worlds.world(), getattr(trips, "session", None)
     if running is None or not worlds.is_blocking():
         return
@@ -95,7 +95,7 @@ _session_init = Session.__init__
 
 def _session_with_trips(session: Session, *arguments: Any, **options: Any) -> None:
     _session_init(session, *arguments, **options)
-    session.trips.session = session  # type: ignore[attr-defined]  # so that a trip knows its transaction
+    session.trips.session = session  # so that a trip knows its transaction
     assert session._db is not None
     session._db.execute("PRAGMA synchronous = OFF")
 
@@ -149,7 +149,7 @@ class _OwnTicks:
         return process.own("ticks", ids._Ticks).next(moment)
 
 
-_OBSERVER: Process = None  # type: ignore[assignment]  # made with the world
+_OBSERVER: Process = None  # made with the world
 
 
 def install(running: World) -> None:
@@ -157,17 +157,18 @@ def install(running: World) -> None:
     global _OBSERVER
     _OBSERVER = Process("observer")
     blocking = BlockingCalls(lambda: _SECONDS_TO_RUN * running.random.uniform(0.5, 2.0))
-    threads.Threads.run = lambda self, call, *given, **named: blocking.run(self, call, *given, **named)  # type: ignore[method-assign, assignment]
-    RoundTrips.make = _round_trip  # type: ignore[method-assign]
-    Session.commit = _committed  # type: ignore[method-assign]
-    Session.__init__ = _session_with_trips  # type: ignore[method-assign, assignment]
-    Connections._made = lambda pool: Opened(pool._connect())  # type: ignore[method-assign]
+    threads.Threads.run = lambda self, call, *given, **named: blocking.run(self, call, *given, **named)
+    RoundTrips.make = _round_trip
+    Session.check_file = lambda session: None  # nobody replaces the file
+    Session.commit = _committed
+    Session.__init__ = _session_with_trips
+    Connections._made = lambda pool: Opened(pool._connect())
     own_threading = types.SimpleNamespace(**vars(threading))
     own_threading.BoundedSemaphore = _Places
-    connections.threading = own_threading  # type: ignore[assignment]
+    connections.threading = own_threading
     own = _OwnClock()
-    clock.CLOCK = connections.CLOCK = database.CLOCK = own  # type: ignore[assignment]
-    ids._ticks = _OwnTicks()  # type: ignore[assignment]
-    clock.datetime = record.datetime = OwnTime  # type: ignore[misc]
-    soda_connection.datetime = DatabaseTime  # type: ignore[misc]
+    clock.CLOCK = connections.CLOCK = database.CLOCK = own
+    ids._ticks = _OwnTicks()
+    clock.datetime = record.datetime = OwnTime
+    soda_connection.datetime = DatabaseTime
     soda_documents._PROCESS = running.random.randbytes(5)

@@ -11,7 +11,7 @@ import heapq
 import os
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Any, TypeVar
@@ -66,6 +66,15 @@ class World(asyncio.BaseEventLoop):
         self.is_traced = is_traced
         self.graveyard: list[Any] = []
 
+    def run(self, play: Coroutine[Any, Any, T]) -> T:
+        """Run until a play has ended: the only one of this process."""
+        global _running
+        _running = self
+        try:
+            return self.run_until_complete(play)
+        finally:
+            _running = None
+
     def time(self) -> float:
         """The loop's time: seconds since the world began."""
         return self.now
@@ -97,11 +106,11 @@ class World(asyncio.BaseEventLoop):
     def _resume(self, process: Process) -> None:
         self.note(f"resumes {process.name}")
         process.is_paused = False
-        self._ready.extend(process.deferred)  # type: ignore[attr-defined]  # what BaseEventLoop runs next
+        self._ready.extend(process.deferred)  # what BaseEventLoop runs next
         process.deferred.clear()
 
     def _run_once(self) -> None:
-        ready, timers = self._ready, self._scheduled  # type: ignore[attr-defined]  # BaseEventLoop's
+        ready, timers = self._ready, self._scheduled  # BaseEventLoop's
         if not ready:
             if not timers:
                 raise RuntimeError("nothing will ever happen again")
@@ -137,13 +146,12 @@ class World(asyncio.BaseEventLoop):
         """There are none but timers."""
 
 
+_running: World | None = None
+
+
 def world() -> World | None:
     """Return the world that is running, if one is."""
-    try:
-        loop = asyncio.get_running_loop()
-    except RuntimeError:
-        return None
-    return loop if isinstance(loop, World) else None
+    return _running
 
 
 def is_blocking() -> bool:
@@ -185,7 +193,7 @@ class OwnTime(datetime):
     """`datetime` on the machine of the process that asks."""
 
     @classmethod
-    def now(cls, tz: tzinfo | None = None) -> datetime:  # type: ignore[override]  # a plain datetime does
+    def now(cls, tz: tzinfo | None = None) -> datetime:  # a plain datetime does
         return wall() if tz else wall().replace(tzinfo=None)
 
 
@@ -193,7 +201,7 @@ class DatabaseTime(datetime):
     """`datetime` on the database's machine."""
 
     @classmethod
-    def now(cls, tz: tzinfo | None = None) -> datetime:  # type: ignore[override]
+    def now(cls, tz: tzinfo | None = None) -> datetime:
         running = world()
         assert running is not None
         return running.wall()
@@ -206,7 +214,7 @@ class BlockingCalls:
         self._latency = latency
 
     async def run(self, threads: Any, call: Callable[..., T], *arguments: Any, **options: Any) -> T:
-        """Await a blocking call on a greenlet of its own; like a thread it goes on if nobody waits any more."""
+        """Await a blocking call on a greenlet; like a thread it goes on if nobody waits any more."""
         loop = asyncio.get_running_loop()
         process = CURRENT.get()
         assert process is not None

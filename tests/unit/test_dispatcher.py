@@ -337,3 +337,19 @@ async def test_a_walk_does_not_overtake_what_waits_with_the_same_key() -> None:
     summary = await engine.run(walk())
     assert engine.sent == ids(other)
     assert (summary.skipped, summary.succeeded) == (1, 1)
+
+
+async def test_what_was_sent_and_can_not_be_written_stays_in_the_lease() -> None:
+    sent = made()
+    engine, its = Engine(sent, written=Written(lambda _: DependencyDown("down"))), call()
+    with pytest.raises(DependencyDown):
+        await engine.run(its)
+    assert its.lease.unsettled == {sent.document["id"]: 0}
+
+
+async def test_what_was_not_sent_since_the_database_is_down_is_nobodys_to_settle() -> None:
+    engine = Engine(made(), noted=Noted(DependencyDown("down")))
+    its = call()
+    with pytest.raises(DependencyDown):
+        await engine.run(its)
+    assert (engine.sent, its.lease.unsettled) == ([], {})

@@ -264,3 +264,24 @@ def test_eight_who_lease_at_once_never_share_a_partition(machine: Callable[..., 
         list(threads.map(work, [machine() for _ in range(8)]))
     assert taken
     assert machine().table.snapshot_and_fence().free == ALL
+
+
+def test_what_was_sent_and_could_not_be_written_is_left_to_whoever_takes_over(
+    mine: Machine, other: Machine
+) -> None:
+    lease = mine.owner()
+    lease.unsettled["sent"] = 2
+    assert mine.table.renew(lease, {"sent": 2, "written": 0})
+    mine.table.release(lease)
+    snapshot = other.table.snapshot_and_fence()  # at once, since nobody has to wait for a worker that left
+    assert snapshot.orphaned == {"sent": 2}
+    assert snapshot.free == ALL
+    assert other.table.take(snapshot, PARTITIONS) is not None
+    assert [one for one in other.documents() if one["name"] == lease.worker] == []
+
+
+def test_a_worker_that_left_something_behind_can_not_come_back(mine: Machine) -> None:
+    lease = mine.owner()
+    lease.unsettled["sent"] = 0
+    mine.table.release(lease)
+    assert not mine.table.renew(lease)

@@ -521,3 +521,12 @@ def test_what_was_not_sent_is_a_try_and_no_attempt() -> None:
         assert document["attempts"][-1]["sent"] == "no"
     document = transitions.failed(document, Failure(503, "why", "recoverable", LATER), MOMENT)
     assert (record.attempts(document), record.tries(document)) == (1, 3)
+
+
+def test_a_record_behind_another_is_not_due_before_it_whatever_its_clock_says() -> None:
+    behind = datetime(2026, 11, 23, 21, tzinfo=UTC)
+    earlier = record.new(MEMBERS, moment=behind + timedelta(milliseconds=3, microseconds=141))
+    later = record.identified_after(record.new(MEMBERS, moment=behind), earlier["id"])
+    last = record.identified_after(record.new(MEMBERS, moment=behind), later["id"])
+    due = [machinery(one)["due"] for one in (earlier, later, last)]
+    assert due == sorted(due)
