@@ -88,7 +88,7 @@ def _function(name: str, folder: Path, configuration: dict[str, str]) -> Functio
         folder=folder,
         function_id=f"ocid1.fnfunc.{name}",
         config=configuration,
-        timeout=30.0,
+        timeout=300.0,
         max_processes=8,
     )
 
