@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 from shared.delivery.call import Call
 from shared.delivery.executor import Outcome, Prepared
-from shared.delivery.fetcher import PAGE, Fetcher
+from shared.delivery.fetcher import PAGE, Fetcher, Page
 from shared.delivery.in_flight import InFlight
 from shared.delivery.key_order import KeyOrder
 from shared.delivery.limits import Limits, Skipped
@@ -90,13 +90,13 @@ class Dispatcher:
         while self._budget > 0 and not self._must_stop():
             self._progress.clear()
             held = [] if self._is_walk else self._order.held()
-            page, target = await self._fetcher.next(self._budget, held, self._limits.open_circuits())
-            mine = self._mine(page)
+            page = await self._fetcher.next(self._budget, held, self._limits.open_circuits())
+            mine = self._mine(page.records)
             if mine:
-                self._start_page(await self._in_order(mine, target))
-            if len(mine) < len(page):
+                self._start_page(await self._in_order(mine, page))
+            if len(mine) < len(page.records):
                 return False
-            if page:
+            if page.records:
                 continue
             if self._fetcher.ended:
                 return True
@@ -206,15 +206,13 @@ class Dispatcher:
         self._outage = error
         self._database_is_down = True
 
-    async def _in_order(self, page: list[Stored], target: str | None) -> list[Stored]:
-        """Return a page in the order in which it is to be sent; `target` names the queue that it is of."""
+    async def _in_order(self, mine: list[Stored], page: Page) -> list[Stored]:
+        """Return what is ours of a page in the order in which it is to be sent."""
         others = [*self._fetcher.passed_over, *self._limits.open_circuits()]
         elsewhere: dict[str, Any] | None = {"$in": others} if others else None
-        if self._is_walk:
-            elsewhere = {"$gt": LOWEST}  # whatever the target: what waits is not among what a walk reads
-        elif others and target is not None:
-            elsewhere = {"$ne": target}
-        return await in_order(page, self._call.request.query, self._order, self._records, elsewhere)
+        if self._is_walk or not page.is_first:
+            elsewhere = {"$gt": LOWEST}  # whatever the target
+        return await in_order(mine, self._call.request.query, self._order, self._records, elsewhere)
 
     # Summing up
 

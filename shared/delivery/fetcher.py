@@ -20,6 +20,20 @@ PAGE = 256
 _MOST_BYTES = 24 * 1024 * 1024  # that wait or are sent, before more is read
 _MOST_PASSED_OVER = 200  # keys, and targets, that one query passes over
 
+
+@dataclass(frozen=True)
+class Page:
+    """Records as they are read: `target` names the queue that they are of, if it is a target's own.
+
+    What is stored while a queue is read may stand before what was read of it: behind its first page, earlier
+    records of a key may be missing.
+    """
+
+    records: list[Stored]
+    target: str | None = None
+    is_first: bool = True
+
+
 ReadPage = Callable[[Query, int], Awaitable[list[Stored]]]
 
 
@@ -27,6 +41,7 @@ ReadPage = Callable[[Query, int], Awaitable[list[Stored]]]
 class _Queue:
     query: Query
     ended: bool = False
+    is_begun: bool = False
 
 
 class Fetcher:
@@ -72,12 +87,10 @@ class Fetcher:
             without_targets=without_targets[:_MOST_PASSED_OVER],
         )
 
-    async def next(
-        self, wanted: int, without_keys: Sequence[str], without_targets: Sequence[str]
-    ) -> tuple[list[Stored], str | None]:
-        """Return a page, and whose queue it is of; none if targets have enough, or nothing is left."""
+    async def next(self, wanted: int, without_keys: Sequence[str], without_targets: Sequence[str]) -> Page:
+        """Return a page, an empty one if targets have enough, or nothing is left."""
         if self._bytes > _MOST_BYTES:
-            return [], None
+            return Page([])
         # At most half of what is wanted, so that the oldest records' target does not get all of a small call.
         limit = min(PAGE, wanted, max(self._enough, (wanted + 1) // 2))
         for target, queue in list(self._own.items()):
@@ -87,18 +100,20 @@ class Fetcher:
                 page = await self._page(queue, min(limit, 4 * self._enough), without_keys, ())
                 self._own[target] = self._own.pop(target)  # the next turn is another's
                 if page:
-                    return page, target
+                    return Page(page, target, is_first=False)  # of what the main queue had begun
         others = self._waiting.total() - sum(self._waiting[target] for target in self._own)
         if self._main.ended or others > self._most:
-            return [], None
+            return Page([])
+        is_first = not self._main.is_begun
         page = await self._page(self._main, limit, without_keys, (*self._own, *without_targets))
         self._divide(page)
-        return page, None
+        return Page(page, is_first=is_first)
 
     async def _page(
         self, queue: _Queue, limit: int, without_keys: Sequence[str], without_targets: Sequence[str]
     ) -> list[Stored]:
         page = await self._read(self.passing(queue.query, without_keys, without_targets), limit)
+        queue.is_begun = True
         if page:
             queue.query = queue.query.behind(page[-1].document)
         else:

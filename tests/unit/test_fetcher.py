@@ -49,7 +49,7 @@ async def read_all(fetcher: Fetcher, wanted: int = 10_000) -> list[Stored]:
     """Read to the end, as if every record were delivered at once."""
     read: list[Stored] = []
     while not fetcher.ended:
-        read += (await fetcher.next(wanted, [], []))[0]
+        read += (await fetcher.next(wanted, [], [])).records
     return read
 
 
@@ -63,37 +63,37 @@ async def test_everything_is_read_once(order: str) -> None:
 async def test_a_target_with_more_waiting_than_it_takes_is_passed_over_by_the_others() -> None:
     collection = Collection(*([SLOW] * 1000 + [QUICK] * 10))
     fetcher = Fetcher(Query(DUE), collection.read, SETTINGS)
-    first, _ = await fetcher.next(10_000, [], [])
+    first = (await fetcher.next(10_000, [], [])).records
     for stored in first:
         fetcher.begun(stored.document)  # and none of them is done
-    second, queue = await fetcher.next(10_000, [], [])
-    assert (targets_of(second), queue) == ([QUICK] * 10, None)
+    second = await fetcher.next(10_000, [], [])
+    assert (targets_of(second.records), second.target) == ([QUICK] * 10, None)
     assert fetcher.passed_over == [SLOW]
 
 
 async def test_its_own_queue_goes_on_when_it_has_taken_most_of_what_waits() -> None:
     collection = Collection(*([SLOW] * 1000))
     fetcher = Fetcher(Query(DUE), collection.read, SETTINGS)
-    first, _ = await fetcher.next(10_000, [], [])
+    first = (await fetcher.next(10_000, [], [])).records
     for stored in first:
         fetcher.begun(stored.document)
-    assert await fetcher.next(10_000, [], []) == ([], None)
+    assert not (await fetcher.next(10_000, [], [])).records
     assert not fetcher.ended
     for stored in first[32:]:
         fetcher.done(stored.document)
-    again, queue = await fetcher.next(10_000, [], [])
-    assert queue == SLOW
-    assert again[0].document["id"] == f"{len(first):05}"
+    again = await fetcher.next(10_000, [], [])
+    assert (again.target, again.is_first) == (SLOW, False)
+    assert again.records[0].document["id"] == f"{len(first):05}"
 
 
 async def test_no_more_is_read_while_more_waits_than_may_be_in_flight() -> None:
     collection = Collection(*(f"{number}.example.com:443" for number in range(600)))
     fetcher = Fetcher(Query(DUE), collection.read, SETTINGS)
-    page, _ = await fetcher.next(10_000, [], [])
+    page = (await fetcher.next(10_000, [], [])).records
     assert len(page) == PAGE
     for stored in page:
         fetcher.begun(stored.document)
-    assert await fetcher.next(10_000, [], []) == ([], None)
+    assert not (await fetcher.next(10_000, [], [])).records
 
 
 async def test_no_more_is_read_while_what_waits_is_large() -> None:
@@ -101,21 +101,21 @@ async def test_no_more_is_read_while_what_waits_is_large() -> None:
     for document in collection.documents:
         document["datasync"] |= {"size": 10 * 2**20}  # type: ignore[operator]
     fetcher = Fetcher(Query(DUE), collection.read, SETTINGS)
-    page, _ = await fetcher.next(8, [], [])
+    page = (await fetcher.next(8, [], [])).records
     for stored in page:
         fetcher.begun(stored.document)
-    assert await fetcher.next(10_000, [], []) == ([], None)
+    assert not (await fetcher.next(10_000, [], [])).records
     assert not fetcher.ended
     for stored in page[:-2]:
         fetcher.done(stored.document)
-    assert (await fetcher.next(10_000, [], []))[0]
+    assert (await fetcher.next(10_000, [], [])).records
 
 
 async def test_a_target_that_is_down_is_read_no_further() -> None:
     collection = Collection(*([SLOW] * 1000 + [QUICK] * 10))
     fetcher = Fetcher(Query(DUE), collection.read, SETTINGS)
     await fetcher.next(10_000, [], [])
-    page, _ = await fetcher.next(10_000, [], [SLOW])
+    page = (await fetcher.next(10_000, [], [SLOW])).records
     assert targets_of(page) == [QUICK] * 10
 
 
