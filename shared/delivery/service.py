@@ -4,7 +4,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from shared.delivery.call import WRAP_UP_SECONDS, Call
 from shared.delivery.completer import Completer
@@ -42,6 +42,8 @@ class DeliveryService:
     leasing: Leasing
     outbound: Outbound
     publisher: Publisher
+    windows: dict[str, int] = field(default_factory=dict)
+    """How many requests at once targets have taken, as far as this process has seen."""
 
     async def run(self, request: DeliveryRequest) -> Summary:
         """Carry out one call. Raises DependencyDown if database or Vault kept it from doing anything.
@@ -101,7 +103,7 @@ class DeliveryService:
             stats.record(before, after)
         if acquired.lease is None:
             return Summary(end=acquired.nothing_left)
-        limits = Limits(self.settings, acquired.lease.circuits)
+        limits = Limits(self.settings, acquired.lease.circuits, self.windows)
         try:
             async with self.leasing.heartbeat(acquired.lease):
                 if acquired.is_share:

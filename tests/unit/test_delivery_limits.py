@@ -15,14 +15,15 @@ ERP, CRM = "erp.example.com:443", "crm.example.com:443"
 REFUSED = Answer("unexpectedError", "the target refused the connection", cause="connection")
 LOST = Answer("unexpectedError", "the connection was lost", cause="answer")
 ANSWERED = Answer(503, "the target answered 503", sent="yes")
+SETTINGS = Settings("sqlite:", "ocid1.vault", "ocid1.key", "ocid1.compartment")
 
 
 def bounds(
     in_all: int = 128, per_target: int = 32, suspects: Sequence[str] = (), known: Sequence[str] = (ERP, CRM)
 ) -> Limits:
-    """Limits, with targets that have answered before."""
-    made = Settings("sqlite:", "ocid1.vault", "ocid1.key", "ocid1.compartment")
-    limits = Limits(replace(made, concurrency=in_all, concurrency_per_target=per_target), suspects)
+    """Limits, with targets that have answered in an earlier call, and just now."""
+    settings = replace(SETTINGS, concurrency=in_all, concurrency_per_target=per_target)
+    limits = Limits(settings, suspects, dict.fromkeys(known, per_target))
     for target in set(known).difference(suspects):
         limits.record(target, ANSWERED)
     return limits
@@ -74,17 +75,53 @@ async def test_no_more_requests_are_in_flight_than_allowed_in_all() -> None:
 
 
 async def test_targets_that_accept_and_never_answer_leave_places_to_others() -> None:
-    limits = bounds(in_all=128, per_target=32)
-    sending = Sending(limits)
+    sending = Sending(bounds(in_all=128, per_target=32))
     hanging = [f"hanging-{number}.example.com:443" for number in range(4)]
     await sending.start(*(target for target in hanging for _ in range(50)))
     assert {sending.in_flight[target] for target in hanging} == {8}
     await sending.start(*[ERP] * 50)
     assert sending.in_flight[ERP] == 32
-    limits.record(hanging[0], ANSWERED)
-    await settled()
-    assert sending.in_flight[hanging[0]] == 32
     assert await sending.end() == [None] * 250
+
+
+async def test_targets_that_hang_although_they_once_answered_leave_the_last_quarter_to_others() -> None:
+    hanging = [f"hanging-{number}.example.com:443" for number in range(4)]
+    limits = bounds(in_all=128, per_target=32, known=hanging)
+    for target in hanging:
+        limits._of(target).answered_at -= 2
+    sending = Sending(limits)
+    await sending.start(*(target for target in hanging for _ in range(50)))
+    assert sending.in_flight.total() == 3 * 32 + 8
+    await sending.start(*[ERP] * 50)
+    assert sending.in_flight[ERP] == 8
+    for _ in range(24):
+        limits.record(ERP, ANSWERED)
+    await settled()
+    assert sending.in_flight.total() == 128
+    assert sending.in_flight[ERP] == 24
+    await sending.end()
+
+
+async def test_targets_that_answer_may_have_all_places() -> None:
+    targets = [f"answering-{number}.example.com:443" for number in range(4)]
+    sending = Sending(bounds(in_all=128, per_target=32, known=targets))
+    await sending.start(*(target for target in targets for _ in range(50)))
+    assert set(sending.in_flight.values()) == {32}
+    await sending.end()
+
+
+async def test_a_request_without_an_answer_halves_what_its_target_may_have() -> None:
+    windows = {ERP: 32}
+    limits = Limits(SETTINGS, windows=windows)
+    limits.record(ERP, replace(LOST, sent="unknown"))
+    assert windows == {ERP: 16}
+    sending = Sending(limits)
+    await sending.start(*[ERP] * 50)
+    assert sending.in_flight[ERP] == 16
+    limits.record(ERP, ANSWERED)
+    await settled()
+    assert sending.in_flight[ERP] == 17
+    await sending.end()
 
 
 async def test_no_more_requests_are_in_flight_to_one_target_than_allowed() -> None:
