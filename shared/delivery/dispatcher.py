@@ -89,6 +89,8 @@ class Dispatcher:
         """Read page after page and start deliveries; True if the query's end was reached."""
         while self._budget > 0 and not self._must_stop():
             self._progress.clear()
+            if await self._start_deferred():
+                continue
             held = [] if self._is_walk else self._order.held()
             page = await self._fetcher.next(self._budget, held, self._limits.open_circuits())
             mine = self._mine(page.records)
@@ -98,10 +100,27 @@ class Dispatcher:
                 return False
             if page.records:
                 continue
-            if self._fetcher.ended:
+            if self._fetcher.ended and not self._order.deferred:
                 return True
             await self._progress.wait()
         return False
+
+    async def _start_deferred(self) -> bool:
+        """Start the next records of a key that has too many to begin at once; tell whether there was one."""
+        found = None if self._fetcher.is_full else self._order.next_deferred()
+        if found is None:
+            return False
+        key, after = found
+        limit = min(self._order.MOST_BEGUN // 2, self._budget)
+        page = await threads.DATABASE.run(self._records.waiting_of_key, key, after, limit)
+        for stored in page:
+            if not self._call.request.query.covers(stored.document):
+                self._order.hold(stored.document)  # not due: nor is anything behind it
+                break
+            self._start_page([stored])
+        if len(page) == limit:
+            self._order.defer(page[-1].document)
+        return True
 
     def _mine(self, page: list[Stored]) -> list[Stored]:
         """Return a page up to the first record that another worker owns: there a walk stops for now."""
@@ -138,6 +157,9 @@ class Dispatcher:
         if self._order.is_held(document):
             self._ended.append((document["id"], Outcome.SKIPPED))
             return
+        if not self._is_walk and self._order.is_deep(document):
+            self._order.defer(document)
+            return
         self._budget -= 1
         predecessor = self._order.tail(document)
         task = asyncio.create_task(self._deliver(stored, predecessor))
@@ -147,7 +169,9 @@ class Dispatcher:
         task.add_done_callback(self._done)
 
     def _done(self, task: "asyncio.Task[None]") -> None:
-        self._fetcher.done(self._outstanding.pop(task))
+        document = self._outstanding.pop(task)
+        self._fetcher.done(document)
+        self._order.ended(document)
         self._progress.set()
 
     async def _until_done(self) -> None:

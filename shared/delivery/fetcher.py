@@ -69,6 +69,11 @@ class Fetcher:
         """The targets that the main queue passes over because they have queues of their own."""
         return list(self._own)
 
+    @property
+    def is_full(self) -> bool:
+        """Tell whether what waits or is sent is so large that no more is to be read."""
+        return self._bytes > _MOST_BYTES
+
     def begun(self, document: Document) -> None:
         """Count a record that now waits for a place or is sent."""
         self._waiting[record.target(document)] += 1
@@ -89,7 +94,7 @@ class Fetcher:
 
     async def next(self, wanted: int, without_keys: Sequence[str], without_targets: Sequence[str]) -> Page:
         """Return a page, an empty one if targets have enough, or nothing is left."""
-        if self._bytes > _MOST_BYTES:
+        if self.is_full:
             return Page([])
         # At most half of what is wanted, so that the oldest records' target does not get all of a small call.
         limit = min(PAGE, wanted, max(self._enough, (wanted + 1) // 2))

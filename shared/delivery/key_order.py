@@ -1,6 +1,7 @@
 """Order within keys, in one call: which delivery a record follows, and what holds it back."""
 
 import asyncio
+from collections import Counter
 from collections.abc import Mapping
 
 from shared.model import record
@@ -10,11 +11,17 @@ from shared.model.record import NO_KEY, Document
 class KeyOrder:
     """The keys of the records that a call has met; one without a key follows none and holds back none."""
 
+    MOST_BEGUN = 32
+    """Of one key at once: the others wait in the database, where they cost those of other keys nothing."""
+
     def __init__(self) -> None:
         self._tails: dict[str, asyncio.Task[None]] = {}
         self._resting_from: dict[str, str] = {}
         self._paused_from: dict[str, str] = {}
         self._seen: set[str] = set()
+        self._begun: Counter[str] = Counter()
+        self._last: dict[str, str] = {}
+        self._deferred_after: dict[str, str] = {}
 
     def tail(self, document: Document) -> "asyncio.Task[None] | None":
         """Return the delivery that must end before this record's may begin."""
@@ -26,6 +33,38 @@ class KeyOrder:
         if key != NO_KEY:
             self._tails[key] = task
             self._seen.add(document["id"])
+            self._begun[key] += 1
+            self._last[key] = document["id"]
+
+    def ended(self, document: Document) -> None:
+        """Note that a delivery of its key has ended."""
+        self._begun[record.key_digest(document)] -= 1
+
+    def is_deep(self, document: Document) -> bool:
+        """Tell whether so many of its key are begun that this one is to be read again later."""
+        key = record.key_digest(document)
+        return key != NO_KEY and (key in self._deferred_after or self._begun[key] >= self.MOST_BEGUN)
+
+    def defer(self, document: Document) -> None:
+        """Leave what comes after the last of its key that was begun, until few of those are left."""
+        key = record.key_digest(document)
+        self._deferred_after[key] = self._last[key]
+
+    @property
+    def deferred(self) -> bool:
+        """Tell whether records were left that may still be sent in this call."""
+        return any(not self._is_stopped(key) for key in self._deferred_after)
+
+    def next_deferred(self) -> tuple[str, str] | None:
+        """Return a key of which more may be begun now, and the id after which they come."""
+        for key, after in self._deferred_after.items():
+            if self._begun[key] <= self.MOST_BEGUN // 4 and not self._is_stopped(key):
+                del self._deferred_after[key]
+                return key, after
+        return None
+
+    def _is_stopped(self, key: str) -> bool:
+        return key in self._resting_from or key in self._paused_from
 
     def hold(self, document: Document) -> None:
         """Hold back all later records of this one's key: it has not succeeded, and is not sent again soon."""
@@ -53,7 +92,7 @@ class KeyOrder:
 
     def held(self) -> list[str]:
         """Return the digests of the keys of which records are held back."""
-        return list(self._resting_from | self._paused_from)
+        return list(self._resting_from | self._paused_from | self._deferred_after)
 
     def resting(self) -> list[str]:
         """Return those of which records are held back in another call at once, too."""

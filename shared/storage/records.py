@@ -200,6 +200,12 @@ class Records:
                     oldest[key] = found[-1].document["id"]
         return oldest, unread
 
+    def waiting_of_key(self, key: str, after: str, limit: int) -> list[Stored]:
+        """Return the next records of a key, named by its digest, that are unfinished, in their order."""
+        with self._database.collection(self._spec) as collection:
+            found = _by_age(collection, key, {"id": {"$gt": after}}).limit(limit)
+            return list(_up_to_bytes(found.getCursor(), limit))
+
     def with_ids(self, identities: Collection[str]) -> list[Stored]:
         """Return the records with these ids, in their order."""
         found = []

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from local.emulators import soda
+from shared.delivery.key_order import KeyOrder
 from shared.drivers.database import Database
 from shared.drivers.documents import SmallDocuments
 from shared.operations.report import Report
@@ -132,6 +133,7 @@ class Scenario:
         self.functions.mortality = drawn.choice((0.0, 0.2, 0.5))
         self.functions.frailty = drawn.choice((0.0, 0.2, 0.5))
         self.functions.skew = drawn.choice((0.0, 90.0, 3600.0))
+        KeyOrder.MOST_BEGUN = drawn.choice((2, 4, 32))
         FAULTS.slow = drawn.choice((0.0, 0.0, 0.01, 0.05))
         FAULTS.failing = drawn.choice((0.0, 0.0, 0.005, 0.03))
         FAULTS.latency = drawn.choice((0.0005, 0.001, 0.01))
