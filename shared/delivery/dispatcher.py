@@ -5,6 +5,7 @@ Records of one key are sent one after the other, and none behind one that has no
 
 import asyncio
 import logging
+import time
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, Protocol
@@ -15,13 +16,14 @@ from shared.delivery.fetcher import PAGE, Fetcher, Page
 from shared.delivery.in_flight import InFlight
 from shared.delivery.key_order import KeyOrder
 from shared.delivery.limits import Limits, Skipped
+from shared.delivery.memory import ANEW_SECONDS, Bookmark, Memory
 from shared.delivery.sequencing import in_order
 from shared.delivery.summary import Summary
 from shared.drivers import threads
 from shared.model import record
 from shared.model.errors import DependencyDown
 from shared.model.record import Document
-from shared.storage.queries import LOWEST, Query
+from shared.storage.queries import DUE, LOWEST, Query
 from shared.storage.records import Records, Stored
 
 log = logging.getLogger(__name__)
@@ -45,7 +47,15 @@ class Executes(Protocol):
 class Dispatcher:
     """The deliveries of one call under one lease."""
 
-    def __init__(self, call: Call, records: Records, in_flight: InFlight, executor: Executes, limits: Limits):
+    def __init__(
+        self,
+        call: Call,
+        records: Records,
+        in_flight: InFlight,
+        executor: Executes,
+        limits: Limits,
+        memory: Memory,
+    ):
         self._call = call
         self._records = records
         self._in_flight = in_flight
@@ -55,13 +65,17 @@ class Dispatcher:
         self._is_walk = call.request.is_walk
         owns_all = len(call.lease.partitions) == record.PARTITIONS
         mine = None if owns_all or self._is_walk else call.lease.partitions
-        self._fetcher = Fetcher(replace(query, partitions=mine), self._page, call.settings)
+        self._memory = memory
+        mark = None if self._is_walk else memory.bookmark_for(call.lease.partitions, time.monotonic())
+        self._mark = mark
+        self._fetcher = Fetcher(replace(query, partitions=mine), self._page, call.settings, mark)
         self._order = KeyOrder()
         self._budget = call.request.limit  # records that may still be begun
         self._outstanding: dict[asyncio.Task[None], Document] = {}
         self._suspects: list[Stored] = []
         self._progress = asyncio.Event()
         self._ended: list[tuple[str, Outcome]] = []
+        self._unread_from: str | None = None  # the first place in the queue that is to be read again
         self._outage: DependencyDown | None = None
         self._database_is_down = False
 
@@ -78,6 +92,8 @@ class Dispatcher:
             if not self._must_stop():
                 self._start(stored)
             await self._until_done()
+        if not self._is_walk:
+            self._memory.bookmark = self._bookmark()
         return await self._summary(read_all)
 
     # Reading
@@ -100,7 +116,7 @@ class Dispatcher:
                 return False
             if page.records:
                 continue
-            if self._fetcher.ended and not self._order.deferred:
+            if self._fetcher.ended and not self._order.deferred and not (self._mark and self._outstanding):
                 return True
             await self._progress.wait()
         return False
@@ -117,7 +133,8 @@ class Dispatcher:
             if not self._call.request.query.covers(stored.document):
                 self._order.hold(stored.document)  # not due: nor is anything behind it
                 break
-            self._start_page([stored])
+            if not self._order.has_seen(stored.document):
+                self._start_page([stored])
         if len(page) == limit:
             self._order.defer(page[-1].document)
         return True
@@ -141,7 +158,7 @@ class Dispatcher:
         for stored in page:
             if self._budget <= 0:
                 self._pause_behind(stored)
-                self._ended.append((stored.document["id"], Outcome.LEFT))
+                self._end(stored.document, Outcome.LEFT)
             elif record.interruptions(stored.document) < _SUSPECT:
                 self._start(stored)
             else:
@@ -155,7 +172,8 @@ class Dispatcher:
     def _start(self, stored: Stored) -> None:
         document = stored.document
         if self._order.is_held(document):
-            self._ended.append((document["id"], Outcome.SKIPPED))
+            self._order.skipped(document)
+            self._end(document, Outcome.SKIPPED)
             return
         if not self._is_walk and self._order.is_deep(document):
             self._order.defer(document)
@@ -189,7 +207,16 @@ class Dispatcher:
             self._order.hold(document)
         if outcome is Outcome.SKIPPED:
             self._budget += 1
+        if is_over and self._mark is not None and document["status"] == record.FAILED:
+            self._order.release(document)
+        self._end(document, outcome)
+
+    def _end(self, document: Document, outcome: Outcome) -> None:
         self._ended.append((document["id"], outcome))
+        is_left = outcome in (Outcome.LEFT, Outcome.SKIPPED) and not self._order.is_resting(document)
+        if is_left and not self._is_walk:
+            place = str(document[record.MACHINERY][DUE])
+            self._unread_from = min(place, self._unread_from or place)
 
     async def _outcome(self, stored: Stored, predecessor: "asyncio.Task[None] | None") -> Outcome:
         try:
@@ -240,6 +267,15 @@ class Dispatcher:
 
     # Summing up
 
+    def _bookmark(self) -> Bookmark | None:
+        """Return where the next call goes on: at the beginning, unless many records are held back."""
+        held = len(self._with(Outcome.SKIPPED)) + (self._mark.held if self._mark else 0)
+        if held < self._memory.FEW or self._order.deferred or self._suspects:
+            return None
+        main, own = self._fetcher.positions(self._unread_from and self._unread_from[:-1])
+        until = self._mark.until if self._mark else time.monotonic() + ANEW_SECONDS
+        return Bookmark(self._call.lease.partitions, until, held, main, own)
+
     async def _summary(self, read_all: bool) -> Summary:
         succeeded = self._with(Outcome.SUCCEEDED, Outcome.FILTERED)
         failed = self._with(Outcome.FAILED, Outcome.DEAD)
@@ -250,7 +286,8 @@ class Dispatcher:
         handled = succeeded + failed + (skipped if self._is_walk else [])  # a walk passes over what it skips
         passed = [identity for identity in handled if not left or identity < min(left)]
         last = max(passed, default=self._call.request.query.after if self._is_walk else "-1")
-        return Summary(len(succeeded), len(failed), len(skipped), last, end)
+        held = self._mark.held if self._mark else 0
+        return Summary(len(succeeded), len(failed), len(skipped) + held, last, end)
 
     def _with(self, *outcomes: Outcome) -> list[str]:
         return [identity for identity, outcome in self._ended if outcome in outcomes]
@@ -261,6 +298,10 @@ class Dispatcher:
         try:
             if self._is_walk:
                 return read_all
+            if self._memory.bookmark is not None:
+                if self._unread_from is None:
+                    return read_all
+                query = replace(query, after=self._unread_from[:-1])
             page = await self._page(
                 self._fetcher.passing(query, self._order.resting(), self._limits.open_circuits()), PAGE
             )

@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 
+from shared.delivery.memory import Bookmark
 from shared.model import record
 from shared.model.record import Document
 from shared.settings import Settings
@@ -47,11 +48,15 @@ class _Queue:
 class Fetcher:
     """The queues of one call."""
 
-    def __init__(self, query: Query, read: ReadPage, settings: Settings):
+    def __init__(self, query: Query, read: ReadPage, settings: Settings, mark: Bookmark | None = None):
+        """`mark` tells where an earlier call's queues stopped, to go on there."""
         self._read = read
         self._most = settings.concurrency
-        self._main = _Queue(query)
-        self._own: dict[str, _Queue] = {}
+        self._main = _Queue(query if mark is None else replace(query, after=mark.main), is_begun=bool(mark))
+        self._own = {
+            target: _Queue(replace(query, target=target, after=after), is_begun=True)
+            for target, after in (mark.own.items() if mark else ())
+        }
         self._divides = query.order == DUE
         self._enough = (
             settings.concurrency_per_target
@@ -68,6 +73,14 @@ class Fetcher:
     def passed_over(self) -> list[str]:
         """The targets that the main queue passes over because they have queues of their own."""
         return list(self._own)
+
+    def positions(self, before: str | None) -> tuple[str, dict[str, str]]:
+        """Return where the queues stopped, the main one and targets' own, or `before` if that is earlier."""
+
+        def position(queue: _Queue) -> str:
+            return queue.query.after if before is None else min(queue.query.after, before)
+
+        return position(self._main), {target: position(queue) for target, queue in self._own.items()}
 
     @property
     def is_full(self) -> bool:
@@ -102,7 +115,8 @@ class Fetcher:
             if target in without_targets:
                 queue.ended = True
             elif not queue.ended and self._waiting[target] <= 3 * self._enough:
-                page = await self._page(queue, min(limit, 4 * self._enough), without_keys, ())
+                few = min(limit, 4 * self._enough) if self._waiting[target] else limit
+                page = await self._page(queue, few, without_keys, ())
                 self._own[target] = self._own.pop(target)  # the next turn is another's
                 if page:
                     return Page(page, target, is_first=False)  # of what the main queue had begun

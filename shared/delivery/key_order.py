@@ -7,6 +7,9 @@ from collections.abc import Mapping
 from shared.model import record
 from shared.model.record import NO_KEY, Document
 
+_MOST_NAMED = 200  # keys that one query passes over
+_MANY = 64  # records of a key that were read for nothing
+
 
 class KeyOrder:
     """The keys of the records that a call has met; one without a key follows none and holds back none."""
@@ -22,6 +25,7 @@ class KeyOrder:
         self._begun: Counter[str] = Counter()
         self._last: dict[str, str] = {}
         self._deferred_after: dict[str, str] = {}
+        self._skipped: Counter[str] = Counter()
 
     def tail(self, document: Document) -> "asyncio.Task[None] | None":
         """Return the delivery that must end before this record's may begin."""
@@ -49,6 +53,12 @@ class KeyOrder:
         """Leave what comes after the last of its key that was begun, until few of those are left."""
         key = record.key_digest(document)
         self._deferred_after[key] = self._last[key]
+
+    def release(self, document: Document) -> None:
+        """Have the later records of a key begun, which this one has held back, and which were not read."""
+        key = record.key_digest(document)
+        if key != NO_KEY:
+            self._deferred_after.setdefault(key, document["id"])
 
     @property
     def deferred(self) -> bool:
@@ -90,9 +100,19 @@ class KeyOrder:
         """Tell whether it is held back in another call at once, too."""
         return _is_behind(document, self._resting_from)
 
+    def skipped(self, document: Document) -> None:
+        """Note that one that was read is held back."""
+        self._skipped[record.key_digest(document)] += 1
+
     def held(self) -> list[str]:
-        """Return the digests of the keys of which records are held back."""
-        return list(self._resting_from | self._paused_from | self._deferred_after)
+        """Return the digests of the keys of which records are held back, as far as queries pass over them.
+
+        Many keys in a query cost more than they spare, unless many records of each are held back.
+        """
+        keys = list(self._resting_from | self._paused_from | self._deferred_after)
+        if len(keys) <= _MOST_NAMED:
+            return keys
+        return [key for key, number in self._skipped.most_common(_MOST_NAMED) if number >= _MANY]
 
     def resting(self) -> list[str]:
         """Return those of which records are held back in another call at once, too."""

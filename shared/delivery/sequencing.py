@@ -25,7 +25,9 @@ async def in_order(
     these queues.
     """
     chosen = {stored.document["id"]: stored for stored in page if not order.has_seen(stored.document)}
-    keys = {record.key_digest(stored.document) for stored in chosen.values()} - {NO_KEY}
+    # Of a key that is held by an earlier record no more need be known.
+    keys = {record.key_digest(one.document) for one in chosen.values() if not order.is_held(one.document)}
+    keys.discard(NO_KEY)
     if not keys:
         return list(chosen.values())
     if elsewhere is not None:

@@ -13,6 +13,7 @@ from shared.delivery.executor import Executor
 from shared.delivery.in_flight import InFlight
 from shared.delivery.leasing import Leasing
 from shared.delivery.limits import Limits
+from shared.delivery.memory import Memory
 from shared.delivery.requests import DeliveryRequest
 from shared.delivery.summary import Summary
 from shared.drivers import clock, threads
@@ -42,8 +43,7 @@ class DeliveryService:
     leasing: Leasing
     outbound: Outbound
     publisher: Publisher
-    windows: dict[str, int] = field(default_factory=dict)
-    """How many requests at once targets have taken, as far as this process has seen."""
+    memory: Memory = field(default_factory=Memory)
 
     async def run(self, request: DeliveryRequest) -> Summary:
         """Carry out one call. Raises DependencyDown if database or Vault kept it from doing anything.
@@ -103,7 +103,7 @@ class DeliveryService:
             stats.record(before, after)
         if acquired.lease is None:
             return Summary(end=acquired.nothing_left)
-        limits = Limits(self.settings, acquired.lease.circuits, self.windows)
+        limits = Limits(self.settings, acquired.lease.circuits, self.memory.windows)
         try:
             async with self.leasing.heartbeat(acquired.lease):
                 if acquired.is_share:
@@ -122,7 +122,7 @@ class DeliveryService:
             async with self.outbound.session() as session:
                 executor = Executor(call, self.tokens, session, completer, limits)
                 in_flight = InFlight(self.leasing.table, call.lease)
-                return await Dispatcher(call, self.records, in_flight, executor, limits).run()
+                return await Dispatcher(call, self.records, in_flight, executor, limits, self.memory).run()
         finally:
             await completer.close()
 

@@ -115,3 +115,15 @@ def test_targets_that_accept_and_hang_do_not_hold_up_one_that_answers(home: Path
         arrived = [one["started"] for one in sent_to(quick)]
         assert len(arrived) == 200
         assert max(arrived) < given_up
+
+
+def test_a_long_backlog_of_one_key_does_not_hold_up_other_records_for_its_target(bundle: Bundle) -> None:
+    """They are sent meanwhile, and not behind it."""
+    for _ in range(2):
+        bundle.store([bundle.record("/slow/20/keyed", streamKey="one") for _ in range(150)])
+    bundle.store([bundle.record("/slow/20/other") for _ in range(100)])
+    answer = bundle.process(noOfMessagesToProcess=1000)
+    assert (answer["processedmessages"], answer["endOfStream"]) == (400, True)
+    paths = [one["path"] for one in sorted(bundle.received(), key=lambda one: one["started"])]
+    last = max(place for place, path in enumerate(paths) if path.endswith("other"))
+    assert paths[:last].count("/slow/20/keyed") < 50

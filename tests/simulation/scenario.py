@@ -13,6 +13,7 @@ from typing import Any
 
 from local.emulators import soda
 from shared.delivery.key_order import KeyOrder
+from shared.delivery.memory import Memory
 from shared.drivers.database import Database
 from shared.drivers.documents import SmallDocuments
 from shared.operations.report import Report
@@ -134,6 +135,7 @@ class Scenario:
         self.functions.frailty = drawn.choice((0.0, 0.2, 0.5))
         self.functions.skew = drawn.choice((0.0, 90.0, 3600.0))
         KeyOrder.MOST_BEGUN = drawn.choice((2, 4, 32))
+        Memory.FEW = drawn.choice((1, 3, 256))
         FAULTS.slow = drawn.choice((0.0, 0.0, 0.01, 0.05))
         FAULTS.failing = drawn.choice((0.0, 0.0, 0.005, 0.03))
         FAULTS.latency = drawn.choice((0.0005, 0.001, 0.01))

@@ -3,7 +3,7 @@
 import asyncio
 import time
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -13,15 +13,18 @@ from shared.delivery.dispatcher import Dispatcher
 from shared.delivery.executor import Executor
 from shared.delivery.in_flight import InFlight
 from shared.delivery.limits import Limits
+from shared.delivery.memory import Memory
 from shared.delivery.requests import retry_request
 from shared.delivery.summary import Summary
 from shared.model import record, transitions
 from shared.model.answer import Answer
 from shared.model.errors import DependencyDown
+from shared.model.ids import timestamp
 from shared.model.record import Document, Proof
 from shared.model.transitions import Failure
 from shared.monitoring.call_stats import CallStats
 from shared.storage.leases import Lease
+from shared.storage.queries import Query
 from shared.storage.records import Stored
 from shared.storage.vault import Secret
 from tests.unit.engine import ALL, SETTINGS, Noted, Queue, Secrets, Target, Written, call, interrupted, made
@@ -36,6 +39,7 @@ class Engine:
         self.written = parts.get("written") or Written()
         self.noted = parts.get("noted") or Noted()
         self.secrets = parts.get("secrets") or Secrets()
+        self.memory = Memory()
 
     async def run(self, its: Call | None = None) -> Summary:
         its = its or call()
@@ -44,7 +48,7 @@ class Engine:
         in_flight = InFlight(self.noted, its.lease)
         try:
             async with asyncio.timeout(60):
-                summary = await Dispatcher(its, self.queue, in_flight, executor, limits).run()
+                summary = await Dispatcher(its, self.queue, in_flight, executor, limits, self.memory).run()
         finally:
             await completer.close()
         return summary
@@ -365,3 +369,65 @@ async def test_a_page_that_is_not_the_first_may_lack_what_was_stored_meanwhile()
     summary = await engine.run(call(limit=1000))
     assert sorted(engine.sent) == ids(*others)
     assert summary.skipped == 1
+
+
+def held(number: int, each: int) -> tuple[list[Stored], list[Stored]]:
+    """Failures that are not due, and records that they hold back."""
+    after = Failure(503, "the target answered 503", "recoverable", datetime.now(UTC) + timedelta(hours=1))
+    heads, followers = [], []
+    for key in range(number):
+        head = made(streamKey=f"k{key}")
+        heads.append(replace(head, document=transitions.failed(head.document, after, datetime.now(UTC))))
+        followers += [made(streamKey=f"k{key}") for _ in range(each)]
+    return heads, followers
+
+
+async def test_what_is_held_back_is_not_read_again_by_the_next_call() -> None:
+    heads, followers = held(30, 10)
+    new = made()
+    engine = Engine(*followers, new, holding=heads)
+    first = await engine.run(call(limit=1000))
+    assert first.skipped > 256
+    assert engine.sent == ids(new)
+    engine.queue.finished.add(new.document["id"])
+    read: list[Stored] = []
+    page = engine.queue.page
+
+    def noting(query: Query, limit: int) -> list[Stored]:
+        read.extend(found := page(query, limit))
+        return found
+
+    engine.queue.page = noting  # type: ignore[method-assign]
+    summary = await engine.run(call(limit=1000))
+    assert (read, summary.skipped, summary.end) == ([], first.skipped, True)
+
+
+async def test_after_a_while_what_is_held_back_is_read_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    heads, followers = held(30, 10)
+    engine = Engine(*followers, holding=heads)
+    await engine.run(call(limit=1000))
+    engine.queue.holding = ()  # somebody else has delivered them
+    await engine.run(call(limit=1000))
+    assert engine.sent == []
+    assert engine.memory.bookmark is not None
+    engine.memory.bookmark = replace(engine.memory.bookmark, until=time.monotonic())
+    await engine.run(call(limit=1000))
+    assert sorted(engine.sent) == ids(*followers)
+
+
+async def test_a_delivery_releases_what_it_has_held_back_and_no_call_has_read_again() -> None:
+    heads, followers = held(30, 10)
+    engine = Engine(*followers, holding=heads)
+    await engine.run(call(limit=1000))
+    head = heads[0].document
+    due = {**head, "datasync": {**head["datasync"], "due": f"{timestamp(datetime.now(UTC))} {head['id']}"}}
+    engine.queue.records = (*followers, replace(heads[0], document=due))
+    engine.queue.holding = heads[1:]
+    engine.queue.waiting_of_key = (
+        lambda key, after, limit: [  # type: ignore[attr-defined]
+            one for one in followers if record.key_digest(one.document) == key and one.document["id"] > after
+        ][:limit]
+    )
+    summary = await engine.run(call(limit=1000))
+    assert engine.sent == ids(heads[0], *followers[:10])
+    assert (summary.succeeded, summary.end) == (11, True)

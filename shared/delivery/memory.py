@@ -1,0 +1,42 @@
+"""What a process remembers from one call for the next: how much targets take, and where reading stopped."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+ANEW_SECONDS = 30.0
+"""After so long queues are read from the beginning again: what was held may have been released elsewhere."""
+
+
+@dataclass(frozen=True)
+class Bookmark:
+    """Where the queues of a call stopped, if what it left behind it was held back by earlier records.
+
+    The next call goes on there. What it delivers releases the later records of the same key, which are found
+    by their key.
+    """
+
+    partitions: frozenset[int]
+    until: float
+    """Monotonic seconds until which it holds."""
+    held: int
+    """How many records were held back."""
+    main: str
+    own: Mapping[str, str]
+    """The positions of targets' own queues, by target."""
+
+
+@dataclass
+class Memory:
+    """What one process remembers; it is lost without harm."""
+
+    FEW = 256
+    """So many records that are held back are read again by each call."""
+
+    windows: dict[str, int] = field(default_factory=dict)
+    """How many requests at once targets have taken."""
+    bookmark: Bookmark | None = None
+
+    def bookmark_for(self, partitions: frozenset[int], now: float) -> Bookmark | None:
+        """Return where a call with these partitions goes on; None if at the beginning."""
+        mark = self.bookmark
+        return mark if mark is not None and mark.partitions == partitions and now < mark.until else None
