@@ -37,6 +37,7 @@ class Completer:
         self._changed = asyncio.Event()  # something arrived, or a group was written
         self._full = asyncio.Event()
         self._flying = 0
+        self._bytes = 0  # of those that wait
         self._hurry: asyncio.TimerHandle | None = None
         self._task = asyncio.create_task(self._run())
 
@@ -57,6 +58,7 @@ class Completer:
         loop = asyncio.get_running_loop()
         written: asyncio.Future[bool] = loop.create_future()
         self._waiting.append(((before, after), written))
+        self._bytes += record.size(before.document)
         if self._hurry is None and record.key_digest(after) != record.NO_KEY:
             self._hurry = loop.call_later(GROUP_SECONDS_KEYED, self._full.set)
         self._changed.set()
@@ -88,6 +90,7 @@ class Completer:
             self._hurry = None
         number = self._next_group()
         group, self._waiting = self._waiting[:number], self._waiting[number:]
+        self._bytes -= sum(record.size(before.document) for (before, _), _ in group)
         task = asyncio.create_task(self._complete(group))
         self._writing.add(task)
         task.add_done_callback(self._written)
@@ -106,7 +109,9 @@ class Completer:
         return min(GROUP_RECORDS, len(self._waiting))
 
     def _is_full(self) -> bool:
-        return len(self._waiting) >= GROUP_RECORDS or not self._flying
+        """Tell whether a group is not to wait for more: it has enough, or no more can come."""
+        is_enough = len(self._waiting) >= GROUP_RECORDS or self._bytes >= GROUP_BYTES
+        return is_enough or not self._flying
 
     async def _gathered(self) -> None:
         if not self._is_full():

@@ -184,6 +184,19 @@ async def test_an_outcome_that_later_records_of_its_key_wait_for_is_written_soon
         in_flight.cancel()
 
 
+async def test_a_group_of_large_records_waits_for_no_more(
+    collection: Collection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "GROUP_SECONDS", 3600)
+    async with writing(collection) as writer:
+        in_flight = asyncio.create_task(writer.expect(asyncio.Event().wait()))
+        await asyncio.sleep(0)
+        half = GROUP_BYTES // 2
+        await asyncio.gather(writer.put(stored("a", half), {}), writer.put(stored("b", half), {}))
+        assert collection.groups == [["a", "b"]]
+        in_flight.cancel()
+
+
 async def test_each_outcome_learns_whether_somebody_else_changed_its_record(collection: Collection) -> None:
     collection.changed_elsewhere = {"b"}
     async with writing(collection) as writer:
