@@ -108,7 +108,7 @@ class Dispatcher:
             if await self._start_deferred():
                 continue
             held = [] if self._is_walk else self._order.held()
-            page = await self._fetcher.next(self._budget, held, self._limits.open_circuits())
+            page = await self._fetcher.next(self._budget, held, self._limits.unavailable())
             mine = self._mine(page.records)
             if mine:
                 self._start_page(await self._in_order(mine, page))
@@ -259,7 +259,7 @@ class Dispatcher:
 
     async def _in_order(self, mine: list[Stored], page: Page) -> list[Stored]:
         """Return what is ours of a page in the order in which it is to be sent."""
-        others = [*self._fetcher.passed_over, *self._limits.open_circuits()]
+        others = [*self._fetcher.passed_over, *self._limits.unavailable()]
         elsewhere: dict[str, Any] | None = {"$in": others} if others else None
         if self._is_walk or not page.is_first:
             elsewhere = {"$gt": LOWEST}  # whatever the target
@@ -303,7 +303,7 @@ class Dispatcher:
                     return read_all
                 query = replace(query, after=self._unread_from[:-1])
             page = await self._page(
-                self._fetcher.passing(query, self._order.resting(), self._limits.open_circuits()), PAGE
+                self._fetcher.passing(query, self._order.resting(), self._limits.unavailable()), PAGE
             )
             if any(self._may_be_sent(stored.document) for stored in page):
                 return False
@@ -314,4 +314,6 @@ class Dispatcher:
             return False  # what was done is answered all the same
 
     def _may_be_sent(self, document: Document) -> bool:
-        return not self._order.is_resting(document) and not self._limits.is_open(record.target(document))
+        return not self._order.is_resting(document) and not self._limits.is_unavailable(
+            record.target(document)
+        )

@@ -3,7 +3,7 @@
 import logging
 import time
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import Enum, auto
 from typing import Protocol
 
@@ -41,6 +41,7 @@ class Outcome(Enum):
     """Time, lease or database ended before its outcome was written: another call takes it."""
 
 
+NOT_COUNTED = "; the target is overloaded, so this does not count"
 _OURS = ("machine", "time")  # causes that say nothing of record or target: what this call lacked
 _LEVELS = {
     Outcome.SUCCEEDED: logging.DEBUG,
@@ -217,6 +218,11 @@ class Executor:
 
     def _failure(self, document: Document, answer: Answer, moment: datetime) -> Failure:
         policy = self._call.request.policy
+        if answer.overloaded:
+            rest = timedelta(seconds=self._limits.rest(record.target(document)))
+            stream = policy.error_stream(answer.code)
+            reason = answer.reason + NOT_COUNTED
+            return Failure(answer.code, reason, stream, moment + rest, answer.sent, counts=False)
         attempts = record.attempts(document) + (answer.sent != "no")
         tries = record.tries(document) + 1
         following = policy.next_attempt(answer.code, attempts, tries, moment, answer.retry_after)

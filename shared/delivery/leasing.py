@@ -128,9 +128,9 @@ class Leasing:
                 log.warning("the lease could not be renewed; trying again")
 
     async def release(self, lease: Lease, limits: Limits) -> None:
-        """Give up a lease, with the circuits as they are; one that can't be released expires by itself."""
-        circuits = limits.open_circuits(), list(limits.connected)
+        """Give up a lease, with circuits and rests as they are; one that can't be released expires."""
+        targets = limits.open_circuits(), list(limits.connected), limits.rests()
         try:
-            await threads.DATABASE.run(self._leases.release, lease, *circuits)
+            await threads.DATABASE.run(self._leases.release, lease, *targets)
         except DependencyDown:
             log.warning("the lease could not be released; it expires by itself")

@@ -1,11 +1,13 @@
-"""Limits of what is in flight in one call: in all, per target, and none to a target that does not connect."""
+"""Limits of one call: what is in flight in all and per target, and none to a target that rests or is down."""
 
 import asyncio
 from collections import deque
-from collections.abc import Collection, MutableMapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from types import TracebackType
 
+from shared.delivery.memory import Memory
+from shared.delivery.pace import Pace
 from shared.model.answer import Answer
 from shared.model.errors import DependencyDown
 from shared.settings import Settings
@@ -14,6 +16,7 @@ _CONNECTION_FAILURES = 5  # in a row, after which a target's circuit is open for
 _FEW = 16  # the part of all places that a target has for sure, and begins with
 _RESERVE = 4  # the part of all places that is kept for targets with few, and for those that answer
 _ANSWERS_SECONDS = 1.0  # after its last answer, a target still counts as one that answers
+_PATIENCE_SECONDS = 5.0  # a record waits that long for a target that rests, and not longer
 
 
 class Skipped(Exception):
@@ -32,6 +35,7 @@ class _Target:
     """What is known of a target: `window` is how many requests it may have in flight."""
 
     window: int
+    pace: Pace
     in_flight: int = 0
     failures: int = 0
     answered_at: float = -_ANSWERS_SECONDS
@@ -43,33 +47,41 @@ class Limits:
 
     A target begins with a few places and gets one more with each answer; a request without an answer halves
     them. The last quarter of all places goes only to targets that have few, or that answer: however many
-    accept and hang, others get places. A circuit that an earlier call left open lets one record through, the
-    probe, and the others wait for what becomes of it.
+    accept and hang, others get places. A target that says it is overloaded rests, and gets requests at a pace
+    from then on: see `pace.py`. A circuit that an earlier call left open lets one record through, the probe,
+    and the others wait for what becomes of it.
     """
 
     def __init__(
         self,
         settings: Settings,
         suspects: Collection[str] = (),
-        windows: MutableMapping[str, int] | None = None,
+        rests: Mapping[str, float] | None = None,
+        memory: Memory | None = None,
     ):
         """`suspects` are the targets whose circuits were open at the end of an earlier call.
 
-        `windows` is what earlier calls have learnt of how much targets take; this one adds to it.
+        `rests` are the seconds for which targets still rest; `memory` is what earlier calls have learnt of
+        how much targets take, and this one adds to it.
         """
         self._free = settings.concurrency
         self._most = settings.concurrency_per_target
         self._few = min(self._most, max(1, settings.concurrency // _FEW))
         self._reserve = settings.concurrency // _RESERVE
-        self._windows: MutableMapping[str, int] = {} if windows is None else windows
+        self._longest_rest = settings.retry_backoff[1]
+        self._memory = memory or Memory()
         self._targets: dict[str, _Target] = {}
         self._crowded: dict[str, None] = {}  # targets for which somebody waits, in their turns
+        self._alarm: asyncio.TimerHandle | None = None
+        self._are_paced = bool(rests or self._memory.paces)  # some targets
         self._suspects = set(suspects)
         self._probes: dict[str, asyncio.Future[None]] = {}
         self.connected: set[str] = set()
+        for target, seconds in (rests or {}).items():
+            self._of(target).pace.rest_for(seconds)
 
     def place(self, target: str) -> "_Place":
-        """Wait for a place to send to `target`, by `async with`; Skipped if its circuit is open by then."""
+        """Wait for a place to send to `target`, by `async with`; Skipped if it rests or does not connect."""
         return _Place(self, target)
 
     async def enter(self, target: str) -> None:
@@ -78,7 +90,7 @@ class Limits:
             await self._probed(target)
         else:
             await self._taken(target)
-        if self.is_open(target):
+        if self.is_unavailable(target):
             self.leave(target)
             raise Skipped
 
@@ -98,12 +110,15 @@ class Limits:
 
     async def _taken(self, name: str) -> None:
         target = self._of(name)
+        if target.pace.resting > _PATIENCE_SECONDS:
+            raise Skipped
         if not target.waiting and self._may_have(target):
             self._give(target)
             return
         turn = asyncio.get_running_loop().create_future()
         target.waiting.append(turn)
         self._crowded.setdefault(name)
+        self._set_alarm()
         try:
             await turn
         except asyncio.CancelledError:
@@ -125,37 +140,76 @@ class Limits:
         if answer.cause == "machine":
             return
         known = self._of(target)
-        if answer.sent == "yes":
+        if answer.overloaded:
+            known.window = max(1, known.window // 2)
+            known.pace.overloaded(answer.retry_after, self._longest_rest)
+            self._are_paced = True
+        elif answer.sent == "yes":
             known.answered_at = asyncio.get_running_loop().time()
             known.window = min(self._most, known.window + 1)
+            known.pace.accepted()
         elif answer.sent == "unknown":
             known.window = max(self._few, known.window // 2)
-        self._windows[target] = known.window
-        self._serve()
+        self._memory.windows[target] = known.window
+        self._remember_pace(target, known.pace.per_second)
         if answer.connected:
             known.failures = 0
             self.connected.add(target)
         else:
             known.failures += 1
+        if known.pace.resting > _PATIENCE_SECONDS:
+            self._send_away(known)
+        self._serve()
+
+    def _remember_pace(self, target: str, per_second: float | None) -> None:
+        if per_second is not None:
+            self._memory.paces[target] = per_second
+        else:
+            self._memory.paces.pop(target, None)
+
+    def _send_away(self, target: _Target) -> None:
+        """Let nobody wait for a target that rests for long."""
+        while target.waiting:
+            turn = target.waiting.popleft()
+            if not turn.done():
+                turn.set_exception(Skipped())
+
+    def rest(self, target: str) -> float:
+        """Return for how many seconds a target rests."""
+        known = self._targets.get(target)
+        return 0.0 if known is None else known.pace.resting
+
+    def rests(self) -> dict[str, float]:
+        """Return the targets that rest, and for how many seconds."""
+        return {name: target.pace.resting for name, target in self._targets.items() if target.pace.resting}
+
+    def unavailable(self) -> list[str]:
+        """Return the targets that get nothing now: they rest for long, or their circuits are open."""
+        return [target for target in self._targets if self.is_unavailable(target)]
+
+    def is_unavailable(self, target: str) -> bool:
+        """Tell whether a target gets nothing now."""
+        return self.is_open(target) or self.rest(target) > _PATIENCE_SECONDS
 
     def open_circuits(self) -> list[str]:
-        """Return the targets that get nothing more in this call."""
+        """Return the targets that get nothing more in this call, since they don't connect."""
         return [target for target in self._targets if self.is_open(target)]
 
     def is_open(self, target: str) -> bool:
-        """Tell whether a target gets nothing more in this call."""
+        """Tell whether a target gets nothing more in this call, since it doesn't connect."""
         known = self._targets.get(target)
         return known is not None and known.failures >= _CONNECTION_FAILURES
 
     def _of(self, name: str) -> _Target:
         target = self._targets.get(name)
         if target is None:
-            window = max(self._few, min(self._most, self._windows.get(name, 0)))
-            target = self._targets[name] = _Target(window)
+            known = self._memory.windows.get(name, self._few)
+            pace = Pace(self._memory.paces.get(name))
+            target = self._targets[name] = _Target(max(1, min(self._most, known)), pace)
         return target
 
     def _may_have(self, target: _Target) -> bool:
-        if not self._free or target.in_flight >= target.window:
+        if not self._free or target.in_flight >= target.window or target.pace.wait:
             return False
         if self._free > self._reserve or target.in_flight < self._few:
             return True
@@ -163,7 +217,18 @@ class Limits:
 
     def _give(self, target: _Target) -> None:
         target.in_flight += 1
+        target.pace.sent()
         self._free -= 1
+
+    def _set_alarm(self) -> None:
+        """Look again when the first of those that wait for time, and not for a place, may be sent."""
+        if not self._are_paced:
+            return
+        waits = [wait for name in self._crowded if (wait := self._targets[name].pace.wait)]
+        if waits:
+            if self._alarm is not None:
+                self._alarm.cancel()
+            self._alarm = asyncio.get_running_loop().call_later(min(waits), self._serve)
 
     def _serve(self) -> None:
         """Give free places to those that wait, a target after the other."""
@@ -182,6 +247,7 @@ class Limits:
                         target.waiting.popleft().set_result(None)
                         self._crowded[name] = None
                     break
+        self._set_alarm()
 
     def _end_probe(self, target: str, probe: "asyncio.Future[None]") -> None:
         self._suspects.discard(target)

@@ -34,6 +34,8 @@ class Memory:
 
     windows: dict[str, int] = field(default_factory=dict)
     """How many requests at once targets have taken."""
+    paces: dict[str, float] = field(default_factory=dict)
+    """How many requests a second targets that were overloaded have taken."""
     bookmark: Bookmark | None = None
 
     def bookmark_for(self, partitions: frozenset[int], now: float) -> Bookmark | None:

@@ -103,7 +103,7 @@ class DeliveryService:
             stats.record(before, after)
         if acquired.lease is None:
             return Summary(end=acquired.nothing_left)
-        limits = Limits(self.settings, acquired.lease.circuits, self.memory.windows)
+        limits = Limits(self.settings, acquired.lease.circuits, acquired.lease.rests, self.memory)
         try:
             async with self.leasing.heartbeat(acquired.lease):
                 if acquired.is_share:

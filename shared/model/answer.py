@@ -66,6 +66,11 @@ class Answer:
         return isinstance(self.code, int) and 200 <= self.code < 300
 
     @property
+    def overloaded(self) -> bool:
+        """Tell whether the target speaks of itself, and not of the record: it asks for fewer requests."""
+        return self.code == 429 or (self.code == 503 and self.retry_after is not None)
+
+    @property
     def connected(self) -> bool:
         """Tell whether the target could be connected to, as far as is known."""
         return self.cause not in ("name", "connection")

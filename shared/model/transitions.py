@@ -37,25 +37,34 @@ class Failure:
     error_stream: str
     next_attempt: datetime | None
     sent: Sent = "yes"
+    counts: bool = True
+    """Whether it is one of the attempts that are limited: what is not sent never is."""
+
+    @property
+    def is_attempt(self) -> bool:
+        """Whether it counts towards the limit."""
+        return self.counts and self.sent != "no"
 
 
 def succeeded(document: Document, code: int, moment: datetime, seconds: float = 0.0) -> Document:
     """Return `document` after a delivery that took `seconds` and that the target accepted."""
     after = _attempted(document, SUCCESS, _entry(moment, code, "yes", seconds))
-    after[MACHINERY] = _counted(document, "yes")
+    after[MACHINERY] = _counted(document)
     return after
 
 
 def failed(document: Document, failure: Failure, moment: datetime, seconds: float = 0.0) -> Document:
     """Return `document` after a failed attempt that took `seconds`: due again later, or dead.
 
-    What the target can't have seen counts as a try, by which the backoff grows, and not as an attempt.
+    What the target can't have seen, or refused since it is overloaded, counts as a try and not as an attempt.
     """
     entry = _entry(moment, failure.code, failure.sent, seconds, failure.reason)
-    after = _attempted(document, FAILED, entry)
+    after = _attempted(document, FAILED, entry, is_attempt=failure.is_attempt)
     after["failure_reason"] = failure.reason[:MOST_REASON_CHARACTERS]
     after["error_stream"] = failure.error_stream
-    machinery = _counted(document, failure.sent) | failed_members(document, failure.code, moment)
+    machinery = _counted(document, is_attempt=failure.is_attempt) | failed_members(
+        document, failure.code, moment
+    )
     if failure.next_attempt is None:
         after["dead"] = True
     else:
@@ -76,7 +85,7 @@ def interrupted(document: Document, error_stream: str, most_attempts: int, momen
     after = _attempted(document, FAILED, _entry(moment, UNEXPECTED_ERROR, "unknown", None, reason))
     after["failure_reason"] = reason
     after["error_stream"] = error_stream
-    machinery = _counted(document, "unknown") | failed_members(document, UNEXPECTED_ERROR, moment)
+    machinery = _counted(document) | failed_members(document, UNEXPECTED_ERROR, moment)
     machinery["interrupted"] = times
     if times >= _MOST_INTERRUPTIONS or attempts(document) + 1 >= most_attempts:
         after["dead"] = True
@@ -100,7 +109,8 @@ def filtered(document: Document, rule: str, moment: datetime) -> Document:
 def expired(document: Document, error_stream: str, moment: datetime) -> Document:
     """Return `document` after it was not delivered for too long: dead."""
     reason = "expired: it was not delivered within EXPIRE_AFTER"
-    after = _attempted(document, FAILED, _entry(moment, UNEXPECTED_ERROR, "no", None, reason))
+    entry = _entry(moment, UNEXPECTED_ERROR, "no", None, reason)
+    after = _attempted(document, FAILED, entry, is_attempt=False)
     after |= {"failure_reason": reason, "error_stream": error_stream, "dead": True}
     after[MACHINERY] = _kept(document) | failed_members(document, UNEXPECTED_ERROR, moment)
     return after
@@ -116,11 +126,11 @@ def _kept(document: Document) -> dict[str, Any]:
     return {name: document[MACHINERY][name] for name in _KEPT_MACHINERY if name in document[MACHINERY]}
 
 
-def _counted(document: Document, sent: Sent) -> dict[str, Any]:
-    """Return the machinery that is kept, with one more attempt, or one more try that was not sent."""
-    if sent == "no":
-        return _kept(document) | {"unsent": tries(document) - attempts(document) + 1}
-    return _kept(document) | {"attempts": attempts(document) + 1}
+def _counted(document: Document, *, is_attempt: bool = True) -> dict[str, Any]:
+    """Return the machinery that is kept, with one more attempt, or one more try that is none."""
+    if is_attempt:
+        return _kept(document) | {"attempts": attempts(document) + 1}
+    return _kept(document) | {"unsent": tries(document) - attempts(document) + 1}
 
 
 def _entry(
@@ -135,11 +145,13 @@ def _entry(
     return entry
 
 
-def _attempted(document: Document, status: str, entry: dict[str, Any]) -> Document:
+def _attempted(
+    document: Document, status: str, entry: dict[str, Any], *, is_attempt: bool = True
+) -> Document:
     """Return `document` after an attempt, as listed, without what the machinery has of it."""
     gone = ("failure_reason", "error_stream", "nextAttemptDate", "dead", MACHINERY)
     after = {name: value for name, value in document.items() if name not in gone}
     after |= {"status": status, "status_code": entry["code"], "lastAttemptDate": entry["time"]}
-    after["retry_attempts"] = max(0, attempts(document) - (entry["sent"] == "no"))
+    after["retry_attempts"] = max(0, attempts(document) - (not is_attempt))
     after[ATTEMPTS] = [*document.get(ATTEMPTS, ()), entry][-_MOST_ATTEMPTS:]
     return after

@@ -35,6 +35,7 @@ begin
     {"name": "datasync_records_stream", "unique": false, "fields": [{"path": "error_stream", "datatype": "varchar2", "maxLength": 256, "order": "asc"}, {"path": "datasync.failed", "datatype": "varchar2", "maxLength": 36, "order": "asc"}]},
     {"name": "datasync_records_code", "unique": false, "fields": [{"path": "datasync.code", "datatype": "varchar2", "maxLength": 20, "order": "asc"}, {"path": "datasync.failed", "datatype": "varchar2", "maxLength": 36, "order": "asc"}]},
     {"name": "datasync_records_at", "unique": false, "fields": [{"path": "datasync.at", "datatype": "varchar2", "maxLength": 270, "order": "asc"}, {"path": "datasync.failed", "datatype": "varchar2", "maxLength": 36, "order": "asc"}]},
+    {"name": "datasync_records_key", "unique": false, "fields": [{"path": "datasync.key", "datatype": "varchar2", "maxLength": 16, "order": "asc"}, {"path": "datasync.failed", "datatype": "varchar2", "maxLength": 36, "order": "asc"}]},
     {"name": "datasync_records_lately", "unique": false, "fields": [{"path": "datasync.lately", "datatype": "varchar2", "maxLength": 27, "order": "asc"}]},
     {"name": "datasync_records_needing", "unique": false, "fields": [{"path": "datasync.secret", "datatype": "varchar2", "maxLength": 200, "order": "asc"}]},
     {"name": "datasync_records_naming", "unique": false, "fields": [{"path": "vaultSecretName", "datatype": "varchar2", "maxLength": 200, "order": "asc"}, {"path": "id", "datatype": "varchar2", "maxLength": 36, "order": "asc"}]}

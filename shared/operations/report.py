@@ -38,8 +38,8 @@ class Records(Protocol):
 class Leases(Protocol):
     """What is asked of the table of workers."""
 
-    def overview(self, now: datetime, /) -> tuple[list[dict[str, Any]], list[str]]:
-        """Return the workers with what they hold, and the targets whose circuits are open."""
+    def overview(self, now: datetime, /) -> tuple[list[dict[str, Any]], list[str], dict[str, str]]:
+        """Return the workers with what they hold, and the targets whose circuits are open, or that rest."""
 
 
 class Documents(Protocol):
@@ -102,8 +102,8 @@ class Report:
         }
 
     def _work(self, now: datetime) -> dict[str, Any]:
-        leases, circuits = self._leases.overview(now)
-        return {"leases": leases, "openCircuits": circuits}
+        leases, circuits, rests = self._leases.overview(now)
+        return {"leases": leases, "openCircuits": circuits, "restingTargets": rests}
 
     def _shown(self, document: Document) -> Document:
         shown = record.public_view(document)

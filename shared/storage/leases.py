@@ -43,6 +43,8 @@ class Lease:
     partitions: frozenset[int]
     valid_until: float
     circuits: frozenset[str] = frozenset()
+    rests: Mapping[str, float] = field(default_factory=dict)
+    """Targets that rest, and for how many seconds from when the lease was taken."""
     heartbeat: int = 0
     in_flight: Attempts = field(default_factory=dict)
     unsettled: dict[str, int] = field(default_factory=dict)
@@ -114,8 +116,11 @@ class LeaseTable:
         heartbeats = {name: workers[name] for name in table["owners"] if name not in silent}
         return LeaseSnapshot(table["owners"], heartbeats, silent)
 
-    def overview(self, now: datetime) -> tuple[list[dict[str, Any]], list[str]]:
-        """Return the workers with what they hold, and the targets whose circuits are open."""
+    def overview(self, now: datetime) -> tuple[list[dict[str, Any]], list[str], dict[str, str]]:
+        """Return the workers with what they hold, the targets whose circuits are open, and those that rest.
+
+        Of these it also tells until when.
+        """
         table, workers = _empty(), {}
         with self._database.collection(self._spec) as collection:
             for found in collection.find().getDocuments():
@@ -134,7 +139,8 @@ class LeaseTable:
             }
             for name, numbers in sorted(table["owners"].items())
         ]
-        return leases, list(table["circuits"])
+        rests = {name: str(table["rests"][name]) for name in _seconds_left(table, now)}
+        return leases, list(table["circuits"]), rests
 
     def take(self, snapshot: LeaseSnapshot, most: int) -> Lease | None:
         """Take at most `most` partitions that were free in `snapshot`; None if somebody was faster.
@@ -153,6 +159,7 @@ class LeaseTable:
             held = {int(number) for numbers in owners.values() for number in numbers}
             lease.partitions = frozenset(sorted(snapshot.free - held)[:most])
             lease.circuits = frozenset(table["circuits"])
+            lease.rests = _seconds_left(table, self._now())
             if lease.partitions:
                 owners[lease.worker] = sorted(lease.partitions)
             return bool(lease.partitions)
@@ -182,8 +189,14 @@ class LeaseTable:
         lease.valid_until = started + self._seconds
         return True
 
-    def release(self, lease: Lease, opened: Iterable[str] = (), closed: Iterable[str] = ()) -> None:
-        """Give up a lease; record the targets whose circuits opened, and those that answer again.
+    def release(
+        self,
+        lease: Lease,
+        opened: Iterable[str] = (),
+        closed: Iterable[str] = (),
+        rests: Mapping[str, float] | None = None,
+    ) -> None:
+        """Give up a lease; record the targets whose circuits opened, those that answer again, and rests.
 
         If something is unsettled the worker is left behind as a dead one: whoever takes over its partitions
         counts an interrupted attempt on that first.
@@ -192,8 +205,12 @@ class LeaseTable:
         def leave(table: dict[str, Any]) -> bool:
             circuits = (set(table["circuits"]) - set(closed)) | set(opened)
             table["circuits"] = sorted(circuits)[:_MOST_CIRCUITS]
+            now = self._now()
+            still = {**_seconds_left(table, now), **(rests or {})}
+            until = {target: timestamp(now + timedelta(seconds=left)) for target, left in still.items()}
+            table["rests"] = dict(sorted(until.items())[:_MOST_CIRCUITS])
             left = None if lease.unsettled else table["owners"].pop(lease.worker, None)
-            return left is not None or bool(opened or closed)
+            return left is not None or bool(opened or closed or rests)
 
         if lease.unsettled:
             self._resign(lease)
@@ -257,7 +274,7 @@ class LeaseTable:
 
 
 def _written(collection: Any, found: Any, table: Mapping[str, Any]) -> bool:
-    content = json_codec.dump({"name": _TABLE, "owners": table["owners"], "circuits": table["circuits"]})
+    content = json_codec.dump({"name": _TABLE, **{name: table.get(name, {}) for name in _empty()}})
     if found is None:
         collection.insertOne(content)  # if somebody else was first, the unique index refuses it
         return True
@@ -265,4 +282,11 @@ def _written(collection: Any, found: Any, table: Mapping[str, Any]) -> bool:
 
 
 def _empty() -> dict[str, Any]:
-    return {"owners": {}, "circuits": []}
+    return {"owners": {}, "circuits": [], "rests": {}}
+
+
+def _seconds_left(table: Mapping[str, Any], now: datetime) -> dict[str, float]:
+    """Return the targets that still rest, and for how long."""
+    found: Mapping[str, str] = table.get("rests", {})  # a table of an earlier version has none
+    left = {name: (datetime.fromisoformat(until) - now).total_seconds() for name, until in found.items()}
+    return {name: seconds for name, seconds in left.items() if seconds > 0}

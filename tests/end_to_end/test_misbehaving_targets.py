@@ -177,3 +177,50 @@ def test_a_record_that_got_behind_the_api_is_checked_again_when_sending(bundle: 
         collection.find().key(found.key).replaceOne(json_codec.dump(content))
     bundle.process()
     assert "not among the allowed targets" in bundle.state(kept)["failure_reason"]
+
+
+@pytest.mark.parametrize("how", ["limited", "throttled"])
+def test_a_target_that_allows_so_many_requests_a_second_gets_hardly_more_and_no_record_dies(
+    home: Path, how: str
+) -> None:
+    settings = {"RETRY_BACKOFF": "1s..1h", "RETRY_LIMIT": "3", "LEASE": "60s"}
+    with (
+        bundles.target() as limited,
+        bundles.target() as other,
+        bundles.running(home, ALLOWED_TARGETS=f"{limited},{other}", **settings) as bundle,
+    ):
+        bundle.store([bundle.record(f"{limited}/{how}/50") for _ in range(400)])
+        bundle.store([bundle.record(f"{other}/ok") for _ in range(50)])
+        counts: dict[str, int] = {}
+        while counts.get("success") != 450:
+            bundle.process()
+            report = bundle.call("GET", "/process").json()
+            counts = report["counts"]
+            assert counts["dead"] == 0
+        records = [one for one in bundle.documents() if limited in one["targetRestApi"]]
+        assert {one["datasync"]["attempts"] for one in records} == {1}
+        assert bundles.count(limited) < 1.2 * 400
+        assert bundles.count(other) == 50
+
+
+def test_a_target_that_asks_to_be_left_alone_gets_nothing_from_later_calls(home: Path) -> None:
+    settings = {"RETRY_BACKOFF": "1s..6h", "LEASE": "60s"}
+    with (
+        bundles.target() as busy,
+        bundles.target() as other,
+        bundles.running(home, ALLOWED_TARGETS=f"{busy},{other}", **settings) as bundle,
+    ):
+        busy_ones = bundle.store([bundle.record(f"{busy}/retry-after/3600") for _ in range(100)])["records"]
+        answer = bundle.process()
+        sent = bundles.count(busy)
+        assert sent <= 8  # what a target gets at once before it has answered
+        assert (answer["failedMessages"], answer["skippedMessages"] > 0) == (sent, True)
+        assert answer["endOfStream"] is True
+        bundle.store([bundle.record(f"{other}/ok") for _ in range(10)])
+        assert bundle.process()["processedmessages"] == 10
+        assert bundles.count(busy) == sent
+        (resting,) = bundle.call("GET", "/process").json()["restingTargets"]
+        assert resting == busy.removeprefix("http://")
+        states = [bundle.state(one["id"]) for one in busy_ones]
+        assert sum("attempts" in one for one in states) == sent
+        assert not any(one.get("dead") for one in states)

@@ -17,6 +17,7 @@ _FINISHED = ("success", "filtered", "cancelled")
 _LISTED = 10  # attempts that a record lists, of more
 _INTERRUPTED = "the process ended during delivery"
 _EXPIRED = "expired: "
+_NOT_COUNTED = "so this does not count"
 _UNHEARD = ("no answer from the target within", "its outcome, ")
 _MOST_INTERRUPTIONS = 3
 
@@ -125,7 +126,7 @@ def _state(record: Document, retry_limit: int) -> Iterator[str]:
 def _attempts(record: Document) -> Iterator[str]:
     """What is counted is what is listed; what was not sent is not counted."""
     entries, machinery = _tries(record), record["datasync"]
-    sent = Counter(entry["sent"] for entry in entries)
+    sent = Counter("no" if _is_overload(entry) else entry["sent"] for entry in entries)
     attempts, unsent = int(machinery["attempts"]), int(machinery.get("unsent", 0))
     if len(record.get("attempts", ())) < _LISTED:
         if (attempts, unsent) != (sent["yes"] + sent["unknown"], sent["no"]):
@@ -142,7 +143,10 @@ def _attempts(record: Document) -> Iterator[str]:
 
 def _sending(record: Document, received: Sequence[Received]) -> Iterator[str]:
     """The target has seen what the record says, and again only what the record has a reason for."""
-    entries, attempts = record.get("attempts", ()), int(record["datasync"]["attempts"])
+    entries, machinery = record.get("attempts", ()), record["datasync"]
+    attempts = int(machinery["attempts"]) + sum(map(_is_overload, entries))
+    if len(entries) >= _LISTED:
+        attempts = int(machinery["attempts"]) + int(machinery.get("unsent", 0))
     if len(received) > attempts:
         yield f"was received {len(received)} times, and counts {attempts} attempts"
     heard = [int(entry["code"]) for entry in entries if entry["sent"] == "yes"]
@@ -233,6 +237,10 @@ def _interruptions(record: Document) -> int:
 
 def _is_success(entry: Mapping[str, Any]) -> bool:
     return not isinstance(entry["code"], str) and 200 <= entry["code"] < 300
+
+
+def _is_overload(entry: Mapping[str, Any]) -> bool:
+    return str(entry.get("reason", "")).endswith(_NOT_COUNTED)
 
 
 def _is_accepted(one: Received) -> bool:

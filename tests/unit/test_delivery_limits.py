@@ -1,6 +1,7 @@
 """How much is in flight: in all, per target, and nothing more to a target that does not connect."""
 
 import asyncio
+import time
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
@@ -8,6 +9,7 @@ from dataclasses import replace
 import pytest
 
 from shared.delivery.limits import Limits, Skipped
+from shared.delivery.memory import Memory
 from shared.model.answer import Answer
 from shared.settings import Settings
 
@@ -23,7 +25,7 @@ def bounds(
 ) -> Limits:
     """Limits, with targets that have answered in an earlier call, and just now."""
     settings = replace(SETTINGS, concurrency=in_all, concurrency_per_target=per_target)
-    limits = Limits(settings, suspects, dict.fromkeys(known, per_target))
+    limits = Limits(settings, suspects, memory=Memory(windows=dict.fromkeys(known, per_target)))
     for target in set(known).difference(suspects):
         limits.record(target, ANSWERED)
     return limits
@@ -111,10 +113,10 @@ async def test_targets_that_answer_may_have_all_places() -> None:
 
 
 async def test_a_request_without_an_answer_halves_what_its_target_may_have() -> None:
-    windows = {ERP: 32}
-    limits = Limits(SETTINGS, windows=windows)
+    memory = Memory(windows={ERP: 32})
+    limits = Limits(SETTINGS, memory=memory)
     limits.record(ERP, replace(LOST, sent="unknown"))
-    assert windows == {ERP: 16}
+    assert memory.windows == {ERP: 16}
     sending = Sending(limits)
     await sending.start(*[ERP] * 50)
     assert sending.in_flight[ERP] == 16
@@ -270,6 +272,64 @@ async def test_the_targets_that_connected_are_known() -> None:
     for target, answer in ((ERP, REFUSED), (CRM, REFUSED), (CRM, ANSWERED)):
         bound.record(target, answer)
     assert bound.connected == {CRM}
+
+
+OVERLOADED = Answer(429, "the target answered 429", retry_after=2, sent="yes")
+
+
+async def test_nothing_is_sent_to_a_target_that_rests_and_others_go_on() -> None:
+    limits = bounds()
+    limits.record(ERP, OVERLOADED)
+    sending = Sending(limits)
+    await sending.start(ERP, CRM)
+    assert sending.in_flight == {CRM: 1}
+    limits._of(ERP).pace._rests_until = 0.001  # its time has come
+    await asyncio.sleep(0.01)
+    limits._serve()
+    await settled()
+    assert sending.in_flight == {ERP: 1, CRM: 1}
+    await sending.end()
+
+
+async def test_who_waits_for_a_target_that_rests_is_let_through_when_its_time_has_come() -> None:
+    limits = bounds()
+    limits.record(ERP, replace(OVERLOADED, retry_after=0.05))
+    limits._of(ERP).pace._rests_until = time.monotonic() + 0.05
+    async with asyncio.timeout(60), limits.place(ERP):
+        assert limits.rest(ERP) == 0
+
+
+async def test_for_a_target_that_rests_for_long_nobody_waits() -> None:
+    limits = bounds(per_target=1)
+    sending = Sending(limits)
+    await sending.start(ERP, ERP, ERP)
+    limits.record(ERP, replace(OVERLOADED, retry_after=60))
+    assert limits.unavailable() == [ERP]
+    assert limits.open_circuits() == []
+    assert limits.rests() == {ERP: pytest.approx(60, abs=1)}
+    assert await is_put_off(limits, ERP)
+    first, *others = await sending.end()
+    assert first is None
+    assert [type(other) for other in others] == [Skipped, Skipped]
+
+
+async def test_a_rest_of_an_earlier_call_holds() -> None:
+    limits = Limits(SETTINGS, rests={ERP: 60})
+    assert await is_put_off(limits, ERP)
+    assert not await is_put_off(limits, CRM)
+
+
+async def test_what_targets_take_is_remembered_by_the_process() -> None:
+    memory = Memory()
+    limits = Limits(SETTINGS, memory=memory)
+    for _ in range(20):
+        limits.record(ERP, Answer(200, sent="yes"))
+    limits.record(ERP, OVERLOADED)
+    assert memory.paces == {ERP: pytest.approx(19)}
+    assert memory.windows == {ERP: 14}
+    again = Limits(SETTINGS, memory=memory)
+    async with again.place(ERP):
+        assert again._of(ERP).pace.wait == pytest.approx(1 / 19, rel=0.1)
 
 
 async def hold(bounds: Limits, target: str) -> None:

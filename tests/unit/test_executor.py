@@ -4,6 +4,7 @@ import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -277,3 +278,39 @@ async def test_a_token_that_is_refused_and_unchanged_is_the_records_failure() ->
     assert await engine.attempt(stored) is Outcome.DEAD
     assert engine.written.after[stored.document["id"]]["status_code"] == 401
     assert len(engine.target.received) == 1
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [Answer(429, "429", sent="yes"), Answer(503, "503", retry_after=7, sent="yes")],
+)
+async def test_a_target_that_is_overloaded_speaks_of_itself_and_the_attempt_does_not_count(
+    answer: Answer,
+) -> None:
+    engine, stored = Engine(Target(lambda _: answer)), made()
+    assert await engine.attempt(stored) is Outcome.FAILED
+    after = engine.written.after[stored.document["id"]]
+    assert (after["status"], after["status_code"], after["retry_attempts"]) == ("failed", answer.code, 0)
+    assert (after["datasync"]["attempts"], after["datasync"]["unsent"]) == (0, 1)
+    assert (
+        after["attempts"][0]["reason"] == f"{answer.code}; the target is overloaded, so this does not count"
+    )
+    due, now = record.due_since(after), datetime.now(UTC)
+    assert timedelta(seconds=-1) < due - now < timedelta(seconds=8)
+    assert engine.limits.rest(record.target(stored.document)) > 0.5
+
+
+async def test_no_number_of_refusals_by_an_overloaded_target_kills_a_record() -> None:
+    engine, stored = Engine(Target(lambda _: Answer(429, "429", sent="yes"))), made()
+    for _ in range(3 * SETTINGS.retry_limit):
+        engine.limits = Limits(SETTINGS)
+        await engine.attempt(stored)
+        stored = replace(stored, document=engine.written.after[stored.document["id"]])
+    assert "dead" not in stored.document
+
+
+async def test_503_without_a_word_on_when_to_come_back_counts() -> None:
+    engine, stored = Engine(Target(lambda _: Answer(503, "503", sent="yes"))), made()
+    await engine.attempt(stored)
+    assert engine.written.after[stored.document["id"]]["datasync"]["attempts"] == 1
+    assert engine.limits.rest(record.target(stored.document)) == 0

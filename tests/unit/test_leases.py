@@ -285,3 +285,17 @@ def test_a_worker_that_left_something_behind_can_not_come_back(mine: Machine) ->
     lease.unsettled["sent"] = 0
     mine.table.release(lease)
     assert not mine.table.renew(lease)
+
+
+def test_a_target_that_rests_is_known_to_the_next_worker_until_its_time_has_come(
+    mine: Machine, other: Machine
+) -> None:
+    mine.table.release(mine.owner(), rests={"erp:443": 30.0, "crm:443": 5.0})
+    other.wait(10)
+    lease = other.owner()
+    assert lease.rests == {"erp:443": pytest.approx(20)}
+    assert other.table.overview(other.today)[2] == {"erp:443": "2026-11-23T21:00:30.000000Z"}
+    other.table.release(lease)
+    other.wait(21)
+    assert other.owner().rests == {}
+    assert other.table.overview(other.today)[2] == {}

@@ -64,9 +64,9 @@ class Records:
 
 
 class Leases:
-    def overview(self, now: datetime, /) -> tuple[list[dict[str, Any]], list[str]]:
+    def overview(self, now: datetime, /) -> tuple[list[dict[str, Any]], list[str], dict[str, str]]:
         assert abs(datetime.now(UTC) - now) < timedelta(minutes=1)
-        return [{"worker": "a"}], ["erp.example.com:443"]
+        return [{"worker": "a"}], ["erp.example.com:443"], {"crm.example.com:443": "2026-11-23T21:00:00Z"}
 
 
 @dataclass
@@ -125,6 +125,7 @@ def test_failures_are_filed_by_code_stream_and_target() -> None:
 def test_workers_and_open_circuits_are_those_of_the_lease_table() -> None:
     shown = report(Records()).read()
     assert (shown["leases"], shown["openCircuits"]) == ([{"worker": "a"}], ["erp.example.com:443"])
+    assert shown["restingTargets"] == {"crm.example.com:443": "2026-11-23T21:00:00Z"}
 
 
 def test_the_latest_failures_show_neither_payload_nor_headers_nor_machinery() -> None:

@@ -14,6 +14,8 @@ follows is free, so that one target serves as many addresses as a scenario needs
     /drip/{ms}/…            200, then one byte of body every so many milliseconds, without end
     /redirect/{code}/…      that code, 300 to 399, pointing to /ok/redirected on this target
     /retry-after/{s}/…      503 with Retry-After
+    /limited/{n}/…          200 so many times a second, else 429 with Retry-After
+    /throttled/{n}/…        200 so many times a second, else 429
     /auth/{scheme}/…        401 unless the Authorization header has that scheme
     /echo/{code}/…          that code, with all that was received as body, the Authorization header included
 

@@ -6,7 +6,15 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from local.emulators.hosts import is_for_this_server
-from local.emulators.target.behaviours import BEHAVIOURS, CLOSING, FAILURES, Call, Failures
+from local.emulators.target.behaviours import (
+    ACCEPTED,
+    BEHAVIOURS,
+    CLOSING,
+    FAILURES,
+    Accepted,
+    Call,
+    Failures,
+)
 from local.emulators.target.received import Log, Received
 
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
@@ -19,6 +27,7 @@ def create_app(*, recording: bool = True) -> web.Application:
     app = web.Application(client_max_size=BODY_LIMIT, middlewares=[_showing_nobody_else])
     app[CLOSING] = asyncio.Event()
     app[FAILURES] = Failures()
+    app[ACCEPTED] = Accepted()
     app.on_shutdown.append(_close)
     app.router.add_get("/", _describe)
     if recording:

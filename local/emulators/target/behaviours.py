@@ -4,6 +4,8 @@ import asyncio
 import json
 import socket
 import struct
+import time
+from collections import deque
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
@@ -31,7 +33,25 @@ class Failures:
         return True
 
 
+class Accepted:
+    """When requests on a path were accepted, within the last second."""
+
+    def __init__(self) -> None:
+        self._times: dict[str, deque[float]] = {}
+
+    def another(self, path: str, most: int) -> bool:
+        """Accept one more, unless so many were accepted within a second."""
+        now, times = time.monotonic(), self._times.setdefault(path, deque())
+        while times and times[0] <= now - 1:
+            times.popleft()
+        if len(times) >= most:
+            return False
+        times.append(now)
+        return True
+
+
 FAILURES = web.AppKey("FAILURES", Failures)
+ACCEPTED = web.AppKey("ACCEPTED", Accepted)
 CLOSING = web.AppKey("CLOSING", asyncio.Event)  # set when the target stops, so that nothing sleeps on
 
 
@@ -145,6 +165,20 @@ async def _retry_after(call: Call) -> web.StreamResponse:
     return response
 
 
+async def _limited(call: Call) -> web.StreamResponse:
+    response = await _throttled(call)
+    if response.status == 429:
+        response.headers[hdrs.RETRY_AFTER] = "1"
+    return response
+
+
+async def _throttled(call: Call) -> web.StreamResponse:
+    most = call.number(1, 100_000)
+    if call.request.app[ACCEPTED].another(call.request.path, most):
+        return await _ok(call)
+    return _json(429, {"detail": f"at most {most} requests a second"})
+
+
 async def _auth(call: Call) -> web.StreamResponse:
     scheme, _, credentials = call.request.headers.get(hdrs.AUTHORIZATION, "").partition(" ")
     if credentials and scheme.lower() == call.argument.lower():
@@ -186,6 +220,8 @@ _ALL = (
     Behaviour("/drip/{ms}", "200, then a byte every so many milliseconds, without end", _drip),
     Behaviour("/redirect/{code}", "that code, 300 to 399, pointing to /ok/redirected", _redirect),
     Behaviour("/retry-after/{s}", "503 with Retry-After", _retry_after),
+    Behaviour("/limited/{n}", "200 so many times a second, else 429 with Retry-After", _limited),
+    Behaviour("/throttled/{n}", "200 so many times a second, else 429", _throttled),
     Behaviour("/auth/{scheme}", "401 unless the Authorization header has that scheme", _auth),
     Behaviour("/echo/{code}", "that code, with all that was received as body", _echo),
 )
