@@ -270,7 +270,8 @@ class Dispatcher:
     def _bookmark(self) -> Bookmark | None:
         """Return where the next call goes on: at the beginning, unless many records are held back."""
         held = len(self._with(Outcome.SKIPPED)) + (self._mark.held if self._mark else 0)
-        if held < self._memory.FEW or self._order.deferred or self._suspects:
+        is_unsure = self._outage is not None or self._order.deferred or self._suspects
+        if held < self._memory.FEW or is_unsure:
             return None
         main, own = self._fetcher.positions(self._unread_from and self._unread_from[:-1])
         until = self._mark.until if self._mark else time.monotonic() + ANEW_SECONDS

@@ -104,8 +104,9 @@ class Limits:
         probe = self._probes[target] = asyncio.get_running_loop().create_future()
         try:
             await self._taken(target)
-        except asyncio.CancelledError:
-            self._end_probe(target, self._probes.pop(target, probe))
+        except BaseException:  # nothing is sent, so nothing is known
+            del self._probes[target]
+            probe.set_result(None)
             raise
 
     async def _taken(self, name: str) -> None:
@@ -122,7 +123,7 @@ class Limits:
         try:
             await turn
         except asyncio.CancelledError:
-            if turn.done() and not turn.cancelled():  # it was given one in the same moment
+            if turn.done() and not turn.cancelled() and not turn.exception():  # it was given one meanwhile
                 self.leave(name)
             raise
 

@@ -319,6 +319,25 @@ async def test_a_rest_of_an_earlier_call_holds() -> None:
     assert not await is_put_off(limits, CRM)
 
 
+async def test_nobody_waits_for_the_probe_of_a_target_that_rests() -> None:
+    limits = Limits(SETTINGS, [ERP], {ERP: 60})
+    async with asyncio.timeout(60):
+        assert await asyncio.gather(*(is_put_off(limits, ERP) for _ in range(3))) == [True] * 3
+
+
+async def test_who_waits_for_the_place_of_a_probe_may_be_given_up() -> None:
+    limits = bounds(in_all=1, per_target=1, suspects=[ERP])
+    async with asyncio.timeout(60):
+        async with limits.place(CRM):
+            probe = asyncio.create_task(hold(limits, ERP))
+            await settled()
+            others = [asyncio.create_task(is_put_off(limits, ERP)) for _ in range(2)]
+            await settled()
+            probe.cancel()
+        assert await asyncio.gather(*others) == [False, False]
+        assert limits._free == 1
+
+
 async def test_what_targets_take_is_remembered_by_the_process() -> None:
     memory = Memory()
     limits = Limits(SETTINGS, memory=memory)
