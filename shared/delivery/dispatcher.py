@@ -135,7 +135,7 @@ class Dispatcher:
                 break
             if not self._order.has_seen(stored.document):
                 self._start_page([stored])
-        if len(page) == limit:
+        if page:  # there may be more
             self._order.defer(page[-1].document)
         return True
 
