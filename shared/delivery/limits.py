@@ -1,6 +1,8 @@
 """Limits of one call: what is in flight in all and per target, and none to a target that rests or is down."""
 
 import asyncio
+import math
+import time
 from collections import deque
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
@@ -58,12 +60,15 @@ class Limits:
         suspects: Collection[str] = (),
         rests: Mapping[str, float] | None = None,
         memory: Memory | None = None,
+        until: float = math.inf,
     ):
         """`suspects` are the targets whose circuits were open at the end of an earlier call.
 
         `rests` are the seconds for which targets still rest; `memory` is what earlier calls have learnt of
-        how much targets take, and this one adds to it.
+        how much targets take, and this one adds to it. `until` (monotonic seconds) ends the call's sending:
+        then nobody waits for a pace any more.
         """
+        self._until = until
         self._free = settings.concurrency
         self._most = settings.concurrency_per_target
         self._few = min(self._most, max(1, settings.concurrency // _FEW))
@@ -210,11 +215,16 @@ class Limits:
         return target
 
     def _may_have(self, target: _Target) -> bool:
-        if not self._free or target.in_flight >= target.window or target.pace.wait:
+        if not self._free or target.in_flight >= target.window or self._wait(target):
             return False
         if self._free > self._reserve or target.in_flight < self._few:
             return True
         return asyncio.get_running_loop().time() - target.answered_at < _ANSWERS_SECONDS
+
+    def _wait(self, target: _Target) -> float:
+        """Return the seconds until a target's pace allows the next request, or until the sending ends."""
+        wait = target.pace.wait
+        return max(0.0, min(wait, self._until - time.monotonic())) if wait else 0.0
 
     def _give(self, target: _Target) -> None:
         target.in_flight += 1
@@ -225,7 +235,7 @@ class Limits:
         """Look again when the first of those that wait for time, and not for a place, may be sent."""
         if not self._are_paced:
             return
-        waits = [wait for name in self._crowded if (wait := self._targets[name].pace.wait)]
+        waits = [wait for name in self._crowded if (wait := self._wait(self._targets[name]))]
         if waits:
             if self._alarm is not None:
                 self._alarm.cancel()

@@ -103,15 +103,16 @@ class DeliveryService:
             stats.record(before, after)
         if acquired.lease is None:
             return Summary(end=acquired.nothing_left)
-        limits = Limits(self.settings, acquired.lease.circuits, acquired.lease.rests, self.memory)
+        lease = acquired.lease
+        call = Call.begun(self.settings, request, lease, stats)
+        limits = Limits(self.settings, lease.circuits, lease.rests, self.memory, call.stop_at)
         try:
-            async with self.leasing.heartbeat(acquired.lease):
+            async with self.leasing.heartbeat(lease):
                 if acquired.is_share:
                     self.leasing.start_others(request)
-                call = Call.begun(self.settings, request, acquired.lease, stats)
                 return await self._deliver(call, limits)
         finally:
-            await self.leasing.release(acquired.lease, limits)
+            await self.leasing.release(lease, limits)
 
     async def _deliver(self, call: Call, limits: Limits) -> Summary:
         async def write(changes: Sequence[tuple[Stored, Document]]) -> list[bool]:

@@ -351,6 +351,13 @@ async def test_what_targets_take_is_remembered_by_the_process() -> None:
         assert again._of(ERP).pace.wait == pytest.approx(1 / 19, rel=0.1)
 
 
+async def test_nobody_waits_for_a_pace_beyond_the_end_of_the_sending() -> None:
+    memory = Memory(paces={ERP: 0.01})  # a request every 100 s
+    limits = Limits(SETTINGS, memory=memory, until=time.monotonic() + 0.2)
+    async with asyncio.timeout(20), limits.place(ERP), limits.place(ERP), limits.place(ERP):
+        assert time.monotonic() > limits._until
+
+
 async def hold(bounds: Limits, target: str) -> None:
     async with bounds.place(target):
         await asyncio.Event().wait()
