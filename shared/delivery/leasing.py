@@ -108,14 +108,24 @@ class Leasing:
         self._starting = asyncio.create_task(starting)
 
     @asynccontextmanager
-    async def heartbeat(self, lease: Lease) -> AsyncIterator[None]:
-        """Renew a lease now and then, as long as the block lasts."""
-        renewal = asyncio.create_task(self._keep_renewed(lease))
+    async def heartbeat(self, lease: Lease, limits: Limits) -> AsyncIterator[None]:
+        """Renew a lease now and then, and share which targets rest, as long as the block lasts."""
+        tasks = [asyncio.create_task(self._keep_renewed(lease)), asyncio.create_task(self._share(limits))]
         try:
             yield
         finally:
-            renewal.cancel()
-            await asyncio.gather(renewal, return_exceptions=True)
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _share(self, limits: Limits) -> None:
+        """Tell other workers which targets rest, and hear it from them: not by what renews the lease."""
+        while True:
+            await asyncio.sleep(self._settings.renewal_interval)
+            try:
+                limits.hear_of(await threads.DATABASE.run(self._leases.share_rests, limits.rests()))
+            except DependencyDown:
+                log.warning("the targets that rest could not be shared; trying again")
 
     async def _keep_renewed(self, lease: Lease) -> None:
         while True:

@@ -78,12 +78,11 @@ class Limits:
         self._targets: dict[str, _Target] = {}
         self._crowded: dict[str, None] = {}  # targets for which somebody waits, in their turns
         self._alarm: asyncio.TimerHandle | None = None
-        self._are_paced = bool(rests or self._memory.paces)  # some targets
+        self._are_paced = bool(self._memory.paces)  # some targets
         self._suspects = set(suspects)
         self._probes: dict[str, asyncio.Future[None]] = {}
         self.connected: set[str] = set()
-        for target, seconds in (rests or {}).items():
-            self._of(target).pace.rest_for(seconds)
+        self.hear_of(rests or {})
 
     def place(self, target: str) -> "_Place":
         """Wait for a place to send to `target`, by `async with`; Skipped if it rests or does not connect."""
@@ -179,6 +178,16 @@ class Limits:
             turn = target.waiting.popleft()
             if not turn.done():
                 turn.set_exception(Skipped())
+
+    def hear_of(self, rests: Mapping[str, float]) -> None:
+        """Let targets rest for so many seconds, as other workers were told."""
+        for name, seconds in rests.items():
+            target = self._of(name)
+            target.pace.rest_for(seconds)
+            self._are_paced = True
+            if target.pace.resting > _PATIENCE_SECONDS:
+                self._send_away(target)
+        self._set_alarm()
 
     def rest(self, target: str) -> float:
         """Return for how many seconds a target rests."""

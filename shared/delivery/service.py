@@ -107,7 +107,7 @@ class DeliveryService:
         call = Call.begun(self.settings, request, lease, stats)
         limits = Limits(self.settings, lease.circuits, lease.rests, self.memory, call.stop_at)
         try:
-            async with self.leasing.heartbeat(lease):
+            async with self.leasing.heartbeat(lease, limits):
                 if acquired.is_share:
                     self.leasing.start_others(request)
                 return await self._deliver(call, limits)
@@ -145,5 +145,7 @@ class DeliveryService:
 
     async def _post_metrics(self, stats: CallStats) -> None:
         if self.publisher.wants_metrics:
-            backlog = Backlog(*await threads.DATABASE.run(self.records.backlog, clock.now()))
+            due = await threads.DATABASE.run(self.records.backlog, clock.now())
+            rests = await threads.DATABASE.run(self.leasing.table.rests, clock.now())
+            backlog = Backlog(*due, rests)
             await threads.PUBLISHING.run(self.publisher.post_metrics, stats, backlog)

@@ -1,23 +1,30 @@
 """Statistics of one call: how its deliveries ended, how long they took, which failures are new."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from shared.model import codes, record
 from shared.model.record import Document
 
-_MOST_TARGETS = 15  # shown separately; with two metrics each they fit into one post of 50 streams
+_MOST_TARGETS = 15  # shown separately; with two metrics each, and rests, they fit into one post of 50 streams
+_MOST_RESTS = 8
 OTHERS = "others"
 _EXPIRED = "expired"
 
 
 @dataclass(frozen=True)
 class Backlog:
-    """How many records are due, and for how many seconds the oldest of them has been."""
+    """How many records are due, for how many seconds the oldest of them has been, and which targets rest."""
 
     due: int = 0
     oldest_seconds: int = 0
+    rests: Mapping[str, float] = field(default_factory=dict)
+    """For how many seconds targets still rest, which were overloaded."""
+
+    def longest_rests(self) -> dict[str, float]:
+        """Return the targets that rest longest."""
+        return dict(sorted(self.rests.items(), key=lambda one: -one[1])[:_MOST_RESTS])
 
 
 @dataclass

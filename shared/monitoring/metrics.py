@@ -18,11 +18,13 @@ METRICS = {
     "skipped": "records that were due, and skipped",
     "backlog": "records that are due when the call ends",
     "oldest_due_seconds": "how long the oldest of them has been due",
+    "resting_targets": "targets that get nothing for a while when the call ends, since they were overloaded",
     "latency_p50_ms": "median duration of an attempt",
     "latency_p95_ms": "95th percentile of the duration of an attempt",
     "latency_p99_ms": "99th percentile of the duration of an attempt",
     "target_delivered": "`delivered` by target (dimension `target`); all but the fifteen busiest as `others`",
     "target_failed": "`failed` by target, likewise",
+    "target_rest_seconds": "for how long a target still rests (dimension `target`); of the eight longest",
 }
 """Every metric and its meaning; each has the dimension `collection`."""
 
@@ -71,6 +73,7 @@ def _values(stats: CallStats, backlog: Backlog) -> list[tuple[str, dict[str, Any
         "skipped": stats.skipped,
         "backlog": backlog.due,
         "oldest_due_seconds": backlog.oldest_seconds,
+        "resting_targets": len(backlog.rests),
     }
     if times:
         whole |= {f"latency_p{share}_ms": 1000 * percentile(times, share / 100) for share in (50, 95, 99)}
@@ -78,4 +81,6 @@ def _values(stats: CallStats, backlog: Backlog) -> list[tuple[str, dict[str, Any
     for target, (delivered, failed) in stats.by_target().items():
         values.append(("target_delivered", {"target": target}, delivered))
         values.append(("target_failed", {"target": target}, failed))
+    for target, seconds in backlog.longest_rests().items():
+        values.append(("target_rest_seconds", {"target": target}, seconds))
     return values

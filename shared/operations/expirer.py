@@ -73,7 +73,7 @@ class Expirer:
         if not self._publisher.wants_metrics:
             return
         try:
-            backlog = Backlog(*self._records.backlog(run.now))
+            backlog = Backlog(*self._records.backlog(run.now), self._leases.rests(run.now))
         except DependencyDown as error:
             log.warning("the metrics could not be posted: %s", error)
             return

@@ -30,6 +30,7 @@ _ENTRY = ("name", "beat", "until", "seconds", "inFlight")  # members of a worker
 _UNWATCHED = timedelta(minutes=15)  # after its end, a lease ends that nobody watched
 _TRIES = 50  # at replacing the table while others replace it too
 _MOST_CIRCUITS = 200
+_NEWS_SECONDS = 1.0  # by which a rest must be longer than the one that others know, to be told to them
 
 Attempts = Mapping[str, int]
 """Ids of records, and how many tries each had when it was about to be sent."""
@@ -142,6 +143,32 @@ class LeaseTable:
         rests = {name: str(table["rests"][name]) for name in _seconds_left(table, now)}
         return leases, list(table["circuits"]), rests
 
+    def rests(self, now: datetime) -> dict[str, float]:
+        """Return the targets that rest, and for how many seconds."""
+        with self._database.collection(self._spec) as collection:
+            found = collection.find().filter({"name": _TABLE}).getOne()
+            return {} if found is None else _seconds_left(found.getContent(), now)
+
+    def share_rests(self, rests: Mapping[str, float]) -> dict[str, float]:
+        """Have other workers know which targets rest, and for how many seconds; return what others know."""
+        known: dict[str, float] = {}
+
+        def merge(table: dict[str, Any]) -> bool:
+            known.clear()
+            known.update(_seconds_left(table, self._now()))
+            news = {name: left for name, left in rests.items() if left > known.get(name, 0.0) + _NEWS_SECONDS}
+            if news:
+                self._set_rests(table, known | news)
+            return bool(news)
+
+        self._change(merge)
+        return known
+
+    def _set_rests(self, table: dict[str, Any], rests: Mapping[str, float]) -> None:
+        now = self._now()
+        until = {target: timestamp(now + timedelta(seconds=left)) for target, left in rests.items()}
+        table["rests"] = dict(sorted(until.items())[:_MOST_CIRCUITS])
+
     def take(self, snapshot: LeaseSnapshot, most: int) -> Lease | None:
         """Take at most `most` partitions that were free in `snapshot`; None if somebody was faster.
 
@@ -205,10 +232,7 @@ class LeaseTable:
         def leave(table: dict[str, Any]) -> bool:
             circuits = (set(table["circuits"]) - set(closed)) | set(opened)
             table["circuits"] = sorted(circuits)[:_MOST_CIRCUITS]
-            now = self._now()
-            still = {**_seconds_left(table, now), **(rests or {})}
-            until = {target: timestamp(now + timedelta(seconds=left)) for target, left in still.items()}
-            table["rests"] = dict(sorted(until.items())[:_MOST_CIRCUITS])
+            self._set_rests(table, {**_seconds_left(table, self._now()), **(rests or {})})
             left = None if lease.unsettled else table["owners"].pop(lease.worker, None)
             return left is not None or bool(opened or closed or rests)
 

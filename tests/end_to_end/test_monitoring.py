@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -71,10 +72,26 @@ def test_a_call_posts_its_metrics_once(told: Bundle) -> None:
         ("dead", None): 1,
         ("skipped", None): 0,
         ("backlog", None): 1,  # the 503, due again at once
+        ("resting_targets", None): 0,
         ("target_delivered", host): 3,
         ("target_failed", host): 2,
     }
     assert all(one["dimensions"]["collection"] for one in journal(told, "metrics"))
+
+
+def test_a_target_that_rests_is_among_the_metrics_of_each_call(tmp_path: Path) -> None:
+    settings = {"METRICS_NAMESPACE": "datasync_test", "RETRY_BACKOFF": "1s..6h"}
+    with running(tmp_path, **settings) as bundle:
+        bundle.stored("/retry-after/3600")
+        bundle.process()
+        bundle.process()  # which has nothing to do
+        posted = journal(bundle, "metrics")
+        host = bundle.target_url.removeprefix("http://")
+    values = [one["datapoints"][0]["value"] for one in posted if one["name"] == "resting_targets"]
+    rests = [one for one in posted if one["name"] == "target_rest_seconds"]
+    assert values == [1, 1]
+    assert [one["dimensions"]["target"] for one in rests] == [host, host]
+    assert all(3500 < one["datapoints"][0]["value"] <= 3600 for one in rests)
 
 
 def test_new_failures_of_a_call_are_one_message(told: Bundle) -> None:

@@ -319,6 +319,17 @@ async def test_a_rest_of_an_earlier_call_holds() -> None:
     assert not await is_put_off(limits, CRM)
 
 
+async def test_who_waits_is_sent_away_when_another_worker_tells_of_a_long_rest() -> None:
+    limits = bounds(in_all=2, per_target=1)
+    async with asyncio.timeout(60), limits.place(ERP):
+        waiting = asyncio.create_task(is_put_off(limits, ERP))
+        await settled()
+        limits.hear_of({ERP: 60.0})
+        assert await waiting
+        assert limits.unavailable() == [ERP]
+        assert not await is_put_off(limits, CRM)
+
+
 async def test_nobody_waits_for_the_probe_of_a_target_that_rests() -> None:
     limits = Limits(SETTINGS, [ERP], {ERP: 60})
     async with asyncio.timeout(60):

@@ -60,6 +60,13 @@ class Records:
         return 0, 0
 
 
+class Table:
+    """Leases of which only rests are asked for."""
+
+    def rests(self, _: object) -> dict[str, float]:
+        return {}
+
+
 class Leasing:
     """One lease, and whether it was released."""
 
@@ -68,7 +75,7 @@ class Leasing:
         self.failure = failure
         self.is_share = is_share
         self.released: list[str] = []
-        self.table = None
+        self.table = Table()
 
     async def acquire(self, *_: Any, **__: Any) -> Acquired:
         return Acquired(self.lease, is_share=self.is_share)
@@ -78,7 +85,7 @@ class Leasing:
         raise self.failure
 
     @asynccontextmanager
-    async def heartbeat(self, _: Lease) -> AsyncIterator[None]:
+    async def heartbeat(self, *_: Any) -> AsyncIterator[None]:
         yield
 
     async def release(self, lease: Lease, *_: Any) -> None:
@@ -95,7 +102,9 @@ class Locked:
 
 
 def service(leasing: Any = None, published: Any = None) -> DeliveryService:
-    return DeliveryService(SETTINGS, Records(), None, leasing, Locked(), published or Published())
+    return DeliveryService(
+        SETTINGS, Records(), None, leasing or Leasing(), Locked(), published or Published()
+    )
 
 
 class Rounds(DeliveryService):
@@ -112,7 +121,7 @@ class Rounds(DeliveryService):
 
 
 def call(published: Published, *rounds: Summary | Exception) -> Summary:
-    made = Rounds(SETTINGS, Records(), None, None, None, published)
+    made = Rounds(SETTINGS, Records(), None, Leasing(), None, published)
     object.__setattr__(made, "given", list(rounds))
     return asyncio.run(made.run(process_request(b"", SETTINGS, time.monotonic() + 300)))
 

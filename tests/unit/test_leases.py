@@ -299,3 +299,23 @@ def test_a_target_that_rests_is_known_to_the_next_worker_until_its_time_has_come
     other.wait(21)
     assert other.owner().rests == {}
     assert other.table.overview(other.today)[2] == {}
+
+
+def test_workers_that_run_tell_each_other_which_targets_rest(mine: Machine, other: Machine) -> None:
+    lease = mine.owner()
+    assert mine.table.share_rests({"erp:443": 30.0}) == {}
+    assert other.table.share_rests({"crm:443": 9.0}) == {"erp:443": pytest.approx(30)}
+    assert mine.table.rests(mine.today) == pytest.approx({"erp:443": 30, "crm:443": 9})
+    mine.table.release(lease)  # what it was told stays
+    other.wait(10)
+    assert other.table.rests(other.today) == {"erp:443": pytest.approx(20)}
+
+
+def test_only_news_of_a_rest_is_written(mine: Machine, other: Machine) -> None:
+    mine.owner()
+    mine.table.share_rests({"erp:443": 30.0})
+    (before,) = [one for one in mine.documents() if one["name"] == "partitions"]
+    other.table.share_rests({"erp:443": 29.0})
+    assert before in mine.documents()
+    other.table.share_rests({"erp:443": 60.0})
+    assert mine.table.rests(mine.today) == {"erp:443": pytest.approx(60)}
