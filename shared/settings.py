@@ -88,6 +88,11 @@ class Settings:
     target_read_timeout: float = _setting(
         parsing.duration, "time limit from sending a request to the end of its response", "30s"
     )
+    answer_limit: int = _setting(
+        parsing.number_up_to(4000),
+        "characters kept of what a target answers to a failed attempt, at most 4000; `0`: none",
+        "2000",
+    )
     lease: float = _setting(
         parsing.duration,
         "how long a crashed worker keeps its partitions before another takes them over",

@@ -245,7 +245,7 @@ variable "settings" {
     condition = alltrue([for setting in var.settings : contains([
       "ALLOWED_NETWORKS", "CONNECTOR_HUB_SECRETS", "RETRY_CODES", "RETRY_LIMIT", "RETRY_BACKOFF", "ERROR_MAPPING",
       "MESSAGES_PER_CALL", "MESSAGES_PER_CALL_MAX", "CONCURRENCY", "CONCURRENCY_PER_TARGET", "TARGET_CONNECT_TIMEOUT",
-      "TARGET_READ_TIMEOUT", "LEASE", "FAN_OUT", "BODY_LIMIT", "COLLECTION", "SECRET_PREFIX", "OCI_SERVICE_ENDPOINT",
+      "TARGET_READ_TIMEOUT", "ANSWER_LIMIT", "LEASE", "FAN_OUT", "BODY_LIMIT", "COLLECTION", "SECRET_PREFIX", "OCI_SERVICE_ENDPOINT",
       "NOTIFICATION_INTERVAL", "EXPIRE_AFTER", "SECRETS_UNUSED_AFTER", "LOG_LEVEL", "SHOW_PAYLOADS",
     ], split("=", setting)[0]) && strcontains(setting, "=")])
     error_message = "Give NAME=value, with a setting that this configuration does not write itself."

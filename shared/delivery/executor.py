@@ -222,12 +222,12 @@ class Executor:
             rest = timedelta(seconds=self._limits.rest(record.target(document)))
             stream = policy.error_stream(answer.code)
             reason = answer.reason + NOT_COUNTED
-            return Failure(answer.code, reason, stream, moment + rest, answer.sent, counts=False)
+            return Failure(answer.code, reason, stream, moment + rest, answer.sent, answer.said, counts=False)
         attempts = record.attempts(document) + (answer.sent != "no")
         tries = record.tries(document) + 1
         following = policy.next_attempt(answer.code, attempts, tries, moment, answer.retry_after)
         stream = policy.error_stream(answer.code)
-        return Failure(answer.code, answer.reason, stream, following, answer.sent)
+        return Failure(answer.code, answer.reason, stream, following, answer.sent, answer.said)
 
 
 def _not_sent(error: NoToken) -> Answer:

@@ -59,6 +59,8 @@ class Answer:
     """By lower-case names; the values of one name with commas between."""
     content: bytes = field(default=b"", repr=False)
     """The beginning of the body, as far as it was asked for."""
+    said: str = field(default="", repr=False)
+    """The text to keep of it, without anything of a token."""
 
     @property
     def accepted(self) -> bool:

@@ -59,6 +59,17 @@ def count_up_to(most: int) -> Callable[[str], int]:
     return bounded
 
 
+def number_up_to(most: int) -> Callable[[str], int]:
+    """Return a function that reads a whole number from 0 to `most`."""
+
+    def bounded(text: str) -> int:
+        if not re.fullmatch(r"0|[1-9][0-9]{0,8}", text) or int(text) > most:
+            raise ValueError(f"must be a whole number from 0 to {most}")
+        return int(text)
+
+    return bounded
+
+
 def size(text: str) -> int:
     """Return the bytes in `512KiB` or `1MiB`.
 

@@ -45,6 +45,7 @@ FILTERED = "filtered"  # one of the operator's rules excludes it
 
 MACHINERY = "datasync"
 ATTEMPTS = "attempts"  # the last ones, each with its time, code, duration in milliseconds and reason
+ANSWER = "answer"  # of an attempt: the beginning of what the target said, without anything of a token
 SET_ASIDE = "setAside"  # a message that is not a record, as it came
 NO_KEY = "-"  # not empty: to Oracle an empty string is NULL, and NULL matches nothing
 PARTITIONS = 64  # fixed, since stored records have their number; four times the highest sensible FAN_OUT
@@ -171,8 +172,9 @@ def encoded(document: Document) -> bytes:
 
 
 def size(document: Document) -> int:
-    """Return the bytes of a record as JSON, as it was stored."""
-    return int(document[MACHINERY].get("size", 0))
+    """Return the bytes of a record as JSON, as it was stored, with the answers that it has got since."""
+    answers = sum(len(one.get(ANSWER, "")) for one in document.get(ATTEMPTS, ()))
+    return int(document[MACHINERY].get("size", 0)) + answers
 
 
 def is_unfinished(document: Document) -> bool:
@@ -248,6 +250,12 @@ def target(document: Document) -> str:
 def public_view(document: Document) -> Document:
     """Return what callers may see of a record: its state, without token, payload and headers."""
     return {name: value for name, value in document.items() if name not in _HIDDEN_MEMBERS}
+
+
+def without_answers(document: Document) -> Document:
+    """Return a record without what targets said of it: many of them would make a long answer of our own."""
+    attempts = [{name: one[name] for name in one if name != ANSWER} for one in document.get(ATTEMPTS, ())]
+    return document | {ATTEMPTS: attempts} if attempts else document
 
 
 def _digest(caller: str, name: str) -> str:

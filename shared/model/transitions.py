@@ -8,6 +8,7 @@ from shared.model.answer import Sent
 from shared.model.codes import UNEXPECTED_ERROR
 from shared.model.ids import timestamp
 from shared.model.record import (
+    ANSWER,
     ATTEMPTS,
     FAILED,
     FILTERED,
@@ -37,6 +38,8 @@ class Failure:
     error_stream: str
     next_attempt: datetime | None
     sent: Sent = "yes"
+    said: str = ""
+    """What the target said, as it is kept."""
     counts: bool = True
     """Whether it is one of the attempts that are limited: what is not sent never is."""
 
@@ -59,6 +62,8 @@ def failed(document: Document, failure: Failure, moment: datetime, seconds: floa
     What the target can't have seen, or refused since it is overloaded, counts as a try and not as an attempt.
     """
     entry = _entry(moment, failure.code, failure.sent, seconds, failure.reason)
+    if failure.said:
+        entry[ANSWER] = failure.said
     after = _attempted(document, FAILED, entry, is_attempt=failure.is_attempt)
     after["failure_reason"] = failure.reason[:MOST_REASON_CHARACTERS]
     after["error_stream"] = failure.error_stream

@@ -106,7 +106,7 @@ class Report:
         return {"leases": leases, "openCircuits": circuits, "restingTargets": rests}
 
     def _shown(self, document: Document) -> Document:
-        shown = record.public_view(document)
+        shown = record.without_answers(record.public_view(document))
         if self._with_payloads:
             shown |= {name: document[name] for name in _HIDDEN if name in document}
         return shown

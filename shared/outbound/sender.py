@@ -1,6 +1,7 @@
 """HTTP requests to targets: what of a record goes out, and whether it may go there."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from shared import VERSION
 from shared.drivers import logs
@@ -11,6 +12,7 @@ from shared.model.payload import encoded_payload
 from shared.model.record import OPERATIONS, Document
 from shared.outbound.client import Client
 from shared.outbound.faults import BAD_REQUEST, NoAnswer
+from shared.outbound.masking import kept_bytes, masked, text_of
 from shared.outbound.signing import HEADERS, signed
 from shared.settings import Settings
 
@@ -24,6 +26,7 @@ class Sender:
         self._settings = settings
         self._signing_keys = signing_keys
         self._client = Client(settings)
+        self._kept = kept_bytes(settings.answer_limit)
         self._refusals: dict[tuple[str, str], str | None] = {}
 
     async def __aenter__(self) -> "Sender":
@@ -40,7 +43,7 @@ class Sender:
         except ValueError as error:
             return NoAnswer(BAD_REQUEST, str(error)).answer
         refusal = self._why_not(request.url)
-        return refusal or await self._client.deliver(request, seconds)
+        return refusal or self._with_text(await self._client.deliver(request, seconds, self._kept), request)
 
     async def ask(self, url: str, form: bytes, authorization: str, seconds: float) -> tuple[Answer, bytes]:
         """POST a form, under the same rules; with the beginning of the answer's content."""
@@ -54,6 +57,14 @@ class Sender:
         if refusal:
             return refusal, b""
         return await self._client.ask(HttpRequest("POST", url, sent, form, authorization), seconds)
+
+    def _with_text(self, answer: Answer, request: HttpRequest) -> Answer:
+        """Return an answer with the text to keep of it: of a failure, without the token that was sent."""
+        if answer.accepted or not (answer.content and self._kept):
+            return answer
+        text = text_of(answer.headers, answer.content)
+        said = masked(text, filter(None, (request.credential,)), self._settings.answer_limit)
+        return replace(answer, said=said)
 
     def _signed(self, identity: str, request: HttpRequest) -> HttpRequest:
         if not self._signing_keys:

@@ -1,5 +1,6 @@
 """Targets that hang, reset, lie or talk too much: each costs its own record an attempt, and nobody else."""
 
+import base64
 import socket
 import threading
 from collections.abc import Iterator
@@ -55,12 +56,49 @@ def test_an_answer_without_end_is_not_waited_for(home: Path) -> None:
         assert all(one["finished"] - one["started"] < 120 for one in bundle.received())
 
 
-def test_an_answer_s_body_is_never_kept(bundle: Bundle) -> None:
-    """The target echoes what it got, payload and headers included, with a failure."""
+def test_what_a_target_says_of_a_failure_stands_on_the_record_only(bundle: Bundle) -> None:
+    """The target echoes what it got, payload and headers included."""
     kept = bundle.stored("/echo/500", targetRestApiPayload={"private": "payload-words"})
+    taken = bundle.stored("/echo/200", targetRestApiPayload={"private": "payload-words"})
     bundle.process()
-    assert bundle.state(kept)["failure_reason"] == "the target answered 500 Internal Server Error"
-    assert "payload-words" not in bundle.logs()
+    state = bundle.state(kept)
+    assert state["failure_reason"] == "the target answered 500 Internal Server Error"
+    assert "payload-words" in state["attempts"][-1]["answer"]
+    assert "answer" not in bundle.state(taken)["attempts"][-1]
+    report = bundle.call("GET", "/process")
+    assert kept in report.text
+    assert "payload-words" not in report.text + bundle.logs()
+
+
+def test_an_answer_is_kept_up_to_its_limit(home: Path) -> None:
+    payload = {"text": "é" * 5000}
+    with bundles.running(home, ANSWER_LIMIT="50") as bundle:
+        kept = bundle.stored("/echo/500", targetRestApiPayload=payload)
+        bundle.process()
+        assert len(bundle.state(kept)["attempts"][-1]["answer"]) == 50
+
+
+def test_no_answer_is_kept_if_the_operator_wants_none(home: Path) -> None:
+    with bundles.running(home, ANSWER_LIMIT="0") as bundle:
+        kept = bundle.stored("/echo/500")
+        bundle.process()
+        assert "answer" not in bundle.state(kept)["attempts"][-1]
+
+
+def test_attack_a_target_gives_the_token_back_and_it_is_not_kept(home: Path) -> None:
+    secret = "0rders/s3cret+word"
+    basic = "Basic " + base64.b64encode(f"orders:{secret}".encode()).decode()
+    with bundles.running(home) as bundle:
+        for number, token in enumerate((f"Bearer {secret}", basic)):
+            record = bundle.record(f"/echo/500/{number}", vaultSecretName=f"erp-{number}")
+            kept = bundle.call("POST", "/store", record, Authorization=token).json()["id"]
+            bundle.process()
+            (received,) = bundle.received(f"/echo/500/{number}")
+            assert received["header"]["authorization"] == token
+            answer = bundle.state(kept)["attempts"][-1]["answer"]
+            assert "[masked]" in answer
+            assert secret not in answer
+            assert token.split()[1] not in answer
 
 
 def test_a_target_that_speaks_no_http_is_a_failure_in_words(home: Path) -> None:

@@ -511,6 +511,19 @@ def test_a_record_keeps_its_last_ten_attempts() -> None:
     assert record.attempts(document) == 14
 
 
+def test_what_a_target_said_stands_with_the_attempt_and_counts_as_size() -> None:
+    said = Failure(500, "the target answered 500", "recoverable", LATER, said="no such order")
+    document = transitions.failed(transitions.failed(stored(), said, MOMENT), AGAIN, MOMENT)
+    first, second = document["attempts"]
+    assert first["answer"] == "no such order"
+    assert "answer" not in second
+    assert record.size(document) == record.size(stored()) + len("no such order")
+    assert record.without_answers(document)["attempts"] == [
+        {name: one[name] for name in one if name != "answer"} for one in (first, second)
+    ]
+    assert record.without_answers(stored()) == stored()
+
+
 def test_what_was_not_sent_is_a_try_and_no_attempt() -> None:
     document = stored()
     for times in (1, 2):

@@ -143,6 +143,12 @@ def test_a_count_is_a_whole_number_from_1(name: str, text: str) -> None:
     assert getattr(settings(**{name: "12"}), name.lower()) == 12
 
 
+@pytest.mark.parametrize("text", ["-1", "+1", "1.5", "007", "4001", "many", "9" * 10])
+def test_the_limit_of_answers_is_a_whole_number_from_0(text: str) -> None:
+    assert faults(ANSWER_LIMIT=text) == ["ANSWER_LIMIT"]
+    assert [settings(ANSWER_LIMIT=good).answer_limit for good in ("0", "12", "4000")] == [0, 12, 4000]
+
+
 @pytest.mark.parametrize(
     ("text", "size"), [("1KiB", 1024), ("512KiB", 524_288), ("6MiB", 6_291_456), ("6144KiB", 6_291_456)]
 )

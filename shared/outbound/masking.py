@@ -1,0 +1,136 @@
+"""What a target said, as it is kept: text, in which nothing is left of the token that it was sent."""
+
+import base64
+import binascii
+import html
+import json
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from urllib.parse import quote, quote_plus
+
+MASK = "[masked]"
+
+_LEAST = 4  # characters: what is shorter is masked only where it stands alone
+_LONG = 8  # characters, from which what dots and colons divide is masked by itself
+_TELLING = 12  # characters, with which the beginning of a longer value is masked, too
+_CHARSETS = {"iso-8859-1", "latin1", "us-ascii", "windows-1252", "utf-16", "utf-16le", "utf-16be"}
+_CHARSET = re.compile(r"charset\s*=\s*\"?([\w-]+)", re.IGNORECASE)
+_LOWER = {upper: upper + 32 for upper in range(ord("A"), ord("Z") + 1)}  # of other letters, some grow
+
+
+def kept_bytes(most: int) -> int:
+    """Return how many bytes of an answer are needed to keep `most` characters."""
+    return 4 * most
+
+
+def text_of(headers: Mapping[str, str], content: bytes) -> str:
+    """Return a content's characters, whatever it is, without those that can't be seen."""
+    named = _CHARSET.search(headers.get("content-type", ""))
+    charset = named[1].lower() if named and named[1].lower() in _CHARSETS else "utf-8"
+    text = content.decode(charset, "replace")
+    return "".join(one for one in text if one.isprintable() or one in "\t\n\r")
+
+
+def masked(text: str, secrets: Iterable[str], most: int) -> str:
+    """Return at most `most` characters of a text, without any form of any of the secrets.
+
+    A secret is the value of an `Authorization` header, or a part of one. Its forms are the value, its parts,
+    what Basic encodes [RFC 7617], and all these escaped for JSON and HTML, URL-encoded, and base64-encoded
+    by themselves or within something longer; the first twelve characters of any are masked like the whole.
+    """
+    lowered = text.translate(_LOWER)
+    spans: list[tuple[int, int]] = []
+    for secret in secrets:
+        for value in _values(secret):
+            spans += _places(lowered, value)
+    return _without(text, spans)[:most]
+
+
+def _values(secret: str) -> set[str]:
+    """Return what a secret has to hide: itself, its parts, and what Basic encodes of them."""
+    scheme, _, rest = secret.strip().partition(" ")
+    whole = {secret.strip(), rest.strip()} if rest else {scheme}
+    for part in re.split(r"[\s,;]+", rest or scheme):
+        value = part.partition("=")[2].strip('"')
+        whole |= {part.strip('"'), value}
+        whole |= {piece for piece in re.split(r"[.:]", part) if len(piece) >= _LONG}
+    if scheme.lower() == "basic":
+        user, _, password = _decoded(rest.strip()).partition(":")
+        whole |= {f"{user}:{password}", user, password}
+    return {value for value in whole if any(map(str.isalnum, value))}
+
+
+def _decoded(text: str) -> str:
+    try:
+        return base64.b64decode(text, validate=True).decode("utf-8", "replace")
+    except (binascii.Error, ValueError):
+        return ""
+
+
+def _places(lowered: str, value: str) -> Iterator[tuple[int, int]]:
+    """Find where a value stands in a text, in any form."""
+    if len(value) < _LEAST:
+        alone = rf"(?<![0-9a-z]){re.escape(value.translate(_LOWER))}(?![0-9a-z])"
+        yield from (found.span() for found in re.finditer(alone, lowered))
+        return
+    for form in {form.translate(_LOWER) for form in _forms(value)}:
+        beginning = form[:_TELLING]
+        at = lowered.find(beginning)
+        while at >= 0:
+            end = at + _common(lowered, at, form)
+            yield at, end
+            at = lowered.find(beginning, end)
+        cut_off = _cut_off(lowered, form)
+        if cut_off is not None:
+            yield cut_off, len(lowered)
+
+
+def _common(text: str, at: int, form: str) -> int:
+    """Return how many characters of a form stand at a place."""
+    if text.startswith(form, at):
+        return len(form)
+    pairs = zip(text[at : at + len(form)], form, strict=False)
+    return next((number for number, (one, other) in enumerate(pairs) if one != other), len(text) - at)
+
+
+def _cut_off(text: str, form: str) -> int | None:
+    """Return where the beginning of a form stands that the text's end cuts off."""
+    at = text.find(form[:_LEAST], max(0, len(text) - len(form)))
+    while at >= 0:
+        if form.startswith(text[at:]):
+            return at
+        at = text.find(form[:_LEAST], at + 1)
+    return None
+
+
+def _forms(value: str) -> set[str]:
+    plain = {value, json.dumps(value)[1:-1], json.dumps(value, ensure_ascii=False)[1:-1], html.escape(value)}
+    plain |= {form.replace("/", r"\/") for form in plain}
+    urls = {quote(value, safe=""), quote(value), quote_plus(value), quote(quote(value, safe=""), safe="")}
+    encoded = set(_within_base64(value.encode()))
+    encoded |= {form.translate(_URLSAFE) for form in encoded}
+    return plain | urls | encoded | {quote(form, safe="") for form in encoded}
+
+
+_URLSAFE = str.maketrans("+/", "-_")  # RFC 4648, section 5
+
+
+def _within_base64(value: bytes) -> Iterator[str]:
+    """Return the characters that a value has in base64, whatever stands before and behind it."""
+    for before in range(3):
+        encoded = base64.b64encode(bytes(before) + value).decode()
+        first, last = -(-before * 8 // 6), (before + len(value)) * 8 // 6
+        if last - first >= _LEAST:
+            yield encoded[first:last]
+
+
+def _without(text: str, spans: list[tuple[int, int]]) -> str:
+    pieces: list[str] = []
+    at = 0
+    for begin, end in sorted(spans):
+        if end <= at:
+            continue
+        if begin > at or not pieces:
+            pieces += [text[at:begin], MASK]
+        at = end
+    return "".join([*pieces, text[at:]])
