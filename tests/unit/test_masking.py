@@ -12,6 +12,8 @@ from hypothesis import strategies as st
 from shared.outbound.masking import MASK, kept_bytes, masked, text_of
 
 TOKEN = "s3cr3t/T0ken+of~the.source=="
+SPACED = "Basic " + base64.b64encode(b"orders_user:with some spaces").decode()
+ODD = "k~?>k~~?k>?~o>~?"  # whose base64 has both characters that differ in URLs
 BASIC = "Basic " + base64.b64encode(b"orders_user:pa55/w+rd").decode()
 VISIBLE = st.characters(min_codepoint=0x21, max_codepoint=0x7E)
 AROUND = st.text(max_size=40)
@@ -93,6 +95,8 @@ ENCODERS = [
         (BASIC, "orders_user:pa55/w+rd"),
         (BASIC, "pa55/w+rd"),
         (BASIC, "orders_user"),
+        (SPACED, "with some spaces"),
+        (ODD, ODD),
         ('Digest username="operator", response="6629fae49393"', "6629fae49393"),
     ],
 )
