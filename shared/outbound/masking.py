@@ -6,6 +6,7 @@ import html
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from functools import lru_cache
 from urllib.parse import quote, quote_plus
 
 MASK = "[masked]"
@@ -41,9 +42,22 @@ def masked(text: str, secrets: Iterable[str], most: int) -> str:
     lowered = text.translate(_LOWER)
     spans: list[tuple[int, int]] = []
     for secret in secrets:
-        for value in _values(secret):
-            spans += _places(lowered, value)
+        short, forms = _hidden(secret)
+        for value in short:
+            alone = rf"(?<![0-9a-z]){re.escape(value)}(?![0-9a-z])"
+            spans += [found.span() for found in re.finditer(alone, lowered)]
+        for form in forms:
+            spans += _places(lowered, form)
     return _without(text, spans)[:most]
+
+
+@lru_cache(maxsize=64)  # many records fail with the same token
+def _hidden(secret: str) -> tuple[frozenset[str], frozenset[str]]:
+    """Return what a secret has to hide, in lower case: short values, and the forms of longer ones."""
+    values = _values(secret)
+    short = frozenset(value.translate(_LOWER) for value in values if len(value) < _LEAST)
+    longer = [value for value in values if len(value) >= _LEAST]
+    return short, frozenset(form.translate(_LOWER) for value in longer for form in _forms(value))
 
 
 def _values(secret: str) -> set[str]:
@@ -67,22 +81,17 @@ def _decoded(text: str) -> str:
         return ""
 
 
-def _places(lowered: str, value: str) -> Iterator[tuple[int, int]]:
-    """Find where a value stands in a text, in any form."""
-    if len(value) < _LEAST:
-        alone = rf"(?<![0-9a-z]){re.escape(value.translate(_LOWER))}(?![0-9a-z])"
-        yield from (found.span() for found in re.finditer(alone, lowered))
-        return
-    for form in {form.translate(_LOWER) for form in _forms(value)}:
-        beginning = form[:_TELLING]
-        at = lowered.find(beginning)
-        while at >= 0:
-            end = at + _common(lowered, at, form)
-            yield at, end
-            at = lowered.find(beginning, end)
-        cut_off = _cut_off(lowered, form)
-        if cut_off is not None:
-            yield cut_off, len(lowered)
+def _places(text: str, form: str) -> Iterator[tuple[int, int]]:
+    """Find where a form, or the beginning of it that tells, stands in a text."""
+    beginning = form[:_TELLING]
+    at = text.find(beginning)
+    while at >= 0:
+        end = at + _common(text, at, form)
+        yield at, end
+        at = text.find(beginning, end)
+    cut_off = _cut_off(text, form)
+    if cut_off is not None:
+        yield cut_off, len(text)
 
 
 def _common(text: str, at: int, form: str) -> int:
