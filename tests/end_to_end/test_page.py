@@ -98,6 +98,7 @@ def test_an_operator_finds_opens_and_replays_a_failure(browser: webdriver.Chrome
     opener.send_keys(Keys.ENTER)  # by the keyboard
     page.until("503", "record-body")
     assert "Attempts" in page.text("record-body")
+    assert '{"detail": "not yet"}' in page.text("record-body")  # what the target said
     assert "18jan" not in page.text("record-body")  # no payload, unless the operator turns it on
     browser.switch_to.active_element.send_keys(Keys.ESCAPE)
 
