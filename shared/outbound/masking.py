@@ -15,6 +15,7 @@ _LEAST = 4  # characters: what is shorter is masked only where it stands alone
 _LONG = 8  # characters, from which what dots and colons divide is masked by itself
 _TELLING = 12  # characters, with which the beginning of a longer value is masked, too
 _CHARSETS = {"iso-8859-1", "latin1", "us-ascii", "windows-1252", "utf-16", "utf-16le", "utf-16be"}
+_BLANK = re.compile(r"\s|\\+[nrt]?")  # base64 comes in lines; JSON escapes these, and JSON within JSON again
 _CHARSET = re.compile(r"charset\s*=\s*\"?([\w-]+)", re.IGNORECASE)
 _LOWER = {upper: upper + 32 for upper in range(ord("A"), ord("Z") + 1)}  # of other letters, some grow
 
@@ -37,27 +38,33 @@ def masked(text: str, secrets: Iterable[str], most: int) -> str:
 
     A secret is the value of an `Authorization` header, or a part of one. Its forms are the value, its parts,
     what Basic encodes [RFC 7617], and all these escaped for JSON and HTML, URL-encoded, and base64-encoded
-    by themselves or within something longer; the first twelve characters of any are masked like the whole.
+    by themselves or within something longer, also in lines; the first twelve characters of any are masked
+    like the whole.
     """
     lowered = text.translate(_LOWER)
+    dense = _BLANK.sub("", lowered)
     spans: list[tuple[int, int]] = []
     for secret in secrets:
         short, forms = _hidden(secret)
         for value in short:
             alone = rf"(?<![0-9a-z]){re.escape(value)}(?![0-9a-z])"
             spans += [found.span() for found in re.finditer(alone, lowered)]
-        for form in forms:
-            spans += _places(lowered, form)
+        found_in = [place for form in forms for place in _places(dense, form)]
+        spans += _with_blanks(lowered, found_in)
     return _without(text, spans)[:most]
 
 
 @lru_cache(maxsize=64)  # many records fail with the same token
 def _hidden(secret: str) -> tuple[frozenset[str], frozenset[str]]:
-    """Return what a secret has to hide, in lower case: short values, and the forms of longer ones."""
+    """Return what a secret has to hide, in lower case: short values, and the forms of longer ones.
+
+    These are without blanks, as they are looked for.
+    """
     values = _values(secret)
     short = frozenset(value.translate(_LOWER) for value in values if len(value) < _LEAST)
     longer = [value for value in values if len(value) >= _LEAST]
-    return short, frozenset(form.translate(_LOWER) for value in longer for form in _forms(value))
+    forms = (_BLANK.sub("", form.translate(_LOWER)) for value in longer for form in _forms(value))
+    return short, frozenset(filter(None, forms))
 
 
 def _values(secret: str) -> set[str]:
@@ -79,6 +86,15 @@ def _decoded(text: str) -> str:
         return base64.b64decode(text, validate=True).decode("utf-8", "replace")
     except (binascii.Error, ValueError):
         return ""
+
+
+def _with_blanks(text: str, places: list[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Return where places of a text without blanks stand in the text."""
+    if not places:
+        return []
+    blank = {at for found in _BLANK.finditer(text) for at in range(*found.span())}
+    at = [place for place in range(len(text)) if place not in blank]
+    return [(at[begin], at[end - 1] + 1) for begin, end in places]
 
 
 def _places(text: str, form: str) -> Iterator[tuple[int, int]]:
@@ -113,8 +129,7 @@ def _cut_off(text: str, form: str) -> int | None:
 
 
 def _forms(value: str) -> set[str]:
-    plain = {value, json.dumps(value)[1:-1], json.dumps(value, ensure_ascii=False)[1:-1], html.escape(value)}
-    plain |= {form.replace("/", r"\/") for form in plain}
+    plain = {value, json.dumps(value)[1:-1], html.escape(value)}
     urls = {quote(value, safe=""), quote(value), quote_plus(value), quote(quote(value, safe=""), safe="")}
     encoded = set(_within_base64(value.encode()))
     encoded |= {form.translate(_URLSAFE) for form in encoded}
@@ -126,6 +141,7 @@ _URLSAFE = str.maketrans("+/", "-_")  # RFC 4648, section 5
 
 def _within_base64(value: bytes) -> Iterator[str]:
     """Return the characters that a value has in base64, whatever stands before and behind it."""
+    yield base64.b64encode(value).decode().rstrip("=")
     for before in range(3):
         encoded = base64.b64encode(bytes(before) + value).decode()
         first, last = -(-before * 8 // 6), (before + len(value)) * 8 // 6

@@ -14,6 +14,7 @@ from shared.outbound.masking import MASK, kept_bytes, masked, text_of
 TOKEN = "s3cr3t/T0ken+of~the.source=="
 SPACED = "Basic " + base64.b64encode(b"orders_user:with some spaces").decode()
 ODD = "k~?>k~~?k>?~o>~?"  # whose base64 has both characters that differ in URLs
+NATIVE = "Basic " + base64.b64encode("orders_user:pässwörd-ÆØ".encode()).decode()
 BASIC = "Basic " + base64.b64encode(b"orders_user:pa55/w+rd").decode()
 VISIBLE = st.characters(min_codepoint=0x21, max_codepoint=0x7E)
 AROUND = st.text(max_size=40)
@@ -67,7 +68,23 @@ def in_base64_in_url(value: str) -> str:
     return quote(base64.b64encode(value.encode()).decode(), safe="")
 
 
+def in_lines(value: str) -> str:
+    return base64.encodebytes((value * 3).encode()).decode()
+
+
+def in_short_lines(value: str) -> str:
+    encoded = base64.b64encode(value.encode()).decode()
+    return "\r\n".join(encoded[at : at + 6] for at in range(0, len(encoded), 6))
+
+
+def in_json_in_json(value: str) -> str:
+    return json.dumps(json.dumps({"lines": in_short_lines(value), "text": value, "php": in_php_json(value)}))
+
+
 ENCODERS = [
+    in_lines,
+    in_short_lines,
+    in_json_in_json,
     plain,
     in_json,
     in_php_json,
@@ -97,6 +114,7 @@ ENCODERS = [
         (BASIC, "orders_user"),
         (SPACED, "with some spaces"),
         (ODD, ODD),
+        (NATIVE, "pässwörd-ÆØ"),
         ('Digest username="operator", response="6629fae49393"', "6629fae49393"),
     ],
 )
@@ -125,6 +143,19 @@ def test_a_token_is_found_within_something_that_is_encoded(before: bytes, token:
     assert MASK in shown
     rest = max(shown.split(MASK), key=len)
     assert len(rest) <= len(said) - len(token)
+
+
+@pytest.mark.parametrize("encode", [in_json, in_json_in_json])
+def test_what_json_escapes_is_masked_to_its_end(encode) -> None:
+    password = 'pa"ss\\first"then/last'
+    secret = "Basic " + base64.b64encode(f"me:{password}".encode()).decode()
+    shown = masked(encode(password), [secret], 999)
+    assert not [word for word in ("first", "then", "last") if word in shown]
+
+
+def test_what_is_encoded_in_lines_is_masked_to_its_end() -> None:
+    said = f"you sent:\n{in_short_lines(TOKEN)}\n"
+    assert masked(said, [f"Bearer {TOKEN}"], 99).replace("==", "") == "you sent:\n[masked]\n"
 
 
 @given(st.integers(0, 60))
