@@ -25,12 +25,12 @@ def kept_bytes(most: int) -> int:
     return 4 * most
 
 
-def text_of(headers: Mapping[str, str], content: bytes) -> str:
-    """Return a content's characters, whatever it is, without those that can't be seen."""
+def text_of(headers: Mapping[str, str], content: bytes, most: int = 16_000) -> str:
+    """Return a content's first `most` characters, whatever it is, without those that can't be seen."""
     named = _CHARSET.search(headers.get("content-type", ""))
     charset = named[1].lower() if named and named[1].lower() in _CHARSETS else "utf-8"
     text = content.decode(charset, "replace")
-    return "".join(one for one in text if one.isprintable() or one in "\t\n\r")
+    return "".join(one for one in text[:most] if one.isprintable() or one in "\t\n\r")
 
 
 def masked(text: str, secrets: Iterable[str], most: int) -> str:
@@ -54,7 +54,7 @@ def masked(text: str, secrets: Iterable[str], most: int) -> str:
     return _without(text, spans)[:most]
 
 
-@lru_cache(maxsize=64)  # many records fail with the same token
+@lru_cache(maxsize=32)  # many records fail with the same token
 def _hidden(secret: str) -> tuple[frozenset[str], frozenset[str]]:
     """Return what a secret has to hide, in lower case: short values, and the forms of longer ones.
 
@@ -119,8 +119,8 @@ def _common(text: str, at: int, form: str) -> int:
 
 
 def _cut_off(text: str, form: str) -> int | None:
-    """Return where the beginning of a form stands that the text's end cuts off."""
-    at = text.find(form[:_LEAST], max(0, len(text) - len(form)))
+    """Return where the beginning of a form stands that the end cuts off, if it is too short to tell."""
+    at = text.find(form[:_LEAST], max(0, len(text) - _TELLING + 1))
     while at >= 0:
         if form.startswith(text[at:]):
             return at

@@ -62,7 +62,7 @@ class Sender:
         """Return an answer with the text to keep of it: of a failure, without the token that was sent."""
         if answer.accepted or not (answer.content and self._kept):
             return answer
-        text = text_of(answer.headers, answer.content)
+        text = text_of(answer.headers, answer.content, self._kept)
         said = masked(text, filter(None, (request.credential,)), self._settings.answer_limit)
         return replace(answer, said=said)
 
