@@ -232,7 +232,9 @@ class LeaseTable:
         def leave(table: dict[str, Any]) -> bool:
             circuits = (set(table["circuits"]) - set(closed)) | set(opened)
             table["circuits"] = sorted(circuits)[:_MOST_CIRCUITS]
-            self._set_rests(table, {**_seconds_left(table, self._now()), **(rests or {})})
+            known = _seconds_left(table, self._now())
+            own = {name: max(left, known.get(name, 0.0)) for name, left in (rests or {}).items()}
+            self._set_rests(table, known | own)
             left = None if lease.unsettled else table["owners"].pop(lease.worker, None)
             return left is not None or bool(opened or closed or rests)
 

@@ -319,3 +319,10 @@ def test_only_news_of_a_rest_is_written(mine: Machine, other: Machine) -> None:
     assert before in mine.documents()
     other.table.share_rests({"erp:443": 60.0})
     assert mine.table.rests(mine.today) == {"erp:443": pytest.approx(60)}
+
+
+def test_a_worker_that_leaves_shortens_no_rest_that_others_told(mine: Machine, other: Machine) -> None:
+    lease = mine.owner()
+    other.table.share_rests({"erp:443": 60.0})
+    mine.table.release(lease, rests={"erp:443": 5.0})
+    assert other.table.rests(other.today) == {"erp:443": pytest.approx(60)}
