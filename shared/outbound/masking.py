@@ -1,11 +1,10 @@
 """What a target said, as it is kept: text, in which nothing is left of the token that it was sent."""
 
 import base64
-import binascii
 import html
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from urllib.parse import quote, quote_plus
 
@@ -25,7 +24,7 @@ def kept_bytes(most: int) -> int:
     return 4 * most
 
 
-def text_of(headers: Mapping[str, str], content: bytes, most: int = 16_000) -> str:
+def text_of(headers: Mapping[str, str], content: bytes, most: int) -> str:
     """Return a content's first `most` characters, whatever it is, without those that can't be seen."""
     named = _CHARSET.search(headers.get("content-type", ""))
     charset = named[1].lower() if named and named[1].lower() in _CHARSETS else "utf-8"
@@ -33,24 +32,20 @@ def text_of(headers: Mapping[str, str], content: bytes, most: int = 16_000) -> s
     return "".join(one for one in text[:most] if one.isprintable() or one in "\t\n\r")
 
 
-def masked(text: str, secrets: Iterable[str], most: int) -> str:
-    """Return at most `most` characters of a text, without any form of any of the secrets.
+def masked(text: str, authorization: str, most: int) -> str:
+    """Return at most `most` characters of a text, without any form of an `Authorization` header's value.
 
-    A secret is the value of an `Authorization` header, or a part of one. Its forms are the value, its parts,
-    what Basic encodes [RFC 7617], and all these escaped for JSON and HTML, URL-encoded, and base64-encoded
-    by themselves or within something longer, also in lines; the first twelve characters of any are masked
-    like the whole.
+    Its forms are the value, its parts, what Basic encodes [RFC 7617], and all these escaped for JSON and
+    HTML, URL-encoded, and base64-encoded by themselves or within something longer, also in lines; the first
+    twelve characters of any are masked like the whole.
     """
     lowered = text.translate(_LOWER)
     dense = _BLANK.sub("", lowered)
-    spans: list[tuple[int, int]] = []
-    for secret in secrets:
-        short, forms = _hidden(secret)
-        for value in short:
-            alone = rf"(?<![0-9a-z]){re.escape(value)}(?![0-9a-z])"
-            spans += [found.span() for found in re.finditer(alone, lowered)]
-        found_in = [place for form in forms for place in _places(dense, form)]
-        spans += _with_blanks(lowered, found_in)
+    short, forms = _hidden(authorization)
+    spans = _with_blanks(lowered, [place for form in forms for place in _places(dense, form)])
+    for value in short:
+        alone = rf"(?<![0-9a-z]){re.escape(value)}(?![0-9a-z])"
+        spans += [found.span() for found in re.finditer(alone, lowered)]
     return _without(text, spans)[:most]
 
 
@@ -76,16 +71,19 @@ def _values(secret: str) -> set[str]:
         whole |= {part.strip('"'), value}
         whole |= {piece for piece in re.split(r"[.:]", part) if len(piece) >= _LONG}
     if scheme.lower() == "basic":
-        user, _, password = _decoded(rest.strip()).partition(":")
-        whole |= {f"{user}:{password}", user, password}
-    return {value for value in whole if any(map(str.isalnum, value))}
+        for pair in _decoded(rest.strip()):
+            user, _, password = pair.partition(":")
+            whole |= {pair, user, password}
+    return {value for value in whole if value.strip("=")}
 
 
-def _decoded(text: str) -> str:
+def _decoded(text: str) -> list[str]:
+    """Return what Basic encodes, which need not be UTF-8 [RFC 7617, section 2]; padding may be missing."""
     try:
-        return base64.b64decode(text, validate=True).decode("utf-8", "replace")
-    except (binascii.Error, ValueError):
-        return ""
+        pair = base64.b64decode(text.rstrip("=") + "=" * (-len(text.rstrip("=")) % 4), validate=True)
+    except ValueError:
+        return []
+    return [pair.decode("utf-8", "replace"), pair.decode("latin-1")]
 
 
 def _with_blanks(text: str, places: list[tuple[int, int]]) -> list[tuple[int, int]]:
@@ -130,12 +128,22 @@ def _cut_off(text: str, form: str) -> int | None:
 
 def _forms(value: str) -> set[str]:
     plain = {value, json.dumps(value)[1:-1], html.escape(value)}
-    urls = {quote(value, safe=""), quote(value), quote_plus(value), quote(quote(value, safe=""), safe="")}
+    urls = {quote(value, safe=unreserved) for unreserved in _UNRESERVED}
+    urls |= {quote_plus(value, safe=unreserved) for unreserved in _UNRESERVED}
+    urls |= {form.replace("~", "%7E") for form in urls}  # as Java does
+    urls |= {quote(form, safe="") for form in urls}
     encoded = set(_within_base64(value.encode()))
     encoded |= {form.translate(_URLSAFE) for form in encoded}
     return plain | urls | encoded | {quote(form, safe="") for form in encoded}
 
 
+_UNRESERVED = (  # what encoders leave as it is, beside letters, digits, and -._~
+    "",
+    "/",
+    "*",
+    "!'()*",  # encodeURIComponent [ECMA-262, section 19.2.6]
+    ";/?:@&=+$,#!'()*",  # encodeURI
+)
 _URLSAFE = str.maketrans("+/", "-_")  # RFC 4648, section 5
 
 

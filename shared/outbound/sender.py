@@ -63,8 +63,7 @@ class Sender:
         if answer.accepted or not (answer.content and self._kept):
             return answer
         text = text_of(answer.headers, answer.content, self._kept)
-        said = masked(text, filter(None, (request.credential,)), self._settings.answer_limit)
-        return replace(answer, said=said)
+        return replace(answer, said=masked(text, request.credential, self._settings.answer_limit))
 
     def _signed(self, identity: str, request: HttpRequest) -> HttpRequest:
         if not self._signing_keys:
