@@ -16,6 +16,7 @@ from shared.drivers.oci import OciClients, read_secret
 from shared.model.errors import DataSyncError
 from shared.monitoring.notifications import Notifications
 from shared.settings import Settings
+from shared.storage.policies import PolicyStore
 from shared.storage.readings import Readings
 from shared.storage.records import Records
 from shared.storage.tokens import TokenVault
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from shared.operations.maintenance import Maintenance, Step
     from shared.operations.provisioning import Provisioning
     from shared.operations.report import Report
+    from shared.operations.targets import Targets
     from shared.operations.tasks import Task
     from shared.storage.leases import LeaseTable
 
@@ -44,6 +46,7 @@ class _Parts:
         self.database = self.open_database()
         self.documents = SmallDocuments(self.database, settings.collection)
         self.records = Records(self.database, settings.collection, settings.body_limit)
+        self.policies = PolicyStore(self.database, settings.collection)
         self.notifications = Notifications(self.clients, self.documents, settings)
         self.vault = Vault(self.clients, settings)
         self.tokens = TokenVault(self.vault, Readings(self.vault), settings.connector_hub_secrets)
@@ -93,6 +96,8 @@ def delivery() -> "DeliveryService":
         Leasing(parts.settings, parts.records, _leases(), fan_out),
         Outbound(parts.settings, SigningKeys(parts.clients, parts.settings)),
         Publisher(Metrics(parts.clients, parts.settings), parts.notifications),
+        parts.policies,
+        parts.documents,
     )
 
 
@@ -113,6 +118,15 @@ def report() -> "Report":
 
     parts = _parts()
     return Report(parts.records, _leases(), parts.documents, with_payloads=parts.settings.show_payloads)
+
+
+@functools.cache
+def targets() -> "Targets":
+    """Return what operators say of targets, and see of them."""
+    from shared.operations.targets import Targets
+
+    parts = _parts()
+    return Targets(parts.records, _leases(), parts.documents, parts.policies)
 
 
 def maintenance() -> "Maintenance":
@@ -141,7 +155,9 @@ def provisioning() -> "Provisioning":
 
     parts = _parts()
     leases = _leases()
-    return Provisioning(parts.settings, parts.clients, parts.database, parts.records, leases, parts.documents)
+    return Provisioning(
+        parts.settings, parts.clients, parts.database, parts.records, leases, parts.documents, parts.policies
+    )
 
 
 def run_task(task: "Task", deadline: float) -> "Response":

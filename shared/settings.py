@@ -7,10 +7,9 @@ from typing import Any
 from shared.model import addresses, codes, parsing, targets
 from shared.model.errors import Fault, Misconfigured
 from shared.model.retry import RetryPolicy
-from shared.model.rules import Rule
-from shared.model.rules import parse as parse_rules
 
 RENEWALS_PER_LEASE = 4
+_SHORTEST_LEASE = 10.0  # seconds: a database that hangs for one of them ends no lease
 _LONGEST_CALL = 290.0  # seconds: of a function's 300, less what it takes to begin and to answer
 LEAST_NOTIFICATION_INTERVAL = 10.0  # seconds: a topic sends ten e-mails a minute [OCI Notifications, limits]
 _INNOCENT = "sqlite:"  # stands for a required setting that is missing, and contradicts no other
@@ -130,9 +129,6 @@ class Settings:
         "time since its last use after which a token's deletion is scheduled; `0s`: never",
         "90d",
     )
-    rules: tuple[Rule, ...] = _setting(
-        parse_rules, "JSON list of rules that filter records or transform what is sent", ""
-    )
     signing_secret_ocid: str = _setting(
         parsing.any_text,
         "secret with the keys that sign deliveries; unset: deliveries are not signed",
@@ -192,13 +188,8 @@ class Settings:
 
     def _contradictions(self) -> list[Fault]:
         faults = []
-        if self.lease <= self.longest_delivery + self.renewal_interval:
-            least = self.longest_delivery * RENEWALS_PER_LEASE / (RENEWALS_PER_LEASE - 1)
-            faults.append(
-                Fault(
-                    "LEASE", f"must be over {least:g}s, since a delivery may take {self.longest_delivery:g}s"
-                )
-            )
+        if self.lease < _SHORTEST_LEASE:
+            faults.append(Fault("LEASE", f"must be at least {_SHORTEST_LEASE:g}s"))
         if self.longest_delivery > _LONGEST_CALL:
             faults.append(
                 Fault(

@@ -45,7 +45,6 @@ resource "oci_functions_application" "this" {
       ARCHIVE_AFTER                 = "${var.archive_after_days}d"
     },
     var.token_keys_url == null ? {} : { SCOPE_PREFIX = var.scope_prefix },
-    var.rules == "" ? {} : { RULES = jsonencode(jsondecode(var.rules)) },
     var.signing_secret_ocid == null ? {} : { SIGNING_SECRET_OCID = var.signing_secret_ocid },
   )
 

@@ -259,17 +259,6 @@ variable "settings" {
   }
 }
 
-variable "rules" {
-  description = "Rules that filter records or transform what is sent (docs/targets.md): a JSON list; empty for none."
-  type        = string
-  default     = ""
-
-  validation {
-    condition     = var.rules == "" || (can(tolist(jsondecode(var.rules))) && try(length(jsonencode(jsondecode(var.rules))), 9999) <= 1500)
-    error_message = "Give a JSON list, of at most 1,500 characters: rules share the functions' 4 KB of configuration."
-  }
-}
-
 variable "signing_secret_ocid" {
   description = "A secret of this compartment, with the keys that sign each delivery (Standard Webhooks); null signs none."
   type        = string

@@ -10,6 +10,8 @@ from shared.drivers.responses import Response
 from shared.model.errors import NotFound
 from shared.operations import page, search, tasks
 
+_NO_ROUTE = "There is no such route; the routes are /process, /process/retry and /process/targets."
+
 
 async def handler(ctx: Any, data: Any = None) -> Any:
     """Answer one invocation; the FDK calls this."""
@@ -31,9 +33,30 @@ async def _handle(request: Request) -> Response:
             wanted = process_request(request.body, service.settings, request.deadline, direct=direct)
         case ["retry"]:
             request.expect_method("POST")
-            wanted = retry_request(request.body, service.settings, request.deadline)
+            policies = await threads.DATABASE.run(service.policies.policies)
+            wanted = retry_request(request.body, service.settings, request.deadline, policies.entries)
+        case ["targets", *rest]:
+            return await threads.OPERATIONS.run(_targets, request, rest)
         case _:
-            raise NotFound("There is no such route; the routes are /process and /process/retry.")
+            raise NotFound(_NO_ROUTE)
     if wanted.dry_run:
         return responses.ok({"matchingMessages": await service.count(wanted)})
     return responses.ok((await service.run(wanted)).answer())
+
+
+def _targets(request: Request, rest: list[str]) -> Response:
+    """Answer what operators say of targets, or ask."""
+    targets = app.targets()
+    match rest:
+        case [] if request.method == "GET":
+            document, tag = targets.read()
+        case []:
+            request.expect_method("PUT", "GET")
+            if_match = request.headers.get("if-match")
+            document, tag = targets.write(request.body, if_match, request.caller)
+        case ["history"]:
+            request.expect_method("GET")
+            return responses.ok(targets.history())
+        case _:
+            raise NotFound(_NO_ROUTE)
+    return responses.ok(document, headers={"ETag": tag})

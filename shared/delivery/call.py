@@ -3,7 +3,10 @@
 import time
 from dataclasses import dataclass
 
+from shared.delivery.policy_watch import PolicyWatch
 from shared.delivery.requests import DeliveryRequest
+from shared.model.answer import Terms
+from shared.model.policy import USUAL, Policy
 from shared.monitoring.call_stats import CallStats
 from shared.settings import Settings
 from shared.storage.leases import Lease
@@ -21,23 +24,47 @@ class Call:
     stats: CallStats
     stop_at: float
     """Monotonic seconds after which no delivery begins."""
+    policies: PolicyWatch
 
     @classmethod
-    def begun(cls, settings: Settings, request: DeliveryRequest, lease: Lease, stats: CallStats) -> "Call":
+    def begun(
+        cls,
+        settings: Settings,
+        request: DeliveryRequest,
+        lease: Lease,
+        stats: CallStats,
+        policies: PolicyWatch | None = None,
+    ) -> "Call":
         """Return a call that begins a delivery only if it has the whole of its time-outs left."""
         stop_at = request.deadline - settings.longest_delivery - WRAP_UP_SECONDS
-        return cls(settings, request, lease, stats, stop_at)
+        return cls(settings, request, lease, stats, stop_at, policies or PolicyWatch())
 
-    def may_begin(self) -> bool:
-        """Tell whether a delivery may begin: it must outlast neither the lease nor the deadline."""
-        now = time.monotonic()
-        return now <= self.stop_at and now + self.settings.longest_delivery < self.lease.valid_until
+    def may_begin(self, policy: Policy = USUAL) -> bool:
+        """Tell whether a delivery may begin: with the whole of its time-outs, under a lease that is renewed.
 
-    def seconds_for_delivery(self) -> float:
-        """Return how long a delivery that begins now may take."""
-        now = time.monotonic()
-        until = min(self.request.deadline - WRAP_UP_SECONDS, self.lease.valid_until)
-        return min(self.settings.longest_delivery, until - now)
+        It may outlast the lease as it is now. Where that is not renewed, less is begun and cut off.
+        """
+        now, longest = time.monotonic(), self.longest(policy)
+        least = min(longest, self.settings.lease / 2)
+        in_time = now <= min(self.stop_at, self.request.deadline - longest - WRAP_UP_SECONDS)
+        return in_time and now + least < self.lease.valid_until
+
+    def longest(self, policy: Policy) -> float:
+        """Return how many seconds a delivery can take at the most."""
+        connect = policy.connect_timeout or self.settings.target_connect_timeout
+        return connect + (policy.read_timeout or self.settings.target_read_timeout)
+
+    def terms(self, policy: Policy) -> Terms:
+        """Return how a delivery that begins now is made."""
+        left = self.request.deadline - WRAP_UP_SECONDS - time.monotonic()
+        return Terms(
+            min(self.longest(policy), left),
+            policy.connect_timeout or self.settings.target_connect_timeout,
+            policy.read_timeout or self.settings.target_read_timeout,
+            keeps_successes=policy.answers == "all",
+            keeps_failures=policy.answers != "none",
+            reads_body=policy.success is not None,
+        )
 
     @property
     def write_until(self) -> float:

@@ -12,22 +12,24 @@ from typing import Any, Protocol
 
 from shared.delivery.call import Call
 from shared.delivery.executor import Outcome, Prepared
-from shared.delivery.fetcher import PAGE, Fetcher, Page
+from shared.delivery.fetcher import MOST_HOSTS, PAGE, Fetcher, Page, of_lane
 from shared.delivery.in_flight import InFlight
 from shared.delivery.key_order import KeyOrder
 from shared.delivery.limits import Limits, Skipped
 from shared.delivery.memory import ANEW_SECONDS, Bookmark, Memory
 from shared.delivery.sequencing import in_order
 from shared.delivery.summary import Summary
-from shared.drivers import threads
+from shared.drivers import clock, threads
 from shared.model import record
 from shared.model.errors import DependencyDown
+from shared.model.lanes import Lane
 from shared.model.record import Document
 from shared.storage.queries import DUE, LOWEST, Query
 from shared.storage.records import Records, Stored
 
 log = logging.getLogger(__name__)
 
+_MOST_LOOKED_AT = 16  # lanes that are put off, to tell whether something of them is due
 _SUSPECT = 2  # interruptions after which a record is sent with nothing else in flight
 
 
@@ -66,9 +68,16 @@ class Dispatcher:
         owns_all = len(call.lease.partitions) == record.PARTITIONS
         mine = None if owns_all or self._is_walk else call.lease.partitions
         self._memory = memory
-        mark = None if self._is_walk else memory.bookmark_for(call.lease.partitions, time.monotonic())
+        self._policies = call.policies
+        partitions, version = call.lease.partitions, call.policies.current.version
+        is_plain = not self._is_walk and not call.policies.is_any_paused
+        mark = memory.bookmark_for(partitions, version, time.monotonic()) if is_plain else None
         self._mark = mark
-        self._fetcher = Fetcher(replace(query, partitions=mine), self._page, call.settings, mark)
+        self._fetcher = Fetcher(
+            replace(query, partitions=mine), self._fresh_page, call.settings, call.policies, mark
+        )
+        self._paused: dict[str, Lane] = {}  # of which something waits, or may
+        self._by_host = False  # whether each host is read by itself
         self._order = KeyOrder()
         self._budget = call.request.limit  # records that may still be begun
         self._outstanding: dict[asyncio.Task[None], Document] = {}
@@ -101,14 +110,53 @@ class Dispatcher:
     async def _page(self, query: Query, limit: int) -> list[Stored]:
         return await threads.DATABASE.run(self._records.page, query, limit)
 
+    async def _fresh_page(self, query: Query, limit: int) -> list[Stored]:
+        """Read a page, and meanwhile the policies that are to hold for it."""
+        version = self._policies.current.version
+        page, _ = await asyncio.gather(self._page(query, limit), self._policies.refresh())
+        if self._policies.current.version != version:
+            self._limits.adapt()
+        return page
+
+    async def _divide_by_host(self) -> None:
+        """Read each host by itself if something is put off that may have a long backlog."""
+        if self._is_walk or self._mark or not (self._policies.is_any_paused or self._limits.unavailable()):
+            return
+        hosts = await self._hosts()
+        if hosts is not None:
+            self._by_host = True
+            self._fetcher.divide_by_host(hosts)
+
+    async def _hosts(self) -> list[str] | None:
+        """Return the hosts to which something may be sent; None if there are too many to read them singly."""
+        found = await threads.DATABASE.run(self._records.hosts_waiting, MOST_HOSTS)
+        if found is None:
+            return None
+        put_off, hosts = set(self._limits.unavailable()), []
+        for host in found:
+            paused = self._policies.paused_at(host)
+            self._paused |= {lane.name: lane for lane in paused}
+            if not (host in put_off or any(lane.is_whole for lane in paused)):
+                hosts.append(host)
+        return hosts
+
+    def _put_off(self) -> list[str]:
+        """Return the lanes of which nothing is to be read now."""
+        now = clock.now()
+        paused = [
+            name for name, lane in self._paused.items() if self._policies.policy_of(name).is_paused(now)
+        ]
+        return [*self._limits.unavailable(), *paused]
+
     async def _read_and_start(self) -> bool:
         """Read page after page and start deliveries; True if the query's end was reached."""
+        await self._divide_by_host()
         while self._budget > 0 and not self._must_stop():
             self._progress.clear()
             if await self._start_deferred():
                 continue
             held = [] if self._is_walk else self._order.held()
-            page = await self._fetcher.next(self._budget, held, self._limits.unavailable())
+            page = await self._fetcher.next(self._budget, held, self._put_off())
             mine = self._mine(page.records)
             if mine:
                 self._start_page(await self._in_order(mine, page))
@@ -171,6 +219,12 @@ class Dispatcher:
 
     def _start(self, stored: Stored) -> None:
         document = stored.document
+        if self._policies.is_paused(document):
+            lane = self._policies.lane(document)
+            self._paused[lane.name] = lane
+            self._order.hold(document)
+            self._end(document, Outcome.SKIPPED)
+            return
         if self._order.is_held(document):
             self._order.skipped(document)
             self._end(document, Outcome.SKIPPED)
@@ -259,8 +313,8 @@ class Dispatcher:
 
     async def _in_order(self, mine: list[Stored], page: Page) -> list[Stored]:
         """Return what is ours of a page in the order in which it is to be sent."""
-        others = [*self._fetcher.passed_over, *self._limits.unavailable()]
-        elsewhere: dict[str, Any] | None = {"$in": others} if others else None
+        others = {name.partition(" ")[0] for name in (*self._fetcher.passed_over, *self._put_off())}
+        elsewhere: dict[str, Any] | None = {"$in": sorted(others)} if others else None
         if self._is_walk or not page.is_first:
             elsewhere = {"$gt": LOWEST}  # whatever the target
         return await in_order(mine, self._call.request.query, self._order, self._records, elsewhere)
@@ -275,7 +329,8 @@ class Dispatcher:
             return None
         main, own = self._fetcher.positions(self._unread_from and self._unread_from[:-1])
         until = self._mark.until if self._mark else time.monotonic() + ANEW_SECONDS
-        return Bookmark(self._call.lease.partitions, until, held, main, own)
+        version = self._policies.current.version
+        return Bookmark(self._call.lease.partitions, version, until, held, main, own)
 
     async def _summary(self, read_all: bool) -> Summary:
         succeeded = self._with(Outcome.SUCCEEDED, Outcome.FILTERED)
@@ -288,7 +343,21 @@ class Dispatcher:
         passed = [identity for identity in handled if not left or identity < min(left)]
         last = max(passed, default=self._call.request.query.after if self._is_walk else "-1")
         held = self._mark.held if self._mark else 0
+        if not skipped and not held and await self._is_something_put_off():
+            held = 1  # at least: how many is not counted
         return Summary(len(succeeded), len(failed), len(skipped) + held, last, end)
+
+    async def _is_something_put_off(self) -> bool:
+        """Tell whether something that is due was passed over, since its target gets nothing now."""
+        lanes = filter(None, map(self._policies.named, self._put_off()[:_MOST_LOOKED_AT]))
+        try:
+            for lane in lanes:
+                if await self._page(of_lane(self._call.request.query, lane), 1):
+                    return True
+        except DependencyDown:
+            if not self._ended:
+                raise
+        return False
 
     def _with(self, *outcomes: Outcome) -> list[str]:
         return [identity for identity, outcome in self._ended if outcome in outcomes]
@@ -296,25 +365,29 @@ class Dispatcher:
     async def _nothing_to_send(self, read_all: bool) -> bool:
         """Tell whether calling again at once would find nothing to send, here or in partitions of others."""
         query = self._call.request.query
-        try:
-            if self._is_walk:
+        if self._is_walk:
+            return read_all
+        if self._memory.bookmark is not None:
+            if self._unread_from is None:
                 return read_all
-            if self._memory.bookmark is not None:
-                if self._unread_from is None:
-                    return read_all
-                query = replace(query, after=self._unread_from[:-1])
-            page = await self._page(
-                self._fetcher.passing(query, self._order.resting(), self._limits.unavailable()), PAGE
-            )
-            if any(self._may_be_sent(stored.document) for stored in page):
-                return False
-            return read_all or len(page) < PAGE
+            query = replace(query, after=self._unread_from[:-1])
+        try:
+            hosts = await self._hosts() if self._by_host else None
+            queries = [query] if hosts is None else [replace(query, target=host) for host in hosts]
+            return all([await self._has_nothing_to_send(one, read_all) for one in queries])
         except DependencyDown:
             if not self._ended:
                 raise
             return False  # what was done is answered all the same
 
+    async def _has_nothing_to_send(self, query: Query, read_all: bool) -> bool:
+        passing = self._fetcher.passing(query, self._order.resting(), self._put_off())
+        page = await self._page(passing, PAGE)
+        if any(self._may_be_sent(stored.document) for stored in page):
+            return False
+        return read_all or len(page) < PAGE
+
     def _may_be_sent(self, document: Document) -> bool:
-        return not self._order.is_resting(document) and not self._limits.is_unavailable(
-            record.target(document)
-        )
+        if self._order.is_resting(document) or self._policies.is_paused(document):
+            return False
+        return not self._limits.is_unavailable(self._policies.lane(document).name)

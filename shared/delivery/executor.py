@@ -5,20 +5,22 @@ import time
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import Enum, auto
-from typing import Protocol
+from typing import Any, Protocol
 
 from shared.delivery.call import Call
 from shared.delivery.completer import Completer
+from shared.delivery.lease_guard import LeaseEnded, LeaseGuard
 from shared.delivery.limits import Limits, Skipped
 from shared.delivery.secrets import ReadsTokens, Secrets
 from shared.drivers import clock, logs, threads
-from shared.model import record, rules, transitions
-from shared.model.answer import Answer, Sent
+from shared.model import json_codec, record, transitions
+from shared.model.answer import Answer, Sent, Terms
 from shared.model.codes import UNEXPECTED_ERROR
-from shared.model.errors import DependencyDown
+from shared.model.errors import CallerError, DependencyDown
+from shared.model.lanes import Lane
+from shared.model.policy import HOLD_REASON, Policy, PolicyFailed
 from shared.model.record import Document
 from shared.model.retry import UNRECOVERABLE
-from shared.model.rules import RuleFailed
 from shared.model.transitions import Failure
 from shared.storage.records import Stored
 from shared.storage.tokens import NoToken
@@ -32,7 +34,7 @@ class Outcome(Enum):
 
     SUCCEEDED = auto()
     FILTERED = auto()
-    """Excluded by one of the operator's rules, and therefore finished."""
+    """Excluded by its target's policy, and therefore finished."""
     FAILED = auto()
     DEAD = auto()
     SKIPPED = auto()
@@ -42,6 +44,7 @@ class Outcome(Enum):
 
 
 NOT_COUNTED = "; the target is overloaded, so this does not count"
+_GATEWAY_TIMEOUT = 504  # what is behind the gateway may have received it
 _OURS = ("machine", "time")  # causes that say nothing of record or target: what this call lacked
 _LEVELS = {
     Outcome.SUCCEEDED: logging.DEBUG,
@@ -54,8 +57,8 @@ _LEVELS = {
 class Sends(Protocol):
     """What sends a record: `outbound/session.py`."""
 
-    async def send(self, document: Document, secret: str | None, seconds: float) -> Answer:
-        """Send one record within `seconds`; every ending is an Answer."""
+    async def send(self, document: Document, secret: str | None, terms: Terms) -> Answer:
+        """Send one record; every ending is an Answer."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +67,8 @@ class Prepared:
 
     stored: Stored
     document: Document
-    """The record as the operator's rules leave it."""
+    """The record as its target's policy leaves it."""
+    lane: Lane
     secret: Secret | None = None
     failure: Answer | None = None
     filtered_by: str | None = None
@@ -80,27 +84,30 @@ class Executor:
 
     def __init__(self, call: Call, tokens: ReadsTokens, session: Sends, completer: Completer, limits: Limits):
         self._call = call
+        self._policies = call.policies
+        self._guard = LeaseGuard(call.lease)
         self._secrets = Secrets(tokens, call.stop_at, adopt=call.request.adopt_token)
         self._session = session
         self._completer = completer
         self._limits = limits
 
     async def prepare(self, stored: Stored) -> Prepared:
-        """Apply the rules and look up the secret. Raises Skipped if Vault does not answer."""
-        document, its_rules = stored.document, self._call.settings.rules
-        if its_rules and rules.concern(its_rules, document):
+        """Apply its policy and look up the secret. Raises Skipped if Vault does not answer."""
+        document, lane = stored.document, self._policies.lane(stored.document)
+        if lane.policy.maps:
             try:
-                mapped, rule = await threads.RULES.run(rules.apply, its_rules, document)
-            except RuleFailed as error:
-                return Prepared(stored, document, failure=Answer(UNEXPECTED_ERROR, f"not sent: {error}"))
+                mapped = await threads.RULES.run(lane.policy.applied, document)
+            except PolicyFailed as error:
+                failure = Answer(UNEXPECTED_ERROR, f"not sent: {error}")
+                return Prepared(stored, document, lane, failure=failure)
             if mapped is None:
-                return Prepared(stored, document, filtered_by=rule)
+                return Prepared(stored, document, lane, filtered_by=lane.policy.name)
             document = mapped
         try:
             secret = await self._secrets.get(document)
         except NoToken as error:
-            return Prepared(stored, document, failure=_not_sent(error))
-        return Prepared(self._bound(stored, document, secret), document, secret)
+            return Prepared(stored, document, lane, failure=_not_sent(error))
+        return Prepared(self._bound(stored, document, secret), document, lane, secret)
 
     def _bound(self, stored: Stored, document: Document, secret: Secret | None) -> Stored:
         """Return a record, bound to its secret from now on if an operator says so.
@@ -126,7 +133,9 @@ class Executor:
         answer = prepared.failure or await self._send(prepared)
         if answer is not None and answer.code == 401 and prepared.secret is not None:
             prepared, answer = await self._refused(prepared, prepared.secret, answer)
-        return Outcome.LEFT if answer is None else await self._complete_answered(prepared.stored, answer)
+        if answer is None:
+            return Outcome.LEFT
+        return await self._complete_answered(prepared.stored, prepared.lane, answer)
 
     async def _refused(
         self, prepared: Prepared, secret: Secret, answer: Answer
@@ -150,36 +159,52 @@ class Executor:
 
     async def fail(self, stored: Stored, reason: str) -> Outcome:
         """Write that a record could not be attempted, for a reason of its own."""
-        return await self._complete_answered(stored, Answer(UNEXPECTED_ERROR, reason))
+        lane = self._policies.lane(stored.document)
+        return await self._complete_answered(stored, lane, Answer(UNEXPECTED_ERROR, reason))
+
+    def close(self) -> None:
+        """Stop guarding requests."""
+        self._guard.close()
 
     async def _send(self, prepared: Prepared) -> Answer | None:
-        """Send a record as soon as the limits let it; None if no time is left by then."""
-        target = record.target(prepared.document)
-        async with self._limits.place(target):
-            started, seconds = time.monotonic(), self._call.seconds_for_delivery()
-            if not self._call.may_begin() or seconds <= 0:
+        """Send a record as soon as the limits let it; None if no time, or no lease, is left by then."""
+        name, policy = prepared.lane.name, prepared.lane.policy
+        async with self._limits.place(name):
+            if self._policies.is_paused(prepared.stored.document):
+                raise Skipped
+            started, terms = time.monotonic(), self._call.terms(policy)
+            if not self._call.may_begin(policy) or terms.seconds <= 0:
                 return None
-            answer = await self._completer.expect(self._answer(prepared, seconds))
+            try:
+                async with self._guard.request():
+                    answer = await self._completer.expect(self._answer(prepared, terms))
+            except LeaseEnded:
+                return None
             if answer.cause in _OURS:
                 raise Skipped
-            self._limits.record(target, answer)
+            self._limits.record(name, answer)
             return replace(answer, seconds=time.monotonic() - started)
 
-    async def _answer(self, prepared: Prepared, seconds: float) -> Answer:
+    async def _answer(self, prepared: Prepared, terms: Terms) -> Answer:
         secret = None if prepared.secret is None else prepared.secret.text
         try:
-            return await self._session.send(prepared.document, secret, seconds)
+            answer = await self._session.send(prepared.document, secret, terms)
         except Exception as error:  # noqa: BLE001 - a defect, after which nobody knows what the target has received
             reason = f"the attempt broke off: {type(error).__name__}"
             return Answer(UNEXPECTED_ERROR, reason, cause="answer", sent="unknown")
+        policy = prepared.lane.policy
+        if policy.success is None or answer.sent != "yes":
+            return answer
+        return await threads.RULES.run(_judged, policy, answer)
 
-    async def _complete_answered(self, stored: Stored, answer: Answer) -> Outcome:
+    async def _complete_answered(self, stored: Stored, lane: Lane, answer: Answer) -> Outcome:
         document, moment = stored.document, clock.now()
         if answer.accepted:
-            after = transitions.succeeded(document, int(answer.code), moment, answer.seconds)
+            said = answer.said if lane.policy.answers == "all" else ""
+            after = transitions.succeeded(document, int(answer.code), moment, answer.seconds, said)
             outcome = Outcome.SUCCEEDED
         else:
-            failure = self._failure(document, answer, moment)
+            failure = self._failure(document, lane, answer, moment)
             after = transitions.failed(document, failure, moment, answer.seconds)
             outcome = Outcome.DEAD if after.get("dead") else Outcome.FAILED
         try:
@@ -187,13 +212,13 @@ class Executor:
         except DependencyDown:
             raise
         except Exception as error:  # noqa: BLE001 - the database refuses what stands in it
-            return await self._complete_refused(stored, answer, type(error).__name__)
+            return await self._complete_refused(stored, lane, answer, type(error).__name__)
 
-    async def _complete_refused(self, stored: Stored, answer: Answer, error: str) -> Outcome:
+    async def _complete_refused(self, stored: Stored, lane: Lane, answer: Answer, error: str) -> Outcome:
         """Write that an outcome was refused, in our own words; what was accepted is not sent again."""
         document, moment = stored.document, clock.now()
         reason = f"its outcome, {answer.code}, can't be written: {error}"
-        following = None if answer.accepted else self._failure(document, answer, moment).next_attempt
+        following = None if answer.accepted else self._failure(document, lane, answer, moment).next_attempt
         sent: Sent = "no" if answer.sent == "no" else "unknown"
         failure = Failure(UNEXPECTED_ERROR, reason, UNRECOVERABLE, following, sent)
         after = transitions.failed(document, failure, moment, answer.seconds)
@@ -216,18 +241,54 @@ class Executor:
         _log(stored.document, answer, outcome)
         return outcome
 
-    def _failure(self, document: Document, answer: Answer, moment: datetime) -> Failure:
-        policy = self._call.request.policy
+    def _failure(self, document: Document, lane: Lane, answer: Answer, moment: datetime) -> Failure:
+        policy = lane.policy.retry(self._call.request.policy)
+        stream = policy.error_stream(answer.code)
+        said = answer.said if lane.policy.answers != "none" else ""
         if answer.overloaded:
-            rest = timedelta(seconds=self._limits.rest(record.target(document)))
-            stream = policy.error_stream(answer.code)
+            rest = timedelta(seconds=self._limits.rest(lane.name))
             reason = answer.reason + NOT_COUNTED
-            return Failure(answer.code, reason, stream, moment + rest, answer.sent, answer.said, counts=False)
+            return Failure(answer.code, reason, stream, moment + rest, answer.sent, said, counts=False)
+        if lane.policy.holds_unknown and (answer.sent == "unknown" or answer.code == _GATEWAY_TIMEOUT):
+            reason = f"{answer.reason}; it {HOLD_REASON}"
+            return Failure(answer.code, reason, stream, None, answer.sent, said, is_held=True)
         attempts = record.attempts(document) + (answer.sent != "no")
         tries = record.tries(document) + 1
         following = policy.next_attempt(answer.code, attempts, tries, moment, answer.retry_after)
-        stream = policy.error_stream(answer.code)
-        return Failure(answer.code, answer.reason, stream, following, answer.sent, answer.said)
+        return Failure(answer.code, answer.reason, stream, following, answer.sent, said)
+
+
+def _judged(policy: Policy, answer: Answer) -> Answer:
+    """Return an answer with what the target's policy says of it: whether it is a success."""
+    assert policy.success is not None  # noqa: S101 - else there is nothing to judge by
+    if not answer.is_whole and "body" in policy.success.text:
+        limit = "it is longer than 64 KiB, or broke off"
+        return _unsuccessful(
+            answer, f"whether it is a success can't be told: its body was not read, since {limit}"
+        )
+    try:
+        if policy.judges(int(answer.code), answer.headers, _body(answer)):
+            return replace(answer, verdict=True)
+    except PolicyFailed as error:
+        return _unsuccessful(answer, f"whether it is a success can't be told: {error}")
+    return _unsuccessful(answer, f"which policy {policy.name!r} does not call a success")
+
+
+def _unsuccessful(answer: Answer, why: str) -> Answer:
+    reason = answer.reason or f"the target answered {answer.code}"
+    return replace(
+        answer, verdict=False, reason=f"{reason}, {why}" if why.startswith("which") else f"{reason}; {why}"
+    )
+
+
+def _body(answer: Answer) -> Any:
+    """Return an answer's body: what it is as JSON, or else its text."""
+    if not answer.content:
+        return None
+    try:
+        return json_codec.parse(answer.content)
+    except CallerError:
+        return answer.content.decode(errors="replace")
 
 
 def _not_sent(error: NoToken) -> Answer:

@@ -12,6 +12,7 @@ from shared.delivery.call import WRAP_UP_SECONDS
 from shared.delivery.fan_out import FanOut
 from shared.delivery.fetcher import PAGE
 from shared.delivery.limits import Limits
+from shared.delivery.policy_watch import PolicyWatch
 from shared.delivery.requests import DeliveryRequest
 from shared.delivery.rescue import Change, rescue
 from shared.drivers import threads
@@ -57,11 +58,11 @@ class Leasing:
         """The table of leases."""
         return self._leases
 
-    async def acquire(self, request: DeliveryRequest, *, again: bool) -> Acquired:
+    async def acquire(self, request: DeliveryRequest, policies: PolicyWatch, *, again: bool) -> Acquired:
         """Lease free partitions that hold something of the request: a share, or `again` whatever nobody took.
 
         A walk leases all that are free, if its first record is in one of them. If others own what is wanted,
-        watch until one leaves or dies, or all prove alive.
+        watch until one leaves or dies, or all prove alive. The policies are read before anything is written.
         """
         first_heartbeats: dict[str, int] = {}
         while True:
@@ -71,7 +72,7 @@ class Leasing:
             snapshot = await threads.DATABASE.run(self._leases.snapshot_and_fence)
             acquired = Acquired(None)
             if await self._has_something(request, first[0], snapshot.free):
-                acquired = await self._take(request, snapshot, again=again)
+                acquired = await self._take(request, snapshot, policies, again=again)
             if acquired.lease is not None:
                 return acquired
             now = snapshot.heartbeats
@@ -82,8 +83,11 @@ class Leasing:
                 return Acquired(None)
             await asyncio.sleep(pause)
 
-    async def _take(self, request: DeliveryRequest, snapshot: LeaseSnapshot, *, again: bool) -> Acquired:
-        rescued = await rescue(self._records, self._settings, snapshot.orphaned)
+    async def _take(
+        self, request: DeliveryRequest, snapshot: LeaseSnapshot, policies: PolicyWatch, *, again: bool
+    ) -> Acquired:
+        await policies.refresh()
+        rescued = await rescue(self._records, self._settings, snapshot.orphaned, policies)
         may_share = not (again or request.is_walk) and self._settings.fan_out > 1
         is_share = may_share and await self._is_backlog(request)
         most = -(-record.PARTITIONS // self._settings.fan_out) if is_share else record.PARTITIONS
@@ -108,9 +112,12 @@ class Leasing:
         self._starting = asyncio.create_task(starting)
 
     @asynccontextmanager
-    async def heartbeat(self, lease: Lease, limits: Limits) -> AsyncIterator[None]:
-        """Renew a lease now and then, and share which targets rest, as long as the block lasts."""
-        tasks = [asyncio.create_task(self._keep_renewed(lease)), asyncio.create_task(self._share(limits))]
+    async def heartbeat(self, lease: Lease, limits: Limits, policies: PolicyWatch) -> AsyncIterator[None]:
+        """Renew a lease, share which targets rest and read the policies, now and then in the block."""
+        tasks = [
+            asyncio.create_task(self._keep_renewed(lease)),
+            asyncio.create_task(self._share(limits, policies)),
+        ]
         try:
             yield
         finally:
@@ -118,14 +125,19 @@ class Leasing:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def _share(self, limits: Limits) -> None:
-        """Tell other workers which targets rest, and hear it from them: not by what renews the lease."""
+    async def _share(self, limits: Limits, policies: PolicyWatch) -> None:
+        """Tell other workers which targets rest, and hear it from them: not by what renews the lease.
+
+        Pages may be far between, so what waits for a slow target hears here of new policies.
+        """
         while True:
             await asyncio.sleep(self._settings.renewal_interval)
             try:
                 limits.hear_of(await threads.DATABASE.run(self._leases.share_rests, limits.rests()))
+                await policies.refresh()
+                limits.adapt()
             except DependencyDown:
-                log.warning("the targets that rest could not be shared; trying again")
+                log.warning("rests and policies could not be shared; trying again")
 
     async def _keep_renewed(self, lease: Lease) -> None:
         while True:

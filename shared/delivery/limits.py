@@ -4,14 +4,16 @@ import asyncio
 import math
 import time
 from collections import deque
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from types import TracebackType
 
 from shared.delivery.memory import Memory
 from shared.delivery.pace import Pace
+from shared.delivery.rates import UNSHARED, Rates, SharedRate
 from shared.model.answer import Answer
 from shared.model.errors import DependencyDown
+from shared.model.policy import USUAL, Policy
 from shared.settings import Settings
 
 _CONNECTION_FAILURES = 5  # in a row, after which a target's circuit is open for the rest of the call
@@ -34,10 +36,12 @@ class Skipped(Exception):
 
 @dataclass
 class _Target:
-    """What is known of a target: `window` is how many requests it may have in flight."""
+    """What is known of a target: `window` is how many requests it may have in flight now, `most` ever."""
 
     window: int
+    most: int
     pace: Pace
+    rate: SharedRate | None = None
     in_flight: int = 0
     failures: int = 0
     answered_at: float = -_ANSWERS_SECONDS
@@ -61,13 +65,17 @@ class Limits:
         rests: Mapping[str, float] | None = None,
         memory: Memory | None = None,
         until: float = math.inf,
+        policy_of: Callable[[str], Policy] = lambda _: USUAL,
+        rates: Rates = UNSHARED,
     ):
         """`suspects` are the targets whose circuits were open at the end of an earlier call.
 
         `rests` are the seconds for which targets still rest; `memory` is what earlier calls have learnt of
         how much targets take, and this one adds to it. `until` (monotonic seconds) ends the call's sending:
-        then nobody waits for a pace any more.
+        then nobody waits for a pace any more. `policy_of` tells a target's policy.
         """
+        self._policy_of = policy_of
+        self._rates = rates
         self._until = until
         self._free = settings.concurrency
         self._most = settings.concurrency_per_target
@@ -115,7 +123,7 @@ class Limits:
 
     async def _taken(self, name: str) -> None:
         target = self._of(name)
-        if target.pace.resting > _PATIENCE_SECONDS:
+        if _is_put_off(target):
             raise Skipped
         if not target.waiting and self._may_have(target):
             self._give(target)
@@ -151,7 +159,7 @@ class Limits:
             self._are_paced = True
         elif answer.sent == "yes":
             known.answered_at = asyncio.get_running_loop().time()
-            known.window = min(self._most, known.window + 1)
+            known.window = min(known.most, known.window + 1)
             known.pace.accepted()
         elif answer.sent == "unknown":
             known.window = max(self._few, known.window // 2)
@@ -189,6 +197,16 @@ class Limits:
                 self._send_away(target)
         self._set_alarm()
 
+    def adapt(self) -> None:
+        """Take the policies as they are now."""
+        for name, target in self._targets.items():
+            policy = self._policy_of(name)
+            target.most = policy.concurrency or self._most
+            target.window = min(target.window, target.most)
+            target.rate = self._rates.of(policy)
+            self._are_paced = self._are_paced or target.rate is not None
+        self._serve()
+
     def rest(self, target: str) -> float:
         """Return for how many seconds a target rests."""
         known = self._targets.get(target)
@@ -204,7 +222,8 @@ class Limits:
 
     def is_unavailable(self, target: str) -> bool:
         """Tell whether a target gets nothing now."""
-        return self.is_open(target) or self.rest(target) > _PATIENCE_SECONDS
+        known = self._targets.get(target)
+        return known is not None and (self.is_open(target) or _is_put_off(known))
 
     def open_circuits(self) -> list[str]:
         """Return the targets that get nothing more in this call, since they don't connect."""
@@ -219,8 +238,11 @@ class Limits:
         target = self._targets.get(name)
         if target is None:
             known = self._memory.windows.get(name, self._few)
+            policy = self._policy_of(name)
+            most, rate = policy.concurrency or self._most, self._rates.of(policy)
             pace = Pace(self._memory.paces.get(name))
-            target = self._targets[name] = _Target(max(1, min(self._most, known)), pace)
+            target = self._targets[name] = _Target(max(1, min(most, known)), most, pace, rate)
+            self._are_paced = self._are_paced or rate is not None
         return target
 
     def _may_have(self, target: _Target) -> bool:
@@ -233,19 +255,31 @@ class Limits:
     def _wait(self, target: _Target) -> float:
         """Return the seconds until a target's pace allows the next request, or until the sending ends."""
         wait = target.pace.wait
+        if target.rate is not None:
+            target.rate.want(max(1, len(target.waiting)), self._look_again)
+            wait = max(wait, target.rate.wait)
         return max(0.0, min(wait, self._until - time.monotonic())) if wait else 0.0
 
     def _give(self, target: _Target) -> None:
         target.in_flight += 1
         target.pace.sent()
+        if target.rate is not None:
+            target.rate.sent()
         self._free -= 1
+
+    def _look_again(self) -> None:
+        """Serve those that wait, once more of a rate was reserved, or none is to be had for long."""
+        for target in self._targets.values():
+            if _is_put_off(target):
+                self._send_away(target)
+        self._serve()
 
     def _set_alarm(self) -> None:
         """Look again when the first of those that wait for time, and not for a place, may be sent."""
         if not self._are_paced:
             return
         waits = [wait for name in self._crowded if (wait := self._wait(self._targets[name]))]
-        if waits:
+        if min(waits, default=math.inf) < math.inf:
             if self._alarm is not None:
                 self._alarm.cancel()
             self._alarm = asyncio.get_running_loop().call_later(min(waits), self._serve)
@@ -275,6 +309,11 @@ class Limits:
             self._of(target).failures = _CONNECTION_FAILURES
         if not probe.done():
             probe.set_result(None)
+
+
+def _is_put_off(target: _Target) -> bool:
+    """Tell whether nobody is to wait for a target: it rests for long, or its rate is used up."""
+    return target.pace.resting > _PATIENCE_SECONDS or (target.rate is not None and target.rate.closed > 0)
 
 
 class _Place:

@@ -16,13 +16,15 @@ class Bookmark:
     """
 
     partitions: frozenset[int]
+    policies: int
+    """The version of the policies under which they were read."""
     until: float
     """Monotonic seconds until which it holds."""
     held: int
     """How many records were held back."""
     main: str
     own: Mapping[str, str]
-    """The positions of targets' own queues, by target."""
+    """The positions of lanes' own queues, by their names."""
 
 
 @dataclass
@@ -38,7 +40,8 @@ class Memory:
     """How many requests a second targets that were overloaded have taken."""
     bookmark: Bookmark | None = None
 
-    def bookmark_for(self, partitions: frozenset[int], now: float) -> Bookmark | None:
-        """Return where a call with these partitions goes on; None if at the beginning."""
+    def bookmark_for(self, partitions: frozenset[int], policies: int, now: float) -> Bookmark | None:
+        """Return where a call with these partitions and policies goes on; None if at the beginning."""
         mark = self.bookmark
-        return mark if mark is not None and mark.partitions == partitions and now < mark.until else None
+        is_ours = mark is not None and (mark.partitions, mark.policies) == (partitions, policies)
+        return mark if is_ours and mark is not None and now < mark.until else None

@@ -1,11 +1,12 @@
 """What a call to `/process` or `/process/retry` asks for: its body, checked, as a DeliveryRequest."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from shared.model.codes import INVALID, TOKEN_CHANGED, error_mapping, status_codes
 from shared.model.members import MemberReader, boolean, members_of, offset, whole_number
+from shared.model.policy import Policy
 from shared.model.retry import RetryPolicy
 from shared.settings import Settings
 from shared.storage.queries import DUE, FAILED, NOW, REPLAY, Query, failure_filter
@@ -53,30 +54,39 @@ def process_request(
     )
 
 
-def retry_request(body: bytes, settings: Settings, deadline: float) -> DeliveryRequest:
-    """Read the body of `/process/retry`: which failed records to replay, and under which rules."""
+def retry_request(
+    body: bytes, settings: Settings, deadline: float, policies: Sequence[Policy] = ()
+) -> DeliveryRequest:
+    """Read the body of `/process/retry`: which failed records to replay, and under which rules.
+
+    A code that is worth retrying, or a limit, by any of the policies is so here: what is not, is dead.
+    """
     reader = MemberReader(members_of(body))
     reader.refuse_unknown(RETRY_MEMBERS)
     limit = _limit(reader, settings)
     adopt = reader.read("adoptToken", boolean) or False
-    query = _retry_query(reader, settings, frozenset((TOKEN_CHANGED,)) if adopt else None)
+    query = _retry_query(reader, settings, policies, frozenset((TOKEN_CHANGED,)) if adopt else None)
     streams = reader.read("errormapping", error_mapping)
     dry_run = reader.read("dryRun", boolean) or False
     reader.finish()
     return DeliveryRequest(query, limit, settings.retry_policy(streams), deadline, dry_run, adopt_token=adopt)
 
 
-def _retry_query(reader: MemberReader, settings: Settings, usual: frozenset[str] | None) -> Query:
+def _retry_query(
+    reader: MemberReader, settings: Settings, policies: Sequence[Policy], usual: frozenset[str] | None
+) -> Query:
     """Select failed records by id. Dead ones are among them only if the request names codes, or forces.
 
     `usual` are the codes of a request that names none, if not the setting's.
     """
     codes = reader.read("retryCodes", status_codes) or usual
-    limit = reader.read("retryLimit", whole_number) or settings.retry_limit
+    limits = (settings.retry_limit, *(one.retry_limit for one in policies if one.retry_limit))
+    limit = reader.read("retryLimit", whole_number) or max(limits)
+    retried = settings.retry_codes.union(*(one.retry_codes for one in policies if one.retry_codes))
     force = reader.read("force", boolean) or False
     # What is no record can't be sent.
     conditions: list[Mapping[str, Any]] = [{"datasync.code": {"$ne": INVALID}}]
-    chosen = failure_filter(reader, codes or (None if force else settings.retry_codes))
+    chosen = failure_filter(reader, codes or (None if force else retried))
     if not force:
         conditions.append({"datasync.attempts": {"$lt": limit}})
         is_due = {"datasync.due": {"$lt": NOW}}

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Iterator
 
+from shared.delivery.policy_watch import PolicyWatch
 from shared.drivers import clock, threads
 from shared.model import record, transitions
 from shared.model.codes import UNEXPECTED_ERROR
@@ -18,7 +19,9 @@ _PAGE = 256
 Change = tuple[Document, Document]
 
 
-async def rescue(records: Records, settings: Settings, orphaned: Attempts) -> list[Change]:
+async def rescue(
+    records: Records, settings: Settings, orphaned: Attempts, policies: PolicyWatch
+) -> list[Change]:
     """Write an interrupted attempt on each orphaned record, and return what was written, before and after.
 
     Whoever does this at the same time finds the attempts changed, or the version, and writes nothing.
@@ -27,7 +30,7 @@ async def rescue(records: Records, settings: Settings, orphaned: Attempts) -> li
     identities = list(orphaned)
     for start in range(0, len(identities), _PAGE):
         found = await threads.DATABASE.run(records.with_ids, identities[start : start + _PAGE])
-        changes = list(_changes(found, settings, orphaned))
+        changes = list(_changes(found, settings, orphaned, policies))
         if changes:
             log.warning("%d records were in flight when their worker ended", len(changes))
             done = await threads.DATABASE.run(records.write, changes)
@@ -37,10 +40,13 @@ async def rescue(records: Records, settings: Settings, orphaned: Attempts) -> li
 
 
 def _changes(
-    found: list[Stored], settings: Settings, orphaned: Attempts
+    found: list[Stored], settings: Settings, orphaned: Attempts, policies: PolicyWatch
 ) -> Iterator[tuple[Stored, Document]]:
     stream = settings.retry_policy().error_stream(UNEXPECTED_ERROR)
     for stored in found:
         document = stored.document
         if record.is_unfinished(document) and record.tries(document) == orphaned[document["id"]]:
-            yield stored, transitions.interrupted(document, stream, settings.retry_limit, clock.now())
+            policy = policies.policy(document)
+            limit = policy.retry_limit or settings.retry_limit
+            after = transitions.interrupted(document, stream, limit, clock.now(), holds=policy.holds_unknown)
+            yield stored, after

@@ -14,15 +14,21 @@ from shared.delivery.in_flight import InFlight
 from shared.delivery.leasing import Leasing
 from shared.delivery.limits import Limits
 from shared.delivery.memory import Memory
+from shared.delivery.policy_watch import PolicyWatch
+from shared.delivery.rates import Rates
 from shared.delivery.requests import DeliveryRequest
 from shared.delivery.summary import Summary
 from shared.drivers import clock, threads
+from shared.drivers.documents import SmallDocuments
 from shared.model.errors import DependencyDown, Misconfigured
+from shared.model.policy import Policy
 from shared.model.record import Document
 from shared.monitoring.call_stats import Backlog, CallStats
 from shared.monitoring.publisher import Publisher
 from shared.outbound.session import Outbound
 from shared.settings import Settings
+from shared.storage import rates
+from shared.storage.policies import PolicyStore
 from shared.storage.records import Records, Stored
 from shared.storage.tokens import TokenVault
 
@@ -43,6 +49,8 @@ class DeliveryService:
     leasing: Leasing
     outbound: Outbound
     publisher: Publisher
+    policies: PolicyStore
+    documents: SmallDocuments
     memory: Memory = field(default_factory=Memory)
 
     async def run(self, request: DeliveryRequest) -> Summary:
@@ -98,21 +106,36 @@ class DeliveryService:
 
     async def _deliver_once(self, request: DeliveryRequest, stats: CallStats, *, again: bool) -> Summary:
         """Lease, deliver what the lease covers, release."""
-        acquired = await self.leasing.acquire(request, again=again)
+        policies = PolicyWatch(self.policies.policies)
+        acquired = await self.leasing.acquire(request, policies, again=again)
         for before, after in acquired.rescued:
             stats.record(before, after)
         if acquired.lease is None:
             return Summary(end=acquired.nothing_left)
         lease = acquired.lease
-        call = Call.begun(self.settings, request, lease, stats)
-        limits = Limits(self.settings, lease.circuits, lease.rests, self.memory, call.stop_at)
+        call = Call.begun(self.settings, request, lease, stats, policies)
+        limits = Limits(
+            *(self.settings, lease.circuits, lease.rests, self.memory, call.stop_at),
+            policy_of=policies.policy_of,
+            rates=Rates(self._reserve),
+        )
         try:
-            async with self.leasing.heartbeat(lease, limits):
+            async with self.leasing.heartbeat(lease, limits, policies):
                 if acquired.is_share:
                     self.leasing.start_others(request)
                 return await self._deliver(call, limits)
         finally:
             await self.leasing.release(lease, limits)
+
+    async def _reserve(self, policy: Policy, number: int, most_ahead: float) -> tuple[float, bool]:
+        """Reserve a share of a policy's rate: see `rates.Reserve`."""
+
+        def reserve() -> tuple[float, bool]:
+            now, moment = self.records.now(), time.monotonic()
+            ahead, is_reserved = rates.reserve(self.documents, policy, number, most_ahead, now)
+            return moment + ahead, is_reserved
+
+        return await threads.DATABASE.run(reserve)
 
     async def _deliver(self, call: Call, limits: Limits) -> Summary:
         async def write(changes: Sequence[tuple[Stored, Document]]) -> list[bool]:
@@ -123,7 +146,12 @@ class DeliveryService:
             async with self.outbound.session() as session:
                 executor = Executor(call, self.tokens, session, completer, limits)
                 in_flight = InFlight(self.leasing.table, call.lease)
-                return await Dispatcher(call, self.records, in_flight, executor, limits, self.memory).run()
+                try:
+                    return await Dispatcher(
+                        call, self.records, in_flight, executor, limits, self.memory
+                    ).run()
+                finally:
+                    executor.close()
         finally:
             await completer.close()
 

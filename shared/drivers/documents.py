@@ -28,11 +28,12 @@ class SmallDocument:
 
 
 class SmallDocuments:
-    """The collection of small documents that belongs to a collection of records."""
+    """A collection of small documents that belongs to a collection of records."""
 
-    def __init__(self, database: Database, collection: str):
+    def __init__(self, database: Database, collection: str, kind: str = "notes"):
+        """`kind` ends the name of the collection, which is that of counters and the like if none is given."""
         self._database = database
-        name = f"{collection}_notes"  # as it has always been called
+        name = f"{collection}_{kind}"
         unique = {"path": "name", "datatype": "varchar2", "maxLength": 60, "order": "asc"}
         self.spec = CollectionSpec(name, ({"name": f"{name}_name", "unique": True, "fields": [unique]},))
 

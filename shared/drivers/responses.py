@@ -22,13 +22,14 @@ class Response:
     headers: Mapping[str, str] = field(default_factory=dict)
 
 
-def ok(value: Any, status: int = 200) -> Response:
-    """Return the answer that has a value as JSON.
+def ok(value: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
+    """Return the answer that has a value as JSON, with more headers if any are given.
 
     >>> ok({"matchingMessages": 3}).body
     b'{"matchingMessages":3}'
     """
-    return Response(status, json_codec.dump(value), {"Content-Type": "application/json", **_COMMON})
+    usual = {"Content-Type": "application/json", **_COMMON}
+    return Response(status, json_codec.dump(value), usual | dict(headers or {}))
 
 
 def problem(error: Exception) -> Response:

@@ -43,6 +43,22 @@ class HttpRequest(NamedTuple):
     identity: TlsIdentity = ANONYMOUS
 
 
+class Terms(NamedTuple):
+    """How a request is made, in seconds, and what is wanted of the answer's body."""
+
+    seconds: float
+    """For all of it, whatever it has to wait for."""
+    connect: float
+    """To connect."""
+    read: float
+    """From sending the request to the end of the answer."""
+    keeps_successes: bool = False
+    """Whether what the target says is kept of successes, too."""
+    keeps_failures: bool = True
+    reads_body: bool = False
+    """Whether the body is read to its end, to tell a success by it."""
+
+
 @dataclass(frozen=True)
 class Answer:
     """What a target answered: its code, or UNEXPECTED_ERROR with the reason why none came."""
@@ -59,12 +75,18 @@ class Answer:
     """By lower-case names; the values of one name with commas between."""
     content: bytes = field(default=b"", repr=False)
     """The beginning of the body, as far as it was asked for."""
+    is_whole: bool = False
+    """Whether that is all of it."""
+    verdict: bool | None = None
+    """What the target's policy says of the answer, if it says anything."""
     said: str = field(default="", repr=False)
     """The text to keep of it, without anything of a token."""
 
     @property
     def accepted(self) -> bool:
         """Tell whether the target took the record."""
+        if self.verdict is not None:
+            return self.verdict
         return isinstance(self.code, int) and 200 <= self.code < 300
 
     @property

@@ -7,9 +7,11 @@
     │   ├── NotFound              404  no such route or record
     │   ├── MethodNotAllowed      405  the route exists, but not for this method
     │   ├── Conflict              409  the request contradicts what is stored
+    │   ├── PreconditionFailed    412  what the request replaces has changed meanwhile
     │   ├── TooLarge              413  the body exceeds a limit
     │   ├── UnsupportedMediaType  415  the body is not declared as JSON
-    │   └── Invalid               422  rules are broken; `faults` says which and where
+    │   ├── Invalid               422  rules are broken; `faults` says which and where
+    │   └── PreconditionRequired  428  the request does not say which version it replaces
     ├── DependencyDown            503  the database or Vault is unavailable: nothing was stored, repeat later
     └── Misconfigured             500  the operator's settings are wrong; `faults` names all of them
 
@@ -92,6 +94,13 @@ class Conflict(CallerError):
     title = "Conflict"
 
 
+class PreconditionFailed(CallerError):
+    """What the request replaces is not, or no longer, the version that it names."""
+
+    status = 412
+    title = "Precondition failed"
+
+
 class TooLarge(CallerError):
     """The body exceeds a limit."""
 
@@ -123,6 +132,13 @@ class Invalid(CallerError):
         if len(faults) > MOST_NAMED:
             number = f"more than {MOST_NAMED} errors, of which the first are listed"
         return cls(f"The request has {number}; {consequence}.", faults[:MOST_NAMED])
+
+
+class PreconditionRequired(CallerError):
+    """The request does not name the version that it replaces (RFC 6585, section 3)."""
+
+    status = 428
+    title = "Precondition required"
 
 
 class DependencyDown(DataSyncError):

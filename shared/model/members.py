@@ -20,9 +20,11 @@ from shared.model.targets import normalised_prefix
 class MemberReader:
     """Reads members of a body, and collects every fault with its pointer."""
 
-    def __init__(self, members: Mapping[str, Any]):
+    def __init__(self, members: Mapping[str, Any], at: str = ""):
+        """`at` is the pointer of the object whose members these are."""
         self._members = members
-        self._faults: list[Fault] = []
+        self._at = at
+        self.faults: list[Fault] = []
 
     def read(self, name: str, parse: Callable[[Any], Any]) -> Any:
         """Return a member as `parse` reads it; None if it is absent, null or wrong."""
@@ -32,24 +34,24 @@ class MemberReader:
         try:
             return parse(value)
         except ValueError as error:
-            self._faults.append(Fault(f"/{name}", str(error)))
+            self.faults.append(Fault(f"{self._at}/{name}", str(error)))
             return None
 
     def complain(self, name: str, detail: str) -> None:
         """Add a fault of a member that can be read."""
-        self._faults.append(Fault(f"/{name}", detail))
+        self.faults.append(Fault(f"{self._at}/{name}", detail))
 
     def refuse_unknown(self, known: tuple[str, ...]) -> None:
         """Add a fault for every unknown member: a mistyped filter would replay too much."""
         for name in sorted(self._members.keys() - set(known))[: MOST_NAMED + 1]:
-            self._faults.append(
-                Fault(f"/{pointer_token(name)}", f"is unknown; the members are {', '.join(known)}")
+            self.faults.append(
+                Fault(f"{self._at}/{pointer_token(name)}", f"is unknown; the members are {', '.join(known)}")
             )
 
     def finish(self) -> None:
         """Raise Invalid if there is any fault."""
-        if self._faults:
-            raise Invalid.of(self._faults, "nothing was done")
+        if self.faults:
+            raise Invalid.of(self.faults, "nothing was done")
 
 
 def members_of(body: bytes, *, lenient: bool = False, needed: str = "") -> Mapping[str, Any]:

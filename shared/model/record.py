@@ -12,6 +12,7 @@ A record is a JSON document. What its caller sent stands at the top level, besid
 | `partition`, `lane`, `target` | unfinished | the lease, the key's digest, and the host that it belongs to |
 | `failed`, `code`, `at` | failed | its id, its code as text, its target: indexes of failures, dead ones too |
 | `lately` | failed | the time of its last attempt: an index of the latest failures |
+| `held` | dead, may have been received | its id: an index of what a person is to look at |
 | `replay` | failed, not dead | its id: an index of failures that are still retried |
 | `secret` | unfinished, with a token | its `vaultSecretName`: an index of tokens that are still needed |
 | `blocks` | failed, not dead, with a key | its key's digest: an index of what holds back a key |

@@ -123,6 +123,17 @@ def origin_of(prefix: str) -> str | None:
         return None
 
 
+def bases_of(origin: str) -> tuple[str, ...]:
+    """Return how normalised URLs of a host begin: its port tells the scheme, or it may be either.
+
+    >>> bases_of("erp.example.com:443"), bases_of("localhost:9000")
+    (('https://erp.example.com/',), ('https://localhost:9000/', 'http://localhost:9000/'))
+    """
+    host, _, port = origin.rpartition(":")
+    usual = tuple(f"{scheme}://{host}/" for scheme, its in _DEFAULT_PORTS.items() if str(its) == port)
+    return usual or tuple(f"{scheme}://{origin}/" for scheme in _DEFAULT_PORTS)
+
+
 def _host_and_port(authority: str, default: int) -> tuple[str, int]:
     try:
         if "[" in authority and not _LITERAL_AUTHORITY.fullmatch(authority):

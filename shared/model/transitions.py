@@ -7,6 +7,7 @@ from typing import Any
 from shared.model.answer import Sent
 from shared.model.codes import UNEXPECTED_ERROR
 from shared.model.ids import timestamp
+from shared.model.policy import HOLD_REASON
 from shared.model.record import (
     ANSWER,
     ATTEMPTS,
@@ -40,6 +41,8 @@ class Failure:
     sent: Sent = "yes"
     said: str = ""
     """What the target said, as it is kept."""
+    is_held: bool = False
+    """Whether the target may have received it, and a person is to look there first: it is dead."""
     counts: bool = True
     """Whether it is one of the attempts that are limited: what is not sent never is."""
 
@@ -49,9 +52,14 @@ class Failure:
         return self.counts and self.sent != "no"
 
 
-def succeeded(document: Document, code: int, moment: datetime, seconds: float = 0.0) -> Document:
-    """Return `document` after a delivery that took `seconds` and that the target accepted."""
-    after = _attempted(document, SUCCESS, _entry(moment, code, "yes", seconds))
+def succeeded(
+    document: Document, code: int, moment: datetime, seconds: float = 0.0, said: str = ""
+) -> Document:
+    """Return `document` after a delivery that took `seconds` and that the target accepted, saying that."""
+    entry = _entry(moment, code, "yes", seconds)
+    if said:
+        entry[ANSWER] = said
+    after = _attempted(document, SUCCESS, entry)
     after[MACHINERY] = _counted(document)
     return after
 
@@ -70,6 +78,8 @@ def failed(document: Document, failure: Failure, moment: datetime, seconds: floa
     machinery = _counted(document, is_attempt=failure.is_attempt) | failed_members(
         document, failure.code, moment
     )
+    if failure.is_held:
+        machinery["held"] = document["id"]
     if failure.next_attempt is None:
         after["dead"] = True
     else:
@@ -79,20 +89,27 @@ def failed(document: Document, failure: Failure, moment: datetime, seconds: floa
     return after
 
 
-def interrupted(document: Document, error_stream: str, most_attempts: int, moment: datetime) -> Document:
+def interrupted(
+    document: Document, error_stream: str, most_attempts: int, moment: datetime, *, holds: bool = False
+) -> Document:
     """Return `document` after an attempt whose process ended before it wrote the outcome.
 
     It is due again at once, in its old place, since nobody knows whether the target received it. After three
-    such attempts in a row, or if it has no attempts left, it is dead.
+    such attempts in a row, or if it has no attempts left, or if a person is to look at the target first, it
+    is dead.
     """
     times = interruptions(document) + 1
     reason = f"the process ended during delivery, {times} time(s) in a row"
+    if holds:
+        reason = f"{reason}; it {HOLD_REASON}"
     after = _attempted(document, FAILED, _entry(moment, UNEXPECTED_ERROR, "unknown", None, reason))
     after["failure_reason"] = reason
     after["error_stream"] = error_stream
     machinery = _counted(document) | failed_members(document, UNEXPECTED_ERROR, moment)
     machinery["interrupted"] = times
-    if times >= _MOST_INTERRUPTIONS or attempts(document) + 1 >= most_attempts:
+    if holds:
+        machinery["held"] = document["id"]
+    if holds or times >= _MOST_INTERRUPTIONS or attempts(document) + 1 >= most_attempts:
         after["dead"] = True
     else:
         due = document[MACHINERY].get("due", f"{timestamp(moment)} {document['id']}")

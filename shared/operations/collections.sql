@@ -29,6 +29,7 @@ begin
     {"name": "datasync_records_queue", "unique": false, "fields": [{"path": "datasync.target", "datatype": "varchar2", "maxLength": 270, "order": "asc"}, {"path": "datasync.due", "datatype": "varchar2", "maxLength": 64, "order": "asc"}]},
     {"name": "datasync_records_ingest", "unique": true, "fields": [{"path": "datasync.ingest", "datatype": "varchar2", "maxLength": 72, "order": "asc"}]},
     {"name": "datasync_records_replay", "unique": false, "fields": [{"path": "datasync.replay", "datatype": "varchar2", "maxLength": 36, "order": "asc"}]},
+    {"name": "datasync_records_held", "unique": false, "fields": [{"path": "datasync.held", "datatype": "varchar2", "maxLength": 36, "order": "asc"}]},
     {"name": "datasync_records_failed", "unique": false, "fields": [{"path": "datasync.failed", "datatype": "varchar2", "maxLength": 36, "order": "asc"}]},
     {"name": "datasync_records_blocks", "unique": false, "fields": [{"path": "datasync.blocks", "datatype": "varchar2", "maxLength": 16, "order": "asc"}]},
     {"name": "datasync_records_keyed", "unique": false, "fields": [{"path": "datasync.keyed", "datatype": "varchar2", "maxLength": 16, "order": "asc"}, {"path": "id", "datatype": "varchar2", "maxLength": 36, "order": "asc"}]},
@@ -45,6 +46,9 @@ begin
   ]]'));
   made('datasync_records_notes', json_array_t(q'[[
     {"name": "datasync_records_notes_name", "unique": true, "fields": [{"path": "name", "datatype": "varchar2", "maxLength": 60, "order": "asc"}]}
+  ]]'));
+  made('datasync_records_policies', json_array_t(q'[[
+    {"name": "datasync_records_policies_name", "unique": true, "fields": [{"path": "name", "datatype": "varchar2", "maxLength": 60, "order": "asc"}]}
   ]]'));
 end;
 /

@@ -14,6 +14,7 @@ from shared.drivers.oci import OciClients, read_secret
 from shared.model.errors import DependencyDown
 from shared.settings import Settings
 from shared.storage.leases import LeaseTable
+from shared.storage.policies import PolicyStore
 from shared.storage.records import Records
 
 log = logging.getLogger(__name__)
@@ -35,6 +36,7 @@ class Provisioning:
     records: Records
     leases: LeaseTable
     documents: SmallDocuments
+    policies: PolicyStore
 
     def run(
         self, deadline: float, admin_password_secret: str, sleep: Callable[[float], None] = time.sleep
@@ -70,6 +72,7 @@ class Provisioning:
         self.records.get("")
         self.leases.snapshot_and_fence()
         self.documents.all()
+        self.policies.prepare()
 
 
 def block() -> str:

@@ -9,7 +9,7 @@ from shared.model import record
 from shared.model.ids import timestamp
 from shared.model.record import Document
 from shared.storage import counters
-from shared.storage.queries import DUE, FAILED, REPLAY, FailureQuery, Query, due
+from shared.storage.queries import DUE, FAILED, HELD, REPLAY, FailureQuery, Query, due
 from shared.storage.records import SEARCHED, Stored
 
 LATEST = 50  # failures shown
@@ -90,6 +90,7 @@ class Report:
                 **finished,
                 "failed": failed,
                 "dead": max(0, failed - waiting),
+                "held": self._records.count(Query(HELD)),
             },
             "due": self._records.count(due(now)),
             "oldestDueDate": timestamp(since) if since else None,

@@ -6,7 +6,7 @@ from http import HTTPStatus
 
 from shared.drivers import clock
 from shared.model import targets
-from shared.model.answer import Answer, HttpRequest
+from shared.model.answer import Answer, HttpRequest, Terms
 from shared.model.retry import retry_after_seconds
 from shared.outbound import http1
 from shared.outbound.connection import DRAINED_BYTES, Connection, Key, Limit
@@ -49,33 +49,35 @@ class Client:
     async def __aexit__(self, *_: object) -> None:
         self._connections.close()
 
-    async def deliver(self, request: HttpRequest, seconds: float, keep: int = 0) -> Answer:
-        """Make one request within `seconds`; of the answer only the status matters.
+    async def deliver(self, request: HttpRequest, terms: Terms, keep: int = 0) -> Answer:
+        """Make one request; of the answer only the status matters, unless the body is to be read.
 
         `keep` bytes of what comes at once with the status are in the answer's content.
         """
-        return await self._answered(request, seconds, AnswerReader(keep), _DRAIN_SECONDS)
+        if terms.reads_body:
+            return await self._answered(request, terms, AnswerReader(DRAINED_BYTES + 1), terms.read)
+        return await self._answered(request, terms, AnswerReader(keep), _DRAIN_SECONDS)
 
     async def ask(self, request: HttpRequest, seconds: float) -> tuple[Answer, bytes]:
         """Make one request within `seconds`, and return the answer with the beginning of its content."""
-        reader = AnswerReader(DRAINED_BYTES)
-        answer = await self._answered(request, seconds, reader, seconds)
+        terms = Terms(seconds, self._connect_seconds, self._read_seconds)
+        answer = await self._answered(request, terms, AnswerReader(DRAINED_BYTES), seconds)
         return answer, answer.content
 
     async def _answered(
-        self, request: HttpRequest, seconds: float, reader: AnswerReader, body_seconds: float
+        self, request: HttpRequest, terms: Terms, reader: AnswerReader, body_seconds: float
     ) -> Answer:
         """Make one request; every outcome is an Answer, none an exception."""
         try:
-            await self._request(request, seconds, reader, body_seconds)
+            await self._request(request, terms, reader, body_seconds)
         except NoAnswer as fault:
             return fault.answer
         return _answer(reader)
 
     async def _request(
-        self, request: HttpRequest, seconds: float, reader: AnswerReader, body_seconds: float
+        self, request: HttpRequest, terms: Terms, reader: AnswerReader, body_seconds: float
     ) -> None:
-        if seconds <= 0:
+        if terms.seconds <= 0:
             raise NoAnswer(NO_TIME)
         try:
             url = targets.parse_url(request.url)
@@ -83,22 +85,23 @@ class Client:
         except ValueError as error:
             raise NoAnswer(BAD_REQUEST, str(error)) from None
         key = Key((url.scheme, url.host, url.port), request.identity, request.credential)
-        end = Limit(self._loop.time() + seconds, f"the {seconds:.3g} s that there were for it")
+        end = Limit(self._loop.time() + terms.seconds, f"the {terms.seconds:.3g} s that there were for it")
         while kept := await self._connections.take(key):
             try:
-                return await self._on(kept, data, reader, end, body_seconds)
+                limit = self._limit("read", terms.read, end)
+                return await self._on(kept, data, reader, limit, body_seconds)
             except NoAnswer as fault:
                 if fault.fault is not NOT_WRITTEN:
                     raise
-        limit = self._limit("connect", self._connect_seconds, end)
+        limit = self._limit("connect", terms.connect, end)
         made = await self._connector.open(url, request.identity, lambda: self._connections.make(key), limit)
-        return await self._on(made, data, reader, end, body_seconds)
+        return await self._on(made, data, reader, self._limit("read", terms.read, end), body_seconds)
 
     async def _on(
-        self, connection: Connection, data: bytes, reader: AnswerReader, end: Limit, body_seconds: float
+        self, connection: Connection, data: bytes, reader: AnswerReader, limit: Limit, body_seconds: float
     ) -> None:
         try:
-            await connection.request(data, reader, self._limit("read", self._read_seconds, end), body_seconds)
+            await connection.request(data, reader, limit, body_seconds)
         finally:
             if reader.overflowed:
                 self._connections.suspect(connection)
@@ -116,8 +119,11 @@ class Client:
 def _answer(reader: AnswerReader) -> Answer:
     head = reader.head
     assert head is not None  # noqa: S101 - a request that ends without a fault has one
-    content = http1.decoded(head.headers, bytes(reader.kept), DRAINED_BYTES)
-    answer = Answer(head.code, sent="yes", headers=head.headers, content=content)
+    content = http1.decoded(head.headers, bytes(reader.kept), DRAINED_BYTES + 1)
+    is_whole = reader.complete and max(reader.body_bytes, len(content)) <= DRAINED_BYTES
+    answer = Answer(
+        head.code, sent="yes", headers=head.headers, content=content[:DRAINED_BYTES], is_whole=is_whole
+    )
     if answer.accepted:
         return answer
     reason = f"the target answered {head.code} {_PHRASES.get(head.code, '')}".rstrip()

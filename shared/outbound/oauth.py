@@ -8,7 +8,7 @@ from collections.abc import Callable
 from urllib.parse import urlencode
 
 from shared.model import json_codec
-from shared.model.answer import Answer, Cause
+from shared.model.answer import Answer, Cause, Terms
 from shared.model.codes import UNEXPECTED_ERROR
 from shared.model.credentials import ClientCredentials, parse
 from shared.model.errors import CallerError
@@ -74,23 +74,27 @@ class AuthorizedSender:
         self._fetches: dict[ClientCredentials, asyncio.Task[str]] = {}
         self._renewed: set[ClientCredentials] = set()
 
-    async def send(self, document: Document, secret: str, seconds: float) -> Answer:
-        """Send one record within `seconds`, with a token obtained with the credentials in `secret`.
+    async def send(self, document: Document, secret: str, terms: Terms) -> Answer:
+        """Send one record, with a token obtained with the credentials in `secret`.
 
         If the target answers 401, it is sent once more with another token, if there is one.
         """
-        end = time.monotonic() + seconds
+        end = time.monotonic() + terms.seconds
+
+        def left() -> Terms:
+            return terms._replace(seconds=end - time.monotonic())
+
         try:
             credentials = parse(secret)
         except ValueError as error:
             return NoAccessToken(f"the secret describes no client: {error}").answer
         try:
-            authorization = await self._authorization(credentials, seconds)
-            answer = await self._sender.send(document, authorization, end - time.monotonic())
+            authorization = await self._authorization(credentials, terms.seconds)
+            answer = await self._sender.send(document, authorization, left())
             if answer.code != 401 or not self._drops(credentials, authorization):
                 return answer
-            authorization = await self._authorization(credentials, end - time.monotonic())
-            return await self._sender.send(document, authorization, end - time.monotonic())
+            authorization = await self._authorization(credentials, left().seconds)
+            return await self._sender.send(document, authorization, left())
         except NoAccessToken as error:
             return error.answer
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 from shared import VERSION
 from shared.drivers import logs
 from shared.model import targets
-from shared.model.answer import Answer, HttpRequest
+from shared.model.answer import Answer, HttpRequest, Terms
 from shared.model.headers import header_fault, header_pairs
 from shared.model.payload import encoded_payload
 from shared.model.record import OPERATIONS, Document
@@ -36,14 +36,16 @@ class Sender:
     async def __aexit__(self, *_: object) -> None:
         await self._client.__aexit__()
 
-    async def send(self, document: Document, token: str | None, seconds: float) -> Answer:
-        """Send one record within `seconds`; every outcome is an Answer, none an exception."""
+    async def send(self, document: Document, token: str | None, terms: Terms) -> Answer:
+        """Send one record; every outcome is an Answer, none an exception."""
         try:
             request = self._signed(document["id"], _request(document, token))
         except ValueError as error:
             return NoAnswer(BAD_REQUEST, str(error)).answer
         refusal = self._why_not(request.url)
-        return refusal or self._with_text(await self._client.deliver(request, seconds, self._kept), request)
+        if refusal:
+            return refusal
+        return self._with_text(await self._client.deliver(request, terms, self._kept), request, terms)
 
     async def ask(self, url: str, form: bytes, authorization: str, seconds: float) -> tuple[Answer, bytes]:
         """POST a form, under the same rules; with the beginning of the answer's content."""
@@ -58,11 +60,12 @@ class Sender:
             return refusal, b""
         return await self._client.ask(HttpRequest("POST", url, sent, form, authorization), seconds)
 
-    def _with_text(self, answer: Answer, request: HttpRequest) -> Answer:
-        """Return an answer with the text to keep of it: of a failure, without the token that was sent."""
-        if answer.accepted or not (answer.content and self._kept):
+    def _with_text(self, answer: Answer, request: HttpRequest, terms: Terms) -> Answer:
+        """Return an answer with the text that may be kept of it, without the token that was sent."""
+        is_wanted = terms.keeps_successes if answer.accepted else terms.keeps_failures
+        if not (answer.content and self._kept and (is_wanted or terms.reads_body)):
             return answer
-        text = text_of(answer.headers, answer.content, self._kept)
+        text = text_of(answer.headers, answer.content[: self._kept], self._kept)
         return replace(answer, said=masked(text, request.credential, self._settings.answer_limit))
 
     def _signed(self, identity: str, request: HttpRequest) -> HttpRequest:

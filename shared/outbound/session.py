@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from shared.drivers import threads
-from shared.model.answer import Answer
+from shared.model.answer import Answer, Terms
 from shared.model.credentials import describes_client
 from shared.model.record import Document
 from shared.outbound.oauth import AccessTokens, AuthorizedSender
@@ -20,11 +20,11 @@ class Session:
         self._sender = sender
         self._authorized = AuthorizedSender(sender, tokens)
 
-    async def send(self, document: Document, secret: str | None, seconds: float) -> Answer:
-        """Send one record within `seconds`, with what its secret holds, a token or client credentials."""
+    async def send(self, document: Document, secret: str | None, terms: Terms) -> Answer:
+        """Send one record, with what its secret holds, a token or client credentials."""
         if secret is not None and describes_client(secret):
-            return await self._authorized.send(document, secret, seconds)
-        return await self._sender.send(document, secret, seconds)
+            return await self._authorized.send(document, secret, terms)
+        return await self._sender.send(document, secret, terms)
 
 
 class Outbound:

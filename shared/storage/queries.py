@@ -13,8 +13,10 @@ from itertools import islice
 from typing import Any
 
 from shared.model.ids import id_at, timestamp
+from shared.model.lanes import Lane
 from shared.model.members import MemberReader, moment, url_prefix
 from shared.model.members import text as text_value
+from shared.model.policy import Area
 from shared.model.record import MACHINERY, Document, name_digest
 from shared.model.targets import origin_of
 
@@ -22,11 +24,13 @@ DUE = "due"
 FAILED = "failed"
 REPLAY = "replay"
 LATELY = "lately"
+HELD = "held"
 
 _LENGTHS = {
     DUE: 64,  # a time and an id: 27 + 1 + 36 characters
     FAILED: 36,
     REPLAY: 36,
+    HELD: 36,
     "blocks": 16,
     "keyed": 16,
     "lane": 16,
@@ -68,6 +72,7 @@ def indexes(name: str) -> tuple[dict[str, Any], ...]:
         _index(f"{name}_queue", _machine_text("target"), _machine_text(DUE)),
         _index(f"{name}_ingest", _machine_text("ingest"), unique=True),
         _index(f"{name}_replay", _machine_text(REPLAY)),
+        _index(f"{name}_held", _machine_text(HELD)),
         _index(f"{name}_failed", _machine_text(FAILED)),
         _index(f"{name}_blocks", _machine_text("blocks")),
         _index(f"{name}_keyed", _machine_text("keyed"), text("id", 36)),
@@ -107,6 +112,31 @@ def any_of(path: str, values: Iterable[str]) -> Iterator[dict[str, Any]]:
         yield {"$or": [{path: value} for value in ordered[start : start + _MOST_EQUALITIES]]}
 
 
+def inside(lane: Lane) -> list[dict[str, Any]]:
+    """Return the conditions that choose a lane's records among those of its host; no index serves them."""
+    own = [] if lane.area is None else _of_area(lane.area)
+    return [*own, *(_not_of_area(area) for area in lane.others)]
+
+
+def outside(lane: Lane) -> dict[str, Any]:
+    """Return the condition that passes over the records of a lane which has not all of its host's."""
+    own = [] if lane.area is None else [_not_of_area(lane.area)]
+    others = [{"$and": _of_area(area)} for area in lane.others]
+    return {"$or": [{member("target"): {"$ne": lane.origin}}, *own, *others]}
+
+
+def _of_area(area: Area) -> list[dict[str, Any]]:
+    operation = [{_OPERATION: area.operation}] if area.operation else []
+    return [{_URL: {"$gte": area.prefix}}, {_URL: {"$lt": area.prefix + _HIGHEST}}, *operation]
+
+
+def _not_of_area(area: Area) -> dict[str, Any]:
+    operation = [{_OPERATION: {"$ne": area.operation}}] if area.operation else []
+    return {"$or": [{_URL: {"$lt": area.prefix}}, {_URL: {"$gte": area.prefix + _HIGHEST}}, *operation]}
+
+
+_URL, _OPERATION = "targetRestApi", "targetRestApiOperation"
+_HIGHEST = "\x7f"  # sorts behind every character of a URL
 _MOST_EQUALITIES = 64  # in one `$or`
 LOWEST = "-1"  # sorts before every time and id
 
@@ -171,6 +201,16 @@ class Query:
         served += [] if self.target is None else [{member("target"): self.target}]
         served += between(member(self.order), self.after, self.before)
         return {"$and": [*served, *([narrowed] if narrowed else []), *self.conditions]}
+
+
+def waiting_of(lane: Lane) -> Query:
+    """Select a lane's records that wait, due or not."""
+    return Query(DUE, target=lane.origin, conditions=inside(lane))
+
+
+def of_host(lane: Lane) -> Query:
+    """Select a lane's failed records, dead ones too."""
+    return Query(FAILED, indexed={member("at"): lane.origin}, conditions=inside(lane))
 
 
 @dataclass(frozen=True)

@@ -135,6 +135,21 @@ class Records:
         with self._database.collection(self._spec) as collection:
             return bool(collection.find().filter(query).skip(number).limit(1).getDocuments())
 
+    def hosts_waiting(self, most: int) -> list[str] | None:
+        """Return the targets (`host:port`) of unfinished records: a query for each; None if over `most`."""
+        found: list[str] = []
+        lowest = LOWEST
+        with self._database.collection(self._spec) as collection:
+            while True:
+                query = {"$query": {member("target"): {"$gt": lowest}}, "$orderby": [ascending("target")]}
+                next_ = collection.find().filter(query).limit(1).getDocuments()
+                if not next_:
+                    return found
+                if len(found) == most:
+                    return None
+                lowest = str(next_[0].getContent()[MACHINERY]["target"])
+                found.append(lowest)
+
     def holding_back(self, keys: Collection[str]) -> tuple[list[Stored], dict[str, str]]:
         """Return the failed records that hold back others of these keys, and of which keys not all are read.
 

@@ -43,7 +43,7 @@ async def floor(job: dict[str, Any]) -> float:
 
 async def client(job: dict[str, Any]) -> float:
     """Send so many requests with the library's client; seconds that it took."""
-    from shared.model.answer import HttpRequest
+    from shared.model.answer import HttpRequest, Terms
     from shared.outbound.client import Client
     from shared.settings import Settings
 
@@ -54,6 +54,7 @@ async def client(job: dict[str, Any]) -> float:
         ("Idempotency-Key", "01a20bc0-3b2c-7f96-aeff-224c51bc516a"),
     ]
     required = dict.fromkeys(("VAULT_OCID", "VAULT_KEY_OCID", "VAULT_COMPARTMENT_OCID"), "x")
+    terms = Terms(35.0, connect=5.0, read=30.0)
     config = required | {"DATABASE_DSN": "sqlite:x", "ALLOWED_NETWORKS": "127.0.0.0/8"}
 
     async with Client(Settings.from_config(config)) as made:
@@ -62,7 +63,7 @@ async def client(job: dict[str, Any]) -> float:
             place = number % len(per_target)
             url = job["targets"][place] + job["path"]
             async with per_target[place], in_all:
-                answer = await made.deliver(HttpRequest("POST", url, headers, PAYLOAD), 35.0)
+                answer = await made.deliver(HttpRequest("POST", url, headers, PAYLOAD), terms)
                 assert answer.accepted, answer
 
         started = time.perf_counter()

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from shared.model.answer import Answer, HttpRequest
+from shared.model.answer import Answer, HttpRequest, Terms
 from shared.settings import Settings
 
 HERE = "127.0.0.1"
@@ -24,6 +24,11 @@ SETTINGS = Settings.from_config(
 def posted(url: str, **members: Any) -> HttpRequest:
     """Return a request to `url`."""
     return HttpRequest("POST", url, [], b"{}")._replace(**members)
+
+
+def terms(seconds: float = 60.0, settings: Settings = SETTINGS) -> Terms:
+    """Return what a request within so many seconds is made by."""
+    return Terms(seconds, settings.target_connect_timeout, settings.target_read_timeout)
 
 
 def failed(answer: Answer) -> tuple[str, str | None, str]:

@@ -51,7 +51,7 @@ SHORT_LEASE = {"TARGET_CONNECT_TIMEOUT": "1s", "TARGET_READ_TIMEOUT": "6s", "LEA
 UNCHECKED = ("-m", "tests.faults.serve")
 """A program that starts with settings that are wrong, which `python -m local run` refuses."""
 
-READ_WHOLE = ("datasync_records_leases", "datasync_records_notes")
+READ_WHOLE = ("datasync_records_leases", "datasync_records_notes", "datasync_records_policies")
 """Collections of fewer than a hundred small documents, which are read as a whole."""
 
 _secrets: set[str] = set()
@@ -147,6 +147,19 @@ class Bundle:
     def retry(self, **members: Any) -> dict[str, Any]:
         """Call `/process/retry`; `from_` stands for `from`."""
         return self.process("/process/retry", **{name.rstrip("_"): value for name, value in members.items()})
+
+    def put_policies(self, *entries: dict[str, Any]) -> dict[str, Any]:
+        """Write the policies, whatever they were; the answer. Each is the sample target's, by default."""
+        targets = [{"name": "sample", "targetRestApi": f"{self.target_url}/"} | entry for entry in entries]
+        response = self.call("PUT", "/process/targets", {"targets": targets}, If_Match="*")
+        assert response.status_code == 200, response.text
+        answer: dict[str, Any] = response.json()
+        return answer
+
+    def live(self, name: str) -> dict[str, Any]:
+        """What `GET /process/targets` says of a policy, or of a host without one."""
+        lines = self.call("GET", "/process/targets").json()["live"]
+        return next(line for line in lines if name in (line.get("name"), line.get("target")))
 
     def state(self, identity: str) -> dict[str, Any]:
         """What `GET /store/{id}` says."""

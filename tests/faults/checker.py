@@ -19,6 +19,7 @@ _INTERRUPTED = "the process ended during delivery"
 _EXPIRED = "expired: "
 _NOT_COUNTED = "so this does not count"
 _UNHEARD = ("no answer from the target within", "its outcome, ")
+_HELD = "may have been received: look at the target before replaying"
 _MOST_INTERRUPTIONS = 3
 
 
@@ -46,6 +47,32 @@ class Evidence:
     retry_limit: int
     is_unanswered: bool = False
     """Some calls ended without an answer, and may have delivered."""
+    policies: Sequence[Mapping[str, Any]] = ()
+    """What held for targets at some time, beside the settings."""
+
+    def terms(self, record: Document) -> "list[_Terms]":
+        """Return what may have held for a record."""
+        found = [one for one in self.policies if record["targetRestApi"].startswith(one["targetRestApi"])]
+        usual = _Terms(RETRY_CODES, self.retry_limit)
+        return [usual, *(_terms(one, usual) for one in found)]
+
+
+@dataclass(frozen=True)
+class _Terms:
+    """Which failures of a record are retried, and how often."""
+
+    codes: frozenset[str]
+    limit: int
+    holds: bool = False
+
+
+def _terms(policy: Mapping[str, Any], usual: _Terms) -> _Terms:
+    codes = policy.get("retryCodes")
+    return _Terms(
+        usual.codes if codes is None else frozenset(codes),
+        policy.get("retryLimit", usual.limit),
+        policy.get("unknownOutcome") == "hold",
+    )
 
 
 def check(evidence: Evidence, interrupted: int = 0) -> int:
@@ -69,8 +96,8 @@ def violations(evidence: Evidence, interrupted: int = 0) -> Iterator[str]:
     yield from _presence(evidence, records, received)
     for identity, record in records.items():
         for fault in (
-            *_state(record, evidence.retry_limit),
-            *_attempts(record),
+            *_state(record, evidence.terms(record)),
+            *_attempts(record, evidence.terms(record)),
             *_sending(record, received[identity]),
         ):
             yield f"record {identity} {fault}: {_in_short(record, received[identity])}"
@@ -94,7 +121,7 @@ def _presence(
         yield f"record {identity} was never stored"
 
 
-def _state(record: Document, retry_limit: int) -> Iterator[str]:
+def _state(record: Document, terms: Sequence[_Terms]) -> Iterator[str]:
     """A record is delivered, ended visibly, or waits in a way in which a call will find it."""
     status, machinery = record["status"], record["datasync"]
     entries, is_dead = record.get("attempts", ()), bool(record.get("dead"))
@@ -115,15 +142,22 @@ def _state(record: Document, retry_limit: int) -> Iterator[str]:
     if (status == "success") != (bool(entries) and _is_success(entries[-1])):
         yield "does not have the status of its last attempt"
     if is_dead and not (
-        int(machinery["attempts"]) >= retry_limit
-        or str(record["status_code"]) not in RETRY_CODES
+        any(_ends(record, one) for one in terms)
         or int(machinery.get("interrupted", 0)) >= _MOST_INTERRUPTIONS
         or entries[-1].get("reason", "").startswith(("its outcome, 2", _EXPIRED))
     ):
         yield "is dead for no reason"
 
 
-def _attempts(record: Document) -> Iterator[str]:
+def _ends(record: Document, terms: _Terms) -> bool:
+    """Tell whether a record's last failure is its last attempt under these terms."""
+    last = record["attempts"][-1]
+    is_held = terms.holds and last["sent"] == "unknown" and last.get("reason", "").endswith(_HELD)
+    too_often = int(record["datasync"]["attempts"]) >= terms.limit
+    return is_held or too_often or str(record["status_code"]) not in terms.codes
+
+
+def _attempts(record: Document, terms: Sequence[_Terms]) -> Iterator[str]:
     """What is counted is what is listed; what was not sent is not counted."""
     entries, machinery = _tries(record), record["datasync"]
     sent = Counter("no" if _is_overload(entry) else entry["sent"] for entry in entries)
@@ -135,7 +169,7 @@ def _attempts(record: Document) -> Iterator[str]:
         yield f"counts {attempts} attempts and {unsent} that were not sent, fewer than it lists"
     if any(_is_success(entry) for entry in entries[:-1]):
         yield "was attempted after a success"
-    if any(str(entry["code"]) not in RETRY_CODES for entry in entries[:-1]):
+    if any(all(str(entry["code"]) not in one.codes for one in terms) for entry in entries[:-1]):
         yield "was attempted after an answer that asks for no retry"
     if any((entry["sent"] == "yes") == isinstance(entry["code"], str) for entry in entries):
         yield "says of an answer that it was not sent, or the other way round"

@@ -16,7 +16,7 @@ from typing import Any, cast
 
 from shared.model.answer import HttpRequest
 from shared.outbound.client import Client
-from tests.contract.clients import HERE, SETTINGS
+from tests.contract.clients import HERE, SETTINGS, terms
 
 FLOODS = {  # by path: how an answer begins, how it goes on, how many connections of it there are
     "/informational": (b"", b"HTTP/1.1 103 Early Hints\r\nLink: </a>; rel=preload\r\n\r\n", 32),
@@ -70,7 +70,7 @@ async def send(flooding: str, good: str) -> dict[str, Any]:
         await _good(client, good)
         usual = await _good(client, good)
         floods = [
-            asyncio.create_task(client.deliver(HttpRequest("POST", flooding + path, [], b"{}"), 60.0))
+            asyncio.create_task(client.deliver(HttpRequest("POST", flooding + path, [], b"{}"), terms()))
             for path, (_, _, connections) in FLOODS.items()
             for _ in range(connections)
         ]
@@ -92,7 +92,7 @@ async def _good(client: Client, url: str) -> float:
 
     async def one() -> None:
         async with at_once:
-            answer = await client.deliver(HttpRequest("POST", url, [], b"{}"), 60.0)
+            answer = await client.deliver(HttpRequest("POST", url, [], b"{}"), terms())
             assert answer.accepted, answer
 
     started = time.perf_counter()

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from shared.model.answer import HttpRequest
 from shared.outbound.client import Client
-from tests.contract.clients import SETTINGS
+from tests.contract.clients import SETTINGS, terms
 from tests.faults.fickle import Fickle, Ledger, Surplus, Twice, serving
 from tests.faults.trial import running
 
@@ -29,7 +29,7 @@ async def test_nothing_is_lost_and_nothing_that_was_read_is_sent_twice() -> None
         for number in numbers:
             for attempt in range(100):
                 path = f"/{number}/{attempt}"
-                answer = await client.deliver(HttpRequest("POST", url + path, [], b"{}"), 60.0)
+                answer = await client.deliver(HttpRequest("POST", url + path, [], b"{}"), terms())
                 ended[answer.sent, answer.reason] += 1
                 times = ledger.read[path]
                 assert times == {"yes": 1, "no": 0}.get(answer.sent, times), (path, answer, times)

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from shared.model.answer import HttpRequest
 from shared.outbound.client import Client
 from tests.contract import curl, raw_target
-from tests.contract.clients import SETTINGS
+from tests.contract.clients import SETTINGS, terms
 from tests.contract.odd_answers import ODD
 from tests.contract.raw_target import CURL, Do, RawTarget, Step
 
@@ -130,11 +130,11 @@ async def _sent(
 ) -> tuple[int | str, str]:
     """Have one answer sent, and then a good one that could come on the same connection."""
     async with at_once:
-        answer = await client.deliver(_request(target, path), 40.0)
+        answer = await client.deliver(_request(target, path), terms(40.0))
         target.read[path].set()
         await target.played[path].wait()
         following = f"/next{path}"
-        second = await client.deliver(_request(target, following, path), 40.0)
+        second = await client.deliver(_request(target, following, path), terms(40.0))
         harm = ""
         if (second.code, second.headers.get("x-path")) != (299, following):
             harm = f"the next request: {second}"

@@ -17,12 +17,14 @@ from shared.delivery.leasing import Leasing
 from shared.delivery.requests import DeliveryRequest, process_request, retry_request
 from shared.delivery.service import DeliveryService
 from shared.drivers.database import CollectionSpec, Database
+from shared.drivers.documents import SmallDocuments
 from shared.drivers.oci import OciClients, Refused
 from shared.ingest.service import Caller, IngestService, StoreRequest
-from shared.model.answer import Answer
+from shared.model.answer import Answer, Terms
 from shared.model.record import Document
 from shared.settings import Settings
 from shared.storage.leases import LeaseTable
+from shared.storage.policies import PolicyStore
 from shared.storage.queries import indexes
 from shared.storage.readings import FRESH_SECONDS, Readings
 from shared.storage.records import Records
@@ -147,7 +149,7 @@ class Targets:
     async def session(self) -> AsyncIterator["Targets"]:
         yield self
 
-    async def send(self, document: Document, secret: str | None, seconds: float) -> Answer:
+    async def send(self, document: Document, secret: str | None, terms: Terms) -> Answer:
         name = document.get("vaultSecretName")
         self.received.append(Received(document["id"], name, secret))
         match urlsplit(document["targetRestApi"]).path:
@@ -179,7 +181,10 @@ class World:
         ingest, delivery = (TokenVault(secrets, Readings(secrets, self.vault.clock)) for _ in range(2))
         self._ingest = IngestService(SETTINGS, records, ingest, Told())
         leasing = Leasing(SETTINGS, records, leases, FanOut(self.vault, ""))
-        self._delivery = DeliveryService(SETTINGS, records, delivery, leasing, self.targets, Silent())
+        others = PolicyStore(database, "records"), SmallDocuments(database, "records")
+        self._delivery = DeliveryService(
+            SETTINGS, records, delivery, leasing, self.targets, Silent(), *others
+        )
 
     def wait(self) -> None:
         """Let so much time go by that every secret is read again."""

@@ -18,7 +18,7 @@ from shared.drivers.database import Database
 from shared.drivers.documents import SmallDocuments
 from shared.drivers.oci import OciClients
 from shared.ingest.service import IngestService, StoreRequest
-from shared.model.answer import Answer
+from shared.model.answer import Answer, Terms
 from shared.model.codes import UNEXPECTED_ERROR
 from shared.model.errors import DependencyDown
 from shared.model.record import Document
@@ -28,8 +28,10 @@ from shared.monitoring.publisher import Publisher
 from shared.operations.expirer import Expirer
 from shared.operations.lease import MaintenanceLease
 from shared.operations.maintenance import Maintenance
+from shared.operations.targets import Targets as TargetPolicies
 from shared.settings import Settings
 from shared.storage.leases import LeaseTable
+from shared.storage.policies import PolicyStore
 from shared.storage.readings import Readings
 from shared.storage.records import Records
 from shared.storage.tokens import TokenVault
@@ -54,6 +56,7 @@ class Reception:
     """A request as a target sees it."""
 
     id: str
+    at: str
     by: str
     began: float
     ended: float | None = None
@@ -73,17 +76,16 @@ class Targets:
         self.receptions: list[Reception] = []
         self.cut_short: list[str] = []
         """Requests that were begun without the whole of their time-outs."""
-        self.whole_seconds = 0.0
 
     @asynccontextmanager
     async def session(self) -> AsyncIterator["Targets"]:
         """Open a session, as `outbound/session.py` does."""
         yield self
 
-    async def send(self, document: Document, secret: str | None, seconds: float) -> Answer:
-        """Send one record within `seconds`."""
-        if seconds < self.whole_seconds - 0.001:
-            self.cut_short.append(f"record {document['id']} was begun with {seconds:.1f} s left")
+    async def send(self, document: Document, secret: str | None, terms: Terms) -> Answer:
+        """Send one record."""
+        if terms.seconds < terms.connect + terms.read - 0.001:
+            self.cut_short.append(f"record {document['id']} was begun with {terms.seconds:.1f} s left")
         host = document["targetRestApi"].split("/")[2]
         behaviour, drawn = self.behaviours[host], self._world.random
         (code,) = drawn.choices(list(behaviour.codes), list(behaviour.codes.values()))
@@ -92,7 +94,7 @@ class Targets:
             await asyncio.sleep(0.01)
             return Answer(UNEXPECTED_ERROR, "the target refused the connection", cause="connection")
         process = CURRENT.get()
-        reception = Reception(document["id"], process.name if process else "", self._world.now)
+        reception = Reception(document["id"], host, process.name if process else "", self._world.now)
         self.receptions.append(reception)
         answered: asyncio.Future[int] = self._world.create_future()
         if isinstance(code, int):
@@ -101,9 +103,9 @@ class Targets:
                 after, self._answer, reception, answered, code, context=contextvars.Context()
             )
         try:
-            status = await asyncio.wait_for(answered, seconds)
+            status = await asyncio.wait_for(answered, terms.seconds)
         except TimeoutError:
-            reason = f"no answer from the target within {seconds:g} s"
+            reason = f"no answer from the target within {terms.seconds:g} s"
             return Answer(UNEXPECTED_ERROR, reason, cause="answer", sent="unknown")
         return Answer(status, "" if status < 300 else f"the target answered {status}", sent="yes")
 
@@ -194,9 +196,13 @@ class Functions:
         deadline = time.monotonic() + self.seconds
         if route == "/maintenance":
             return await threads.OPERATIONS.run(parts.maintenance().run, deadline)
+        if route == "/targets":
+            document, _ = await threads.OPERATIONS.run(parts.operated.write, body, "*", "operator")
+            return document
         read = process_request(body, parts.settings, deadline, direct=True)
         if route == "/process/retry":
-            read = retry_request(body, parts.settings, deadline)
+            policies = await threads.DATABASE.run(parts.policies.policies)
+            read = retry_request(body, parts.settings, deadline, policies.entries)
         self.world.note(f"begins {route} {body.decode()}")
         answer = (await parts.delivery.run(read)).answer()
         self.world.note(f"answers {answer}")
@@ -222,6 +228,7 @@ class Parts:
         self.database = Database(functions.dsn, "", str)
         self.documents = SmallDocuments(self.database, settings.collection)
         self.records = Records(self.database, settings.collection, settings.body_limit)
+        self.policies = PolicyStore(self.database, settings.collection)
         notifications = Notifications(clients, self.documents, settings)
         vault = Vault(clients, settings)
         tokens = TokenVault(vault, Readings(vault), settings.connector_hub_secrets)
@@ -238,7 +245,10 @@ class Parts:
             leasing,
             functions.targets,  # opens sessions alike
             publisher,
+            self.policies,
+            self.documents,
         )
+        self.operated = TargetPolicies(self.records, self.leases, self.documents, self.policies)
         self._publisher = publisher
 
     def maintenance(self) -> Maintenance:

@@ -18,6 +18,7 @@ from shared.drivers.database import Database
 from shared.drivers.documents import SmallDocuments
 from shared.operations.report import Report
 from shared.storage.leases import LeaseTable
+from shared.storage.policies import PolicyStore
 from shared.storage.records import Records
 from tests.faults import checker
 from tests.faults.checker import Evidence
@@ -30,6 +31,9 @@ COLLECTION = "datasync_records"
 RETRY_LIMIT = 8
 _MEMORY = "/dev/shm"  # noqa: S108 - a file system in memory
 _CALM_CALLS = 120
+_KNOWN_SECONDS = (
+    25.0  # after which every worker has read the policies: a quarter of the longest lease, and a call
+)
 _MOST_AT_ONCE = 5  # invocations of process-data that schedules start
 
 
@@ -51,6 +55,7 @@ def template(folder: Path) -> Path:
     Records(database, COLLECTION).count()
     LeaseTable(database, database, COLLECTION, 60).snapshot_and_fence()
     SmallDocuments(database, COLLECTION).all()
+    PolicyStore(database, COLLECTION).prepare()
     database.close()
     return path
 
@@ -129,8 +134,6 @@ class Scenario:
         )
         self.functions.drawn = drawn
         self.functions.configurations = [_configuration(drawn) for _ in range(drawn.choice((1, 1, 2)))]
-        reading = [one["TARGET_READ_TIMEOUT"] for one in self.functions.configurations]
-        self._targets.whole_seconds = 1 + min(float(one.rstrip("s")) for one in reading)
         self.functions.mortality = drawn.choice((0.0, 0.2, 0.5))
         self.functions.frailty = drawn.choice((0.0, 0.2, 0.5))
         self.functions.skew = drawn.choice((0.0, 90.0, 3600.0))
@@ -139,6 +142,7 @@ class Scenario:
         FAULTS.slow = drawn.choice((0.0, 0.0, 0.01, 0.05))
         FAULTS.failing = drawn.choice((0.0, 0.0, 0.005, 0.03))
         FAULTS.latency = drawn.choice((0.0005, 0.001, 0.01))
+        self._policies: list[_InForce] = []
         self._seconds = drawn.uniform(15, 100)
         for _ in range(drawn.choice((0, 0, 1, 2))):
             begin = drawn.uniform(0, self._seconds)
@@ -163,10 +167,13 @@ class Scenario:
             schedules.append(self._scheduled("/process/retry", drawn.uniform(5, 40)))
         if drawn.random() < 0.3:
             schedules.append(self._scheduled("/maintenance", drawn.uniform(20, 60)))
+        if drawn.random() < 0.5:
+            schedules.append(self._operator())
         storing = self._storing = asyncio.gather(*map(self._world.create_task, sources))
         await asyncio.gather(*map(self._world.create_task, schedules))
         self._calm()
         await storing
+        await self._put_policies([])
         await self._deliver_the_rest()
         return [*self.functions.crashes, *self._broken()]
 
@@ -210,6 +217,26 @@ class Scenario:
             if len(self.functions.running) < _MOST_AT_ONCE:
                 self.functions.start(route, json.dumps(self._body(route)).encode())
 
+    async def _operator(self) -> None:
+        """Change what holds for targets, now and then."""
+        drawn = self._drawn
+        for _ in range(drawn.randint(1, 4)):
+            await asyncio.sleep(drawn.uniform(0, self._seconds / 2))
+            hosts = [host for host in self._targets.behaviours if drawn.random() < 0.7]
+            await self._put_policies([_policy(drawn, host) for host in hosts])
+
+    async def _put_policies(self, policies: list[dict[str, Any]]) -> None:
+        """Write policies, again and again until there is an answer."""
+        begun = self._world.now
+        body = json.dumps({"targets": policies}).encode()
+        while True:
+            if await self.functions.invoke("/targets", body) is not None:
+                break
+            await asyncio.sleep(1)
+        if self._policies:
+            self._policies[-1].until = begun
+        self._policies.append(_InForce(policies, self._world.now))
+
     def _has_nothing_to_do(self) -> bool:
         """Tell whether all is stored, and the last two calls found nothing to deliver."""
         idle = ("processedmessages", "failedMessages", "skippedMessages")
@@ -252,11 +279,55 @@ class Scenario:
             Report(Records(database, COLLECTION), leases, SmallDocuments(database, COLLECTION)).read(),
             RETRY_LIMIT,
             self.functions.is_unanswered,
+            [policy for one in self._policies for policy in one.policies],
         )
         waiting = [one["id"] for one in documents if _is_unfinished(one)]
         late = [f"record {identity} is not finished, though all was well for long" for identity in waiting]
         interrupted = 0 if self._is_peaceful else len(documents) * 99
-        return [*checker.violations(evidence, interrupted), *late, *self._targets.cut_short]
+        against = self._against_policies() if self._is_peaceful else []
+        return [*checker.violations(evidence, interrupted), *late, *against, *self._targets.cut_short]
+
+    def _against_policies(self) -> list[str]:
+        """Return what was sent to paused targets, or faster than a rate, though all processes were well."""
+        found = []
+        for one in self._policies:
+            for policy in one.policies:
+                sent = [each.began for each in self._targets.receptions if each.at == policy["name"]]
+                sent = sorted(began for began in sent if one.since + _KNOWN_SECONDS < began < one.until)
+                if policy.get("paused") and sent:
+                    found.append(f"{policy['name']} got requests at {sent}, while it was paused")
+                if "rate" in policy:
+                    number, seconds = policy["rate"]["requests"], float(policy["rate"]["per"][:-1])
+                    if any(
+                        sent[place + number + 1] - sent[place] < seconds
+                        for place in range(len(sent) - number - 1)
+                    ):
+                        found.append(f"{policy['name']} got more than its rate: {sent}")
+        return found
+
+
+@dataclass
+class _InForce:
+    """Policies, and from when until when they held."""
+
+    policies: list[dict[str, Any]]
+    since: float
+    until: float = float("inf")
+
+
+def _policy(drawn: random.Random, host: str) -> dict[str, Any]:
+    policy: dict[str, Any] = {"name": host, "targetRestApi": f"https://{host}/"}
+    choices: dict[str, Any] = {
+        "paused": True,
+        "rate": {"requests": drawn.choice((1, 5)), "per": drawn.choice(("1s", "10s"))},
+        "concurrency": drawn.choice((1, 3)),
+        "readTimeout": drawn.choice(("1s", "40s")),
+        "retryCodes": drawn.choice((["404"], ["503", "unexpectedError"])),
+        "retryLimit": drawn.choice((1, 3, RETRY_LIMIT)),
+        "unknownOutcome": "hold",
+        "targetRestApiOperation": drawn.choice(("POST", "PUT")),
+    }
+    return policy | {name: one for name, one in choices.items() if drawn.random() < 0.3}
 
 
 def _is_unfinished(document: dict[str, Any]) -> bool:

@@ -1,16 +1,18 @@
 """Stand-ins for what the engine's core is made of: records, secrets, targets, the database's answers."""
 
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
 from shared.delivery.call import Call
 from shared.delivery.completer import Change, Completer
+from shared.delivery.policy_watch import PolicyWatch
 from shared.delivery.requests import process_request
-from shared.model import record
-from shared.model.answer import Answer
+from shared.model import policies_document, record
+from shared.model.answer import Answer, Terms
+from shared.model.lanes import Policies
 from shared.model.record import Document, Proof
 from shared.monitoring.call_stats import CallStats
 from shared.settings import Settings
@@ -33,12 +35,17 @@ def made(**members: Any) -> Stored:
     return Stored(f"key of {document['id']}", "1", document)
 
 
-def call(limit: int = 100, seconds: float = 300, settings: Settings = SETTINGS) -> Call:
+def call(
+    limit: int = 100, seconds: float = 300, settings: Settings = SETTINGS, *policies: Mapping[str, Any]
+) -> Call:
     """A call that was asked for so many records, and ends in so many seconds."""
     body = b'{"noOfMessagesToProcess": %d}' % limit
     request = process_request(body, settings, time.monotonic() + seconds)
     request = replace(request, query=request.query.at(datetime.now(UTC)))
-    return Call.begun(settings, request, Lease("me", ALL, time.monotonic() + 3600), CallStats())
+    known = Policies(policies_document.read({"targets": policies}))
+    watch = PolicyWatch(lambda: known)
+    watch.current = known
+    return Call.begun(settings, request, Lease("me", ALL, time.monotonic() + 3600), CallStats(), watch)
 
 
 class Secrets(TokenVault):
@@ -65,7 +72,7 @@ class Target:
         self.answer = answer
         self.received: list[tuple[str, str | None]] = []
 
-    async def send(self, document: Document, secret: str | None, seconds: float) -> Answer:
+    async def send(self, document: Document, secret: str | None, terms: Terms) -> Answer:
         self.received.append((document["id"], secret))
         return self.answer(document)
 
@@ -111,6 +118,9 @@ class Queue:
 
     def holding_back(self, keys: Collection[str]) -> tuple[list[Stored], dict[str, str]]:
         return [one for one in self.holding if record.key_digest(one.document) in keys], self.unknown
+
+    def hosts_waiting(self, most: int) -> list[str]:
+        return sorted({record.target(one.document) for one in self.records})[:most]
 
     def first_waiting(self, *_: Any) -> tuple[dict[str, str], set[str]]:
         return {}, set()

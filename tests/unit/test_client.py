@@ -21,13 +21,13 @@ from shared.outbound.http1 import AnswerReader
 from shared.outbound.resolver import Address, Resolver
 from shared.settings import Settings
 from tests.contract import raw_target, tls
-from tests.contract.clients import HERE, SETTINGS, failed, posted
+from tests.contract.clients import HERE, SETTINGS, failed, posted, terms
 from tests.contract.raw_target import Do, RawTarget, good
 
 
 async def sent(url: str, seconds: float = 60.0, settings: Settings = SETTINGS, **members: Any) -> Answer:
     async with Client(settings) as client:
-        return await client.deliver(posted(url, **members), seconds)
+        return await client.deliver(posted(url, **members), terms(seconds, settings))
 
 
 @contextmanager
@@ -101,8 +101,8 @@ async def test_without_time_nothing_is_sent() -> None:
 @pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE"])
 async def test_what_the_target_may_have_read_is_sent_once(method: str) -> None:
     async with answering(Do.CLOSE) as target, Client(SETTINGS) as client:
-        await client.deliver(posted(target.url + "/good"), 60.0)
-        answer = await client.deliver(posted(target.url, method=method), 60.0)
+        await client.deliver(posted(target.url + "/good"), terms())
+        answer = await client.deliver(posted(target.url, method=method), terms())
         assert failed(answer) == (
             "the connection to the target was lost before an answer came",
             "answer",
@@ -115,19 +115,19 @@ async def test_a_kept_connection_that_the_target_has_closed_is_not_used() -> Non
     script = [good("/"), Do.CLOSE]
     async with answering(*script) as target, Client(SETTINGS) as client:
         for _ in range(20):
-            assert (await client.deliver(posted(target.url), 60.0)).code == 299
+            assert (await client.deliver(posted(target.url), terms())).code == 299
         assert target.received == {"/": 20}
 
 
 async def test_a_request_of_which_not_a_byte_could_be_written_goes_out_on_another_connection() -> None:
     async with answering() as target, Client(SETTINGS) as client:
-        await client.deliver(posted(target.url + "/first"), 60.0)
+        await client.deliver(posted(target.url + "/first"), terms())
         await asyncio.sleep(0.02)
         [kept] = client._connections._open
         own = os.dup(kept._transport.get_extra_info("socket").fileno())
         with socket.socket(fileno=own) as broken:
             broken.shutdown(socket.SHUT_WR)
-        answer = await client.deliver(posted(target.url + "/second"), 60.0)
+        answer = await client.deliver(posted(target.url + "/second"), terms())
         assert (answer.code, answer.sent) == (299, "yes")
         assert target.received == {"/first": 1, "/second": 1}
         assert target.connections["/first"] != target.connections["/second"]
@@ -168,10 +168,10 @@ async def test_an_answer_that_comes_before_the_request_counts() -> None:
 async def test_as_much_of_an_answer_as_is_wanted_comes_along() -> None:
     said = b"HTTP/1.1 400 Bad\r\nContent-Type: text/plain\r\nContent-Length: 11\r\n\r\nhello world"
     async with answering(said) as target, Client(SETTINGS) as client:
-        answer = await client.deliver(posted(target.url), 60.0, keep=5)
+        answer = await client.deliver(posted(target.url), terms(), keep=5)
         assert (answer.content, answer.headers["content-type"]) == (b"hello", "text/plain")
         assert answer.reason == "the target answered 400 Bad Request"
-        assert (await client.deliver(posted(target.url), 60.0)).content == b""
+        assert (await client.deliver(posted(target.url), terms())).content == b""
 
 
 async def test_a_content_that_matters_is_waited_for() -> None:
@@ -179,7 +179,7 @@ async def test_a_content_that_matters_is_waited_for() -> None:
     async with answering(*slow) as target, Client(SETTINGS) as client:
         answer, content = await client.ask(posted(target.url), 60.0)
         assert (answer.code, content) == (200, b"helloworld")
-        answer = await client.deliver(posted(target.url), 60.0, keep=100)
+        answer = await client.deliver(posted(target.url), terms(), keep=100)
         assert (answer.code, answer.content) == (200, b"hello")
 
 
@@ -192,7 +192,7 @@ async def test_of_an_endless_content_the_beginning_comes_along() -> None:
 
 async def test_a_request_that_is_given_up_leaves_no_connection() -> None:
     async with answering(30.0) as target, Client(SETTINGS) as client:
-        request = asyncio.create_task(client.deliver(posted(target.url), 60.0))
+        request = asyncio.create_task(client.deliver(posted(target.url), terms()))
         await target.began["/"].wait()
         request.cancel()
         with pytest.raises(asyncio.CancelledError):
@@ -240,9 +240,9 @@ async def test_a_certificate_for_another_host_name_is_refused(
     async with answering(good("/"), tls=context) as target, Client(SETTINGS, resolver) as client:
         port = target.url.rpartition(":")[2]
         identity = TlsIdentity(authorities=authority.public_pem)
-        answer = await client.deliver(posted(f"https://erp.example.com:{port}/", identity=identity), 60.0)
+        answer = await client.deliver(posted(f"https://erp.example.com:{port}/", identity=identity), terms())
         assert answer.code == 299
-        answer = await client.deliver(posted(f"https://crm.example.com:{port}/", identity=identity), 60.0)
+        answer = await client.deliver(posted(f"https://crm.example.com:{port}/", identity=identity), terms())
         assert failed(answer)[0] == "the target's certificate is not valid: it is for another host name"
 
 
@@ -315,13 +315,13 @@ async def test_a_target_that_speaks_no_tls_is_sent_nothing() -> None:
 
 async def test_without_files_to_open_the_target_is_not_to_blame() -> None:
     async with answering(good("/")) as target, Client(SETTINGS) as client:
-        assert (await client.deliver(posted(target.url), 60.0)).code == 299
+        assert (await client.deliver(posted(target.url), terms())).code == 299
         by_name = target.url.replace(HERE, "localhost")
         limits = resource.getrlimit(resource.RLIMIT_NOFILE)
         resource.setrlimit(resource.RLIMIT_NOFILE, (3, limits[1]))
         try:
             requests = [posted(target.url, credential="another"), posted(by_name)]
-            answers = [await client.deliver(request, 60.0) for request in requests]
+            answers = [await client.deliver(request, terms()) for request in requests]
         finally:
             resource.setrlimit(resource.RLIMIT_NOFILE, limits)
         for answer in answers:
@@ -342,7 +342,7 @@ async def test_the_address_that_answers_is_taken_whatever_the_others_do() -> Non
         )
         async with answering(good("/")) as target, Client(SETTINGS, resolver) as client:
             port = int(target.url.rpartition(":")[2])
-            answer = await client.deliver(posted(f"http://erp.example.com:{port}/"), 60.0)
+            answer = await client.deliver(posted(f"http://erp.example.com:{port}/"), terms())
             assert answer.code == 299, answer
 
 
@@ -353,7 +353,7 @@ async def test_nothing_of_an_answer_stays_in_memory_until_somebody_collects_garb
         gc.collect()  # what other tests have left
         gc.disable()
         try:
-            assert not (await client.deliver(posted(target.url + "/endless"), 60.0)).accepted
+            assert not (await client.deliver(posted(target.url + "/endless"), terms())).accepted
             for _ in range(100):  # the loop lets go of it in one of its next turns
                 await asyncio.sleep(0.001)
             assert not [one for one in gc.get_objects() if isinstance(one, AnswerReader)]

@@ -16,6 +16,7 @@ from shared.delivery.requests import process_request
 from shared.delivery.service import DeliveryService
 from shared.delivery.summary import Summary
 from shared.model.errors import DependencyDown, Misconfigured
+from shared.model.lanes import Policies
 from shared.monitoring.call_stats import Backlog, CallStats
 from shared.settings import Settings
 from shared.storage.leases import Lease
@@ -92,6 +93,13 @@ class Leasing:
         self.released.append(lease.worker)
 
 
+class Unchanging:
+    """Policies: none."""
+
+    def policies(self) -> Policies:
+        return Policies()
+
+
 class Locked:
     """Targets that can't be sent to: the signing keys can't be read."""
 
@@ -103,7 +111,8 @@ class Locked:
 
 def service(leasing: Any = None, published: Any = None) -> DeliveryService:
     return DeliveryService(
-        SETTINGS, Records(), None, leasing or Leasing(), Locked(), published or Published()
+        *(SETTINGS, Records(), None, leasing or Leasing(), Locked(), published or Published()),
+        *(Unchanging(), None),
     )
 
 
@@ -121,7 +130,7 @@ class Rounds(DeliveryService):
 
 
 def call(published: Published, *rounds: Summary | Exception) -> Summary:
-    made = Rounds(SETTINGS, Records(), None, Leasing(), None, published)
+    made = Rounds(SETTINGS, Records(), None, Leasing(), None, published, Unchanging(), None)
     object.__setattr__(made, "given", list(rounds))
     return asyncio.run(made.run(process_request(b"", SETTINGS, time.monotonic() + 300)))
 
@@ -134,7 +143,7 @@ def test_a_database_that_goes_away_later_takes_nothing_back() -> None:
 
 def test_a_call_that_is_too_short_for_any_delivery_is_the_operators_mistake() -> None:
     async def run() -> None:
-        service = DeliveryService(SETTINGS, Records(), None, Leasing(), None, Published())  # type: ignore[arg-type]
+        service = DeliveryService(SETTINGS, Records(), None, Leasing(), None, Published(), Unchanging(), None)  # type: ignore[arg-type]
         await service.run(process_request(b"", SETTINGS, time.monotonic() + 36))
 
     with pytest.raises(Misconfigured, match=r"may take 37 s .* this call has 3[56] s"):

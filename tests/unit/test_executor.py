@@ -1,6 +1,5 @@
 """One attempt: prepared, sent within the limits, its outcome written."""
 
-import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -12,7 +11,7 @@ import pytest
 from shared.delivery.call import Call
 from shared.delivery.executor import Executor, Outcome
 from shared.delivery.limits import Limits, Skipped
-from shared.model import record, rules
+from shared.model import record
 from shared.model.answer import Answer
 from shared.model.errors import DependencyDown
 from shared.model.record import Proof
@@ -43,8 +42,9 @@ class Engine:
             return await executor.execute(await executor.prepare(stored))
 
 
-def with_rules(*its: dict[str, str]) -> Call:
-    return call(settings=replace(SETTINGS, rules=rules.parse(json.dumps(its))))
+def under(**members: Any) -> Call:
+    """A call in which one policy holds for all records."""
+    return call(100, 300, SETTINGS, {"name": "erp", "targetRestApi": "https://erp.example.com/", **members})
 
 
 async def test_a_record_that_the_target_accepts_succeeds() -> None:
@@ -98,30 +98,30 @@ async def test_while_vault_is_down_records_with_a_secret_are_skipped_and_asked_f
     assert engine.secrets.reads == ["erp"]
 
 
-async def test_a_record_that_a_rule_filters_is_finished_and_not_sent() -> None:
-    engine = Engine(call=with_rules({"name": "none", "filter": "`false`"}))
+async def test_a_record_that_a_policy_filters_is_finished_and_not_sent() -> None:
+    engine = Engine(call=under(filter="`false`"))
     stored = made(targetRestApiPayload={"a": 1})
     assert await engine.attempt(stored) is Outcome.FILTERED
     assert engine.target.received == []
-    assert engine.written.after[stored.document["id"]]["filteredBy"] == "none"
+    assert engine.written.after[stored.document["id"]]["filteredBy"] == "erp"
 
 
-async def test_a_rule_that_fails_is_the_records_failure() -> None:
-    engine = Engine(call=with_rules({"name": "odd", "payload": "sum(payload)"}))
+async def test_a_policy_that_fails_is_the_records_failure() -> None:
+    engine = Engine(call=under(payload="sum(payload)"))
     stored = made(targetRestApiPayload="no list")
     assert await engine.attempt(stored) is Outcome.FAILED
     assert engine.target.received == []
-    assert "'odd'" in engine.written.after[stored.document["id"]]["failure_reason"]
+    assert "'erp'" in engine.written.after[stored.document["id"]]["failure_reason"]
 
 
-async def test_what_a_rule_makes_of_it_is_sent_and_what_was_stored_stays() -> None:
+async def test_what_a_policy_makes_of_it_is_sent_and_what_was_stored_stays() -> None:
     sent: list[Any] = []
 
     def answer(document: Any) -> Answer:
         sent.append(document["targetRestApiPayload"])
         return Answer(200)
 
-    engine = Engine(Target(answer), call=with_rules({"name": "map", "payload": "payload.inner"}))
+    engine = Engine(Target(answer), call=under(payload="payload.inner"))
     stored = made(targetRestApiPayload={"inner": 7})
     await engine.attempt(stored)
     assert sent == [7]

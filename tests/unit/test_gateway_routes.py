@@ -18,6 +18,9 @@ def test_the_routes_that_terraform_deploys_can_be_read():
         ("/process", ("GET",)): ("process-data", ("operator",)),
         ("/process", ("POST",)): ("process-data", ("operator",)),
         ("/process/retry", ("POST",)): ("process-data", ("operator",)),
+        ("/process/targets", ("GET",)): ("process-data", ("operator",)),
+        ("/process/targets", ("PUT",)): ("process-data", ("operator",)),
+        ("/process/targets/history", ("GET",)): ("process-data", ("operator",)),
     }
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from shared.delivery.leasing import Leasing
 from shared.delivery.limits import Limits
+from shared.delivery.policy_watch import PolicyWatch
 from shared.drivers.database import Database
 from shared.model.errors import DependencyDown
 from shared.settings import Settings
@@ -41,7 +42,7 @@ async def heartbeat_until_heard(table: LeaseTable, limits: Hearing) -> None:
     leasing = Leasing(SETTINGS, None, table, None)  # type: ignore[arg-type] - neither is asked for anything
     lease = table.take(table.snapshot_and_fence(), 8)
     assert lease is not None
-    async with asyncio.timeout(60), leasing.heartbeat(lease, limits):
+    async with asyncio.timeout(60), leasing.heartbeat(lease, limits, PolicyWatch()):
         await limits.heard.wait()
     assert limits.is_unavailable(CRM)
 

@@ -12,7 +12,7 @@ from shared.model.answer import Answer
 from shared.outbound.oauth import AccessTokens, AuthorizedSender
 from shared.outbound.sender import Sender
 from tests.contract import raw_target
-from tests.contract.clients import SETTINGS
+from tests.contract.clients import SETTINGS, terms
 from tests.contract.raw_target import good
 
 TOKEN = {"access_token": "abc", "token_type": "Bearer", "expires_in": 3600}
@@ -30,7 +30,7 @@ async def sent(token_answer: list[bytes]) -> tuple[Answer, raw_target.RawTarget]
         secret = json.dumps({"token_url": f"{target.url}/token", "client_id": "a", "client_secret": "b"})
         document = {"id": "1", "targetRestApi": f"{target.url}/api", "targetRestApiOperation": "DELETE"}
         async with Sender(settings) as sender:
-            answer = await AuthorizedSender(sender, AccessTokens()).send(document, secret, 60.0)
+            answer = await AuthorizedSender(sender, AccessTokens()).send(document, secret, terms())
         return answer, target
 
 

@@ -17,6 +17,7 @@ from shared.operations import provisioning
 from shared.operations.provisioning import Provisioning, block
 from shared.settings import Settings
 from shared.storage.leases import LeaseTable
+from shared.storage.policies import PolicyStore
 from shared.storage.records import Records
 
 NAME = "datasync_records"
@@ -62,7 +63,12 @@ class Users(Database):
 
 def provisioning_of(tmp_path: Path, refusals: int = 0) -> tuple[Users, Provisioning]:
     database = Users(tmp_path / "records.db")
-    parts = Records(database, NAME), LeaseTable(database, database, NAME, 60), SmallDocuments(database, NAME)
+    parts = (
+        Records(database, NAME),
+        LeaseTable(database, database, NAME, 60),
+        SmallDocuments(database, NAME),
+        PolicyStore(database, NAME),
+    )
     return database, Provisioning(SETTINGS, Clients(refusals), database, *parts)  # type: ignore[arg-type]
 
 
@@ -78,7 +84,7 @@ def test_the_user_gets_its_password_from_the_vault_and_the_collections_are_there
     ]
     with database.connected() as connection:
         names = connection.getSodaDatabase().getCollectionNames()
-    assert sorted(names) == [NAME, f"{NAME}_leases", f"{NAME}_notes"]
+    assert sorted(names) == [NAME, f"{NAME}_leases", f"{NAME}_notes", f"{NAME}_policies"]
     assert it.run(float("inf"), "ocid1.admin") == {"prepared": True}  # again, and nothing is in the way
 
 

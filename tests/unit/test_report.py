@@ -11,7 +11,7 @@ from shared.model.ids import timestamp
 from shared.model.record import Document
 from shared.model.transitions import Failure
 from shared.operations.report import LATEST, Report
-from shared.storage.queries import DUE, FAILED, REPLAY, FailureQuery, Query
+from shared.storage.queries import DUE, FAILED, HELD, REPLAY, FailureQuery, Query
 from shared.storage.records import SEARCHED, Stored
 
 MEMBERS = {
@@ -36,6 +36,7 @@ class Records:
     unfinished: int = 0
     waiting: int = 0
     failed: int = 0
+    held: int = 0
     due: int = 0
     oldest: list[Document] = field(default_factory=list)
     latest: list[Document] = field(default_factory=list)
@@ -49,7 +50,7 @@ class Records:
         assert query is not None
         if query.before is not None:
             return self.due
-        return {DUE: self.unfinished, REPLAY: self.waiting, FAILED: self.failed}[query.order]
+        return {DUE: self.unfinished, REPLAY: self.waiting, FAILED: self.failed, HELD: self.held}[query.order]
 
     def page(self, query: Query, limit: int, /) -> list[Stored]:
         assert (query.order, limit) == (DUE, 1)
@@ -85,13 +86,16 @@ def report(
 
 def test_records_are_counted_by_their_states() -> None:
     counted = {"finished": {"success": 7, "filtered": 2}, "hours": {}}
-    it = report(Records(unfinished=10, waiting=4, failed=9), {"tally-00": counted, "tally-32": counted})
+    it = report(
+        Records(unfinished=10, waiting=4, failed=9, held=1), {"tally-00": counted, "tally-32": counted}
+    )
     assert it.read()["counts"] == {
         "not_processed": 6,
         "success": 14,
         "filtered": 4,
         "failed": 9,
         "dead": 5,
+        "held": 1,
     }
 
 

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from shared.delivery.policy_watch import PolicyWatch
 from shared.delivery.rescue import rescue
 from shared.drivers.database import Database
 from shared.model import record
@@ -18,9 +19,8 @@ async def test_an_interrupted_attempt_is_counted_and_published(tmp_path: Path) -
     documents = [record.new(members) for _ in range(2)]
     records.insert(documents)
     first, second = (one["id"] for one in documents)
-    written = await rescue(
-        records, SETTINGS, {first: 0, second: 7}
-    )  # of the second another has written since
+    dispatches = {first: 0, second: 7}  # of the second another has written since
+    written = await rescue(records, SETTINGS, dispatches, PolicyWatch())
     stats = CallStats()
     for before, after in written:
         stats.record(before, after)
@@ -32,5 +32,5 @@ async def test_a_second_worker_that_rescues_counts_nothing(tmp_path: Path) -> No
     records = Records(Database(f"sqlite:{tmp_path / 'records.db'}", "", str), "c")
     document = record.new({"targetRestApi": "https://x.example", "targetRestApiOperation": "DELETE"})
     records.insert([document])
-    assert len(await rescue(records, SETTINGS, {document["id"]: 0})) == 1
-    assert await rescue(records, SETTINGS, {document["id"]: 0}) == []
+    assert len(await rescue(records, SETTINGS, {document["id"]: 0}, PolicyWatch())) == 1
+    assert await rescue(records, SETTINGS, {document["id"]: 0}, PolicyWatch()) == []

@@ -13,7 +13,7 @@ from shared.outbound.client import Client
 from shared.outbound.faults import NoAnswer
 from shared.outbound.resolver import Address, Resolver
 from tests.contract import raw_target
-from tests.contract.clients import HERE, SETTINGS, failed, posted
+from tests.contract.clients import HERE, SETTINGS, failed, posted, terms
 
 
 class Names:
@@ -52,12 +52,12 @@ async def test_names_that_are_silent_hold_up_no_other(names: Names) -> None:
     resolver = Resolver(names.look_up)
     async with raw_target.running({}) as target, Client(SETTINGS, resolver) as client:
         silent = [
-            asyncio.create_task(client.deliver(request(target, f"silent{number % 24}.example"), 60.0))
+            asyncio.create_task(client.deliver(request(target, f"silent{number % 24}.example"), terms()))
             for number in range(240)
         ]
         while len(names.asked) < 24:  # noqa: ASYNC110 - asked on threads
             await asyncio.sleep(0.001)
-        good = [client.deliver(request(target, f"good{number}.example"), 60.0) for number in range(8)]
+        good = [client.deliver(request(target, f"good{number}.example"), terms()) for number in range(8)]
         assert [answer.code for answer in await asyncio.gather(*good)] == [299] * 8
         assert not any(task.done() for task in silent)
         assert names.asked.total() == 24 + 8
@@ -70,11 +70,11 @@ async def test_names_that_are_silent_hold_up_no_other(names: Names) -> None:
 async def test_a_name_that_is_not_resolved_in_time_is_a_failure_of_its_own_kind(names: Names) -> None:
     resolver = Resolver(names.look_up)
     async with raw_target.running({}) as target, Client(SETTINGS, resolver) as client:
-        answer = await client.deliver(request(target, "silent.example"), 0.2)
+        answer = await client.deliver(request(target, "silent.example"), terms(0.2))
         reason = "the target's host name was not resolved within the 0.2 s that there were for it"
         assert failed(answer) == (reason, "name", "no")
         assert not answer.connected
-        again = asyncio.create_task(client.deliver(request(target, "silent.example"), 60.0))
+        again = asyncio.create_task(client.deliver(request(target, "silent.example"), terms()))
         await asyncio.sleep(0)
         assert names.asked == {"silent.example": 1}  # the lookup that hangs serves the second, too
         names.let_go.set()
@@ -95,7 +95,7 @@ async def test_what_a_resolver_answers_with_is_never_an_exception(
 ) -> None:
     async with raw_target.running({}) as target, Client(SETTINGS, Resolver(names.look_up)) as client:
         for _ in range(2):
-            assert failed(await client.deliver(request(target, host), 60.0)) == (reason, cause, "no")
+            assert failed(await client.deliver(request(target, host), terms())) == (reason, cause, "no")
 
 
 async def test_names_beyond_the_threads_wait_for_one(names: Names) -> None:
@@ -121,9 +121,9 @@ async def test_without_a_thread_the_target_is_not_to_blame(
     async with raw_target.running({}) as target, Client(SETTINGS, resolver) as client:
         with monkeypatch.context() as patched:
             patched.setattr(threading.Thread, "start", start)
-            answer = await client.deliver(request(target, "good.example"), 60.0)
+            answer = await client.deliver(request(target, "good.example"), terms())
         assert failed(answer) == ("not sent: this machine has no more threads", "machine", "no")
-        assert (await client.deliver(request(target, "good.example"), 60.0)).code == 299
+        assert (await client.deliver(request(target, "good.example"), terms())).code == 299
 
 
 def test_a_lookup_that_outlasts_its_loop_disturbs_nobody(names: Names) -> None:

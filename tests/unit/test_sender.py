@@ -13,6 +13,7 @@ import pytest
 from shared.model.answer import Answer
 from shared.outbound.sender import Sender
 from shared.settings import Settings
+from tests.contract.clients import terms
 
 LISTED, UNLISTED = "127.0.0.5", "127.0.0.6"  # the operator allows the network of the first
 NAME = "erp.example.com"
@@ -118,7 +119,7 @@ async def sent(
         "targetRestApiPayload": {},
     } | members
     async with Sender(Settings.from_config(config)) as sender:
-        return [await sender.send(document, None, seconds) for _ in range(times)]
+        return [await sender.send(document, None, terms(seconds)) for _ in range(times)]
 
 
 async def test_a_name_is_resolved_once_and_that_address_is_connected_to(
@@ -232,7 +233,7 @@ async def test_what_store_would_refuse_is_not_sent_either(
 async def test_a_record_without_a_target_is_not_sent(sites: tuple[Site, Site]) -> None:
     config = Settings("sqlite:", "v", "k", "c")
     async with Sender(config) as sender:
-        answer = await sender.send({"id": "1", "targetRestApiOperation": "POST"}, None, 5.0)
+        answer = await sender.send({"id": "1", "targetRestApiOperation": "POST"}, None, terms(5.0))
     assert answer.reason == "not sent: the record has no targetRestApi"
 
 

@@ -199,6 +199,11 @@ async def _echo(call: Call) -> web.StreamResponse:
     return _json(call.number(200, 599), content)
 
 
+async def _mirror(call: Call) -> web.StreamResponse:
+    kind = call.request.headers.get(hdrs.CONTENT_TYPE, "application/octet-stream")
+    return web.Response(status=call.number(200, 599), body=call.body, headers={hdrs.CONTENT_TYPE: kind})
+
+
 @dataclass(frozen=True, slots=True)
 class Behaviour:
     """One way to answer: the form of its path, what it does, and the function that does it."""
@@ -224,5 +229,6 @@ _ALL = (
     Behaviour("/throttled/{n}", "200 so many times a second, else 429", _throttled),
     Behaviour("/auth/{scheme}", "401 unless the Authorization header has that scheme", _auth),
     Behaviour("/echo/{code}", "that code, with all that was received as body", _echo),
+    Behaviour("/mirror/{code}", "that code, with the body that was received", _mirror),
 )
 BEHAVIOURS = {behaviour.form.split("/")[1]: behaviour for behaviour in _ALL}
