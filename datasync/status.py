@@ -12,7 +12,12 @@ from datasync.output import plain, show
 if TYPE_CHECKING:
     from argparse import _SubParsersAction
 
-_NAMES = {"not_processed": "not processed", "success": "delivered", "dead": "of these dead"}
+_NAMES = {
+    "not_processed": "not processed",
+    "success": "delivered",
+    "dead": "of these dead",
+    "held": "of these held",
+}
 
 
 def add_to(commands: "_SubParsersAction[argparse.ArgumentParser]") -> argparse.ArgumentParser:

@@ -117,7 +117,10 @@ def report() -> "Report":
     from shared.operations.report import Report
 
     parts = _parts()
-    return Report(parts.records, _leases(), parts.documents, with_payloads=parts.settings.show_payloads)
+    return Report(
+        *(parts.records, _leases(), parts.documents, parts.policies),
+        with_payloads=parts.settings.show_payloads,
+    )
 
 
 @functools.cache

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from typing import Any, Literal
 
 from shared.model.expressions import Expression, ExpressionFailed
+from shared.model.ids import timestamp
 from shared.model.retry import RetryPolicy
 
 Document = dict[str, Any]
@@ -85,6 +86,11 @@ class Policy:
     def is_paused(self, now: datetime) -> bool:
         """Tell whether nothing is sent now."""
         return self.paused_until is not None and now < self.paused_until
+
+    def shown_until(self) -> str | None:
+        """Return the time until which it is paused; None if somebody has to resume it, or it never was."""
+        until = self.paused_until
+        return None if until in (None, FOREVER) else timestamp(until)
 
     @property
     def maps(self) -> bool:

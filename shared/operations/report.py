@@ -7,6 +7,7 @@ from typing import Any, Protocol
 from shared.drivers.documents import Content
 from shared.model import record
 from shared.model.ids import timestamp
+from shared.model.lanes import Policies
 from shared.model.record import Document
 from shared.storage import counters
 from shared.storage.queries import DUE, FAILED, HELD, REPLAY, FailureQuery, Query, due
@@ -49,15 +50,29 @@ class Documents(Protocol):
         """Return every document's content by its name."""
 
 
+class PausedPolicies(Protocol):
+    """What is asked of the operators' policies."""
+
+    def policies(self) -> Policies:
+        """Return them as they are now."""
+
+
 class Report:
     """What `GET /process` answers; one instance serves a process's calls."""
 
     def __init__(
-        self, records: Records, leases: Leases, documents: Documents, *, with_payloads: bool = False
+        self,
+        records: Records,
+        leases: Leases,
+        documents: Documents,
+        policies: PausedPolicies,
+        *,
+        with_payloads: bool = False,
     ):
         self._records = records
         self._leases = leases
         self._documents = documents
+        self._policies = policies
         self._with_payloads = with_payloads
 
     def read(self, search: FailureQuery | None = None) -> dict[str, Any]:
@@ -104,7 +119,13 @@ class Report:
 
     def _work(self, now: datetime) -> dict[str, Any]:
         leases, circuits, rests = self._leases.overview(now)
-        return {"leases": leases, "openCircuits": circuits, "restingTargets": rests}
+        paused = {one.name: one.shown_until() for one in self._policies.policies().paused(now)}
+        return {
+            "leases": leases,
+            "openCircuits": circuits,
+            "restingTargets": rests,
+            "pausedTargets": paused,
+        }
 
     def _shown(self, document: Document) -> Document:
         shown = record.without_answers(record.public_view(document))

@@ -10,7 +10,7 @@ from shared.model import json_codec, policies_document
 from shared.model.errors import PreconditionFailed, PreconditionRequired
 from shared.model.ids import timestamp
 from shared.model.lanes import Lane, Policies
-from shared.model.policy import FOREVER, Policy
+from shared.model.policy import Policy
 from shared.storage import rates
 from shared.storage.leases import LeaseTable
 from shared.storage.policies import PolicyStore, Version
@@ -90,11 +90,11 @@ class Targets:
 
 
 def _of_policy(policy: Policy, lanes: list[Lane], now: datetime, used: Mapping[str, int]) -> dict[str, Any]:
-    until = policy.paused_until
+    is_paused = policy.is_paused(now)
     line: dict[str, Any] = {
         "name": policy.name,
-        "paused": policy.is_paused(now),
-        "pausedUntil": timestamp(until) if until and until != FOREVER and policy.is_paused(now) else None,
+        "paused": is_paused,
+        "pausedUntil": policy.shown_until() if is_paused else None,
         "lanes": lanes,
     }
     if policy.rate is not None:

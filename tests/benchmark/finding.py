@@ -19,6 +19,7 @@ from shared.operations.report import Report
 from shared.operations.search import report_query
 from shared.settings import Settings
 from shared.storage.leases import LeaseTable
+from shared.storage.policies import PolicyStore
 from shared.storage.queries import due
 from shared.storage.records import Records
 
@@ -86,7 +87,10 @@ def measure(most: int = 1_000_000) -> list[dict[str, Any]]:
             database = Database(f"sqlite:{Path(folder) / 'records.db'}", "", str)
             records = Records(database, "datasync_records")
             leases = LeaseTable(database, database, "datasync_records", 60)
-            report = Report(records, leases, SmallDocuments(database, "datasync_records"))
+            report = Report(
+                *(records, leases, SmallDocuments(database, "datasync_records")),
+                PolicyStore(database, "datasync_records"),
+            )
             _fill(records, _waiting, 1_000)
             _fill(records, _few, 20)
             there = 0

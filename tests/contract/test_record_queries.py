@@ -22,6 +22,7 @@ from shared.settings import Settings
 from shared.storage import queries
 from shared.storage import records as records_module
 from shared.storage.leases import LeaseTable
+from shared.storage.policies import PolicyStore
 from shared.storage.queries import FAILED, REPLAY, FailureQuery, Query, due
 from shared.storage.records import Records, Stored
 
@@ -165,10 +166,15 @@ def test_what_is_begun_is_not_the_oldest_of_its_key_that_waits(records: Records)
     assert found == ({key: ids[4]}, set())
 
 
+def report_of(database: Database, records: Records) -> Report:
+    name = "datasync_records"
+    leases = LeaseTable(database, database, name, 60)
+    return Report(records, leases, SmallDocuments(database, name), PolicyStore(database, name))
+
+
 def test_the_report_scans_nothing(database: Database, records: Records, plans: list[str]) -> None:
-    leases = LeaseTable(database, database, "datasync_records", 60)
-    report = Report(records, leases, SmallDocuments(database, "datasync_records")).read()
-    counts = {"not_processed": 20, "success": 20, "filtered": 0, "failed": 40, "dead": 20}
+    report = report_of(database, records).read()
+    counts = {"not_processed": 20, "success": 20, "filtered": 0, "failed": 40, "dead": 20, "held": 0}
     assert report["counts"] == counts
     assert report["failed"] == {
         "byCode": {"404": 20, "503": 20},
@@ -192,8 +198,7 @@ def test_the_report_asks_a_bounded_number_of_queries(
     failures = [Failure(400 + n, "why", f"team {n}", NOW) for n in range(90)]
     records.write([(s, transitions.failed(s.document, f, NOW)) for s, f in zip(found, failures, strict=True)])
     plans.clear()
-    leases = LeaseTable(database, database, "datasync_records", 60)
-    report = Report(records, leases, SmallDocuments(database, "datasync_records")).read()
+    report = report_of(database, records).read()
     assert [len(counts) for counts in report["failed"].values()] == [50, 50, 50]
     assert len(plans) <= 3 * (8 + 2 * 50 * 1.5)  # getDocuments is seen twice: it uses a cursor
 

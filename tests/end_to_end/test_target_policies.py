@@ -294,7 +294,7 @@ def test_what_may_have_been_received_waits_for_a_person(bundle: Bundle, path: st
     counts = bundle.call("GET", "/process").json()["counts"]
     assert (counts["dead"], counts["held"]) == (1, 1)
     assert bundle.retry()["processedmessages"] == 0
-    bundle.retry(ids=[held])
+    bundle.retry(force=True)
     assert len(bundle.state(held)["attempts"]) == 2
 
 

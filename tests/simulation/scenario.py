@@ -276,7 +276,10 @@ class Scenario:
             documents,
             [one.received() for one in self._targets.receptions],
             self.functions.answers,
-            Report(Records(database, COLLECTION), leases, SmallDocuments(database, COLLECTION)).read(),
+            Report(
+                *(Records(database, COLLECTION), leases, SmallDocuments(database, COLLECTION)),
+                PolicyStore(database, COLLECTION),
+            ).read(),
             RETRY_LIMIT,
             self.functions.is_unanswered,
             [policy for one in self._policies for policy in one.policies],

@@ -12,7 +12,7 @@ import yaml
 
 from shared.delivery.summary import Summary
 from shared.drivers import logs
-from shared.model import rules
+from shared.model import json_codec, policies_document
 from shared.model.errors import DataSyncError
 from shared.model.record import SYSTEM_MEMBERS
 from shared.monitoring.metrics import METRICS
@@ -164,19 +164,22 @@ def test_the_examples_of_the_documents_fit_the_description_of_errors() -> None:
 # docs/targets.md
 
 
-def test_the_members_of_a_rule_are_those_that_are_read() -> None:
-    assert column(section("docs/targets.md", "Rules"), "member") == [*rules.MEMBERS]
+def test_the_members_of_a_policy_are_those_that_are_read() -> None:
+    assert column(section("docs/targets.md", "Policies"), "member") == [*policies_document.MEMBERS]
 
 
-def test_the_rules_that_are_shown_do_what_is_shown() -> None:
-    shown, sample, result = documents.blocks(section("docs/targets.md", "Rules"), "json")
-    known = rules.parse(shown)
-    changed, _ = rules.apply(known, json.loads(sample))
+def test_the_policy_that_is_shown_does_what_is_shown() -> None:
+    shown, sample, result = documents.blocks(section("docs/targets.md", "Policies"), "json")
+    (policy,) = policies_document.read(json_codec.parse(shown.encode()))
+    changed = policy.applied(json_codec.parse(sample.encode()))
     assert changed is not None
-    assert json.loads(result) == {
-        "rules": [rule.name for rule in known],
-        "sent": changed,
-    }
+    assert json.loads(result) == {"policy": policy.name, "sent": json.loads(json_codec.dump(changed))}
+
+
+def test_every_recipe_is_a_document_that_is_accepted() -> None:
+    recipes = documents.blocks(section("docs/targets.md", "Recipes"), "json")
+    names = [one.name for recipe in recipes for one in policies_document.read(json.loads(recipe))]
+    assert names == ["erp", "crm", "soap", "fusion", "fusion imports", "ords"]
 
 
 # docs/operating.md

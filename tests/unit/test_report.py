@@ -3,11 +3,14 @@
 from collections import Counter
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 from typing import Any
 
 from shared.drivers.documents import Content
 from shared.model import record, transitions
 from shared.model.ids import timestamp
+from shared.model.lanes import Policies
+from shared.model.policy import FOREVER, Policy
 from shared.model.record import Document
 from shared.model.transitions import Failure
 from shared.operations.report import LATEST, Report
@@ -21,6 +24,9 @@ MEMBERS = {
     "targetRestApiHeaders": {"X-Order": "secret"},
     "vaultSecretName": "erp",
 }
+
+
+NOON = datetime(2099, 1, 1, 12, tzinfo=UTC)
 
 
 def failed(*, dead: bool = False) -> Document:
@@ -81,7 +87,11 @@ class Documents:
 def report(
     records: Records, documents: dict[str, Content] | None = None, *, with_payloads: bool = False
 ) -> Report:
-    return Report(records, Leases(), Documents(documents or {}), with_payloads=with_payloads)
+    policies = Policies([Policy("erp", paused_until=FOREVER), Policy("crm", paused_until=NOON), Policy("hr")])
+    return Report(
+        *(records, Leases(), Documents(documents or {}), SimpleNamespace(policies=lambda: policies)),
+        with_payloads=with_payloads,
+    )
 
 
 def test_records_are_counted_by_their_states() -> None:
@@ -102,6 +112,11 @@ def test_records_are_counted_by_their_states() -> None:
 def test_counts_that_were_read_while_records_came_are_never_below_zero() -> None:
     counts = report(Records(unfinished=1, waiting=3, failed=2)).read()["counts"]
     assert (counts["not_processed"], counts["dead"]) == (0, 0)
+
+
+def test_what_is_paused_is_shown_with_its_end() -> None:
+    paused = report(Records()).read()["pausedTargets"]
+    assert paused == {"erp": None, "crm": "2099-01-01T12:00:00.000000Z"}
 
 
 def test_the_oldest_record_that_is_due_is_shown_by_its_time() -> None:
