@@ -5,7 +5,7 @@ import os
 import re
 from collections.abc import Callable
 
-from datasync import VERSION, completion, replay, rules, show, status, view
+from datasync import VERSION, completion, replay, show, status, targets, view
 from datasync.deployment import Deployment
 
 Command = Callable[[Deployment, argparse.Namespace], int]
@@ -31,7 +31,7 @@ def parser() -> argparse.ArgumentParser:
     _add_connection(view.add_to(commands), view.run)
     _add_connection(show.add_to(commands), show.run)
     _add_connection(replay.add_to(commands), replay.run)
-    rules.add_to(commands)
+    targets.add_to(commands, _add_connection)
     completion.add_to(commands, root)
     return root
 
@@ -52,6 +52,8 @@ def _add_connection(command: argparse.ArgumentParser, run: Command) -> None:
             return run(deployment, arguments)
 
     command.set_defaults(run=connected)
+    # An action of a command leaves alone what was given before it.
+    is_action = command.argument_default is argparse.SUPPRESS
     command.add_argument("--url", help="root of the deployment (default: DATASYNC_URL)")
     command.add_argument(
         "--api-key",
@@ -64,7 +66,7 @@ def _add_connection(command: argparse.ArgumentParser, run: Command) -> None:
         dest="headers",
         action="append",
         type=_header,
-        default=[],
+        default=argparse.SUPPRESS if is_action else [],
         metavar="'NAME: VALUE'",
         help="sent with every call, for a gateway that wants another header; may be repeated",
     )

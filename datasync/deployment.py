@@ -22,6 +22,10 @@ WAIT_DEFAULT = 2.0  # seconds, if a 429 or 503 does not say when to come back
 class DeploymentError(Exception):
     """The deployment could not be reached, or answered with an error; the message says what to do."""
 
+    def __init__(self, text: str, status: int | None = None) -> None:
+        super().__init__(text)
+        self.status = status
+
 
 class Deployment:
     """One deployment; a session is kept for calls that follow one another.
@@ -54,6 +58,13 @@ class Deployment:
     def post(self, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
         """The JSON object that this body is answered with. Raises DeploymentError."""
         return self._call("POST", path, json=body)
+
+    def put(self, path: str, body: Mapping[str, Any], replaced: str) -> dict[str, Any]:
+        """The JSON object that this body is answered with, in the place of what has the tag `replaced`.
+
+        Raises DeploymentError, whose status is 412 if that has changed.
+        """
+        return self._call("PUT", path, json=body, headers={"If-Match": replaced})
 
     def send(
         self,
@@ -100,7 +111,7 @@ class Deployment:
         answer = _json(response)
         if response.status_code != 200 or not isinstance(answer, dict):
             fault = faults.refused(response, answer, key_sent=bool(self.headers))
-            raise DeploymentError(f"{method} {self.url}{path}: {fault}")
+            raise DeploymentError(f"{method} {self.url}{path}: {fault}", response.status_code)
         return answer
 
 

@@ -342,12 +342,15 @@ async def test_a_header_that_carries_a_credential_is_refused(world: Functions) -
     assert world.documents() == []
 
 
-async def test_a_url_is_stored_normalised_and_goes_around_no_rule(tmp_path: Path, target: str) -> None:
+async def test_a_url_is_stored_normalised_and_goes_around_no_policy(tmp_path: Path, target: str) -> None:
     port = target.rpartition(":")[2]
-    rule = {"targetRestApi": f"http://localhost:{port}/pay", "filter": "`false`"}
-    settings = {"ALLOWED_TARGETS": f"http://localhost:{port}", "RULES": json.dumps([rule])}
-    async with functions(tmp_path, target, **settings) as runner:
+    policy = {"name": "pay", "targetRestApi": f"http://localhost:{port}/pay", "filter": "`false`"}
+    async with functions(tmp_path, target, ALLOWED_TARGETS=f"http://localhost:{port}") as runner:
         world = Functions(runner, f"HTTP://LOCALHOST:{port}", tmp_path / "datasync.db")
+        written = await world.through(
+            "PUT", "/process/targets", {"targets": [policy]}, OPERATOR, If_Match="*"
+        )
+        assert written.status == 200
         kept = read(await world.store(A, path="/pay"))["id"]
         await world.through("POST", "/process", {}, OPERATOR)
         state = read(await world.state(kept, OPERATOR))

@@ -112,7 +112,14 @@ def test_a_message_that_is_no_record_is_set_aside(bundle: Bundle, bad: dict[str,
         "endOfStream": True,
     }
     report = bundle.call("GET", "/process").json()
-    assert report["counts"] == {"not_processed": 0, "success": 1, "filtered": 0, "failed": 1, "dead": 1}
+    assert report["counts"] == {
+        "not_processed": 0,
+        "success": 1,
+        "filtered": 0,
+        "failed": 1,
+        "dead": 1,
+        "held": 0,
+    }
     assert report["failed"]["byCode"] == {"invalid": 1}
 
 

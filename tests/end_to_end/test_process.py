@@ -360,7 +360,14 @@ def test_the_report_counts_what_is_there(bundle: Bundle) -> None:
     failed_records(bundle)
     bundle.stored("/ok/later")
     report = bundle.call("GET", "/process").json()
-    assert report["counts"] == {"not_processed": 1, "success": 1, "filtered": 0, "failed": 3, "dead": 1}
+    assert report["counts"] == {
+        "not_processed": 1,
+        "success": 1,
+        "filtered": 0,
+        "failed": 3,
+        "dead": 1,
+        "held": 0,
+    }
     assert report["failed"] == {
         "byCode": {"404": 1, "500": 1, "503": 1},
         "byStream": {"recoverable": 2, "unrecoverable": 1},

@@ -16,7 +16,9 @@ SETTINGS = {"API_KEYS": f"source/mobile:{SOURCE},operator/ops:{OPERATOR}"}
 # any body for a NUL or a number that the database can't keep.
 _CONFIG = """
 headers = {{ "X-API-Key" = "{operator}" }}
-checks.negative_data_rejection.expected-statuses = [400, 401, 403, 404, 405, 409, 413, 412, 415, 422, 428, 431]
+checks.negative_data_rejection.expected-statuses = [
+  400, 401, 403, 404, 405, 409, 412, 413, 415, 422, 428, 431
+]
 
 [[operations]]
 include-operation-id = "store"
@@ -29,6 +31,7 @@ checks.positive_data_acceptance.expected-statuses = [200, 413, 422]
 
 [[operations]]
 include-operation-id = "putTargets"
+checks.missing_required_header.expected-statuses = [401, 403, 428]
 checks.positive_data_acceptance.expected-statuses = [200, 409, 412, 413, 422, 431]
 
 [[operations]]

@@ -60,12 +60,12 @@ def test_it_imports_the_standard_library_and_what_it_needs() -> None:
             imported |= {name.split(".")[0]: file.name for name in names}
     foreign = {name: file for name, file in imported.items() if name not in sys.stdlib_module_names}
     assert foreign.keys() == NEEDED | {"datasync", "jmespath"}
-    assert foreign["jmespath"] == "rules.py"  # an extra
+    assert foreign["jmespath"] == "trial.py"  # an extra
 
 
 def test_its_installation_asks_for_what_it_needs() -> None:
     assert set(PROJECT["dependencies"]) == NEEDED
-    assert PROJECT["optional-dependencies"]["rules"] == ["jmespath"]
+    assert PROJECT["optional-dependencies"]["try"] == ["jmespath"]
     assert PROJECT["scripts"] == {"datasync": "datasync.__main__:main"}
 
 
@@ -73,7 +73,7 @@ def test_it_runs_with_nothing_else_installed() -> None:
     done = alone("status", "--url", "http://127.0.0.1:9")
     assert (done.returncode, done.stdout) == (1, "")
     assert "Connection refused" in done.stderr
-    for command in ("view", "show", "replay", "rules", "completion"):
+    for command in ("view", "show", "replay", "targets", "completion"):
         assert alone(command, "--help").returncode == 0, command
 
 
@@ -91,11 +91,10 @@ def test_what_pip_installs_is_the_command_alone(tmp_path: Path) -> None:
     assert names == {f"datasync/{file.name}" for file in (ROOT / "datasync").glob("*.py")}
 
 
-def test_without_jmespath_rules_says_what_to_install(tmp_path: Path) -> None:
-    (tmp_path / "rules.json").write_text('[{"filter": "a"}]')
+def test_without_jmespath_a_trial_says_what_to_install(tmp_path: Path) -> None:
+    (tmp_path / "targets.json").write_text('{"targets": [{"name": "a", "filter": "a"}]}')
     (tmp_path / "record.json").write_text("{}")
-    files = [f"--rules={tmp_path}/rules.json", f"--record={tmp_path}/record.json"]
-    done = alone("rules", "try", *files)
+    done = alone("targets", "try", f"{tmp_path}/targets.json", f"--record={tmp_path}/record.json")
     assert done.returncode == 2
     assert "pip install jmespath" in done.stderr
     assert "Traceback" not in done.stderr
@@ -117,8 +116,8 @@ def bash_script() -> str:
         (["s"], ["status", "show"]),
         (["replay", "--d"], ["--dry-run"]),
         (["status", "--ur"], ["--url"]),
-        (["rules", "t"], ["try"]),
-        (["rules", "try", "--rec"], ["--record"]),
+        (["targets", "t"], ["try"]),
+        (["targets", "try", "--rec"], ["--record"]),
         (["completion", "z"], ["zsh"]),
         (["replay", "--codes", "5"], []),
         (["nothing", "--"], []),

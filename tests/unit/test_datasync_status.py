@@ -137,8 +137,8 @@ def test_a_reader_that_leaves_early_is_no_error() -> None:
 def test_a_terminal_that_lacks_a_character_gets_its_number(deployment, tmp_path: Path) -> None:
     record = {"targetRestApi": "https://a/", "targetRestApiOperation": "POST", "targetRestApiPayload": "ü"}
     (tmp_path / "record.json").write_text(json.dumps(record))
-    (tmp_path / "rules.json").write_text("[]")
-    files = [f"--rules={tmp_path}/rules.json", f"--record={tmp_path}/record.json"]
-    done = command("rules", "try", *files, PYTHONIOENCODING="ascii")
+    (tmp_path / "targets.json").write_text('{"targets": []}')
+    files = [f"{tmp_path}/targets.json", f"--record={tmp_path}/record.json"]
+    done = command("targets", "try", *files, PYTHONIOENCODING="ascii")
     assert done.returncode == 0, done.stderr
     assert r'"\xfc"' in done.stdout
