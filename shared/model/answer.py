@@ -92,7 +92,8 @@ class Answer:
     @property
     def overloaded(self) -> bool:
         """Tell whether the target speaks of itself, and not of the record: it asks for fewer requests."""
-        return self.code == 429 or (self.code == 503 and self.retry_after is not None)
+        is_plea = self.code == 429 or (self.code == 503 and self.retry_after is not None)
+        return is_plea and not self.accepted
 
     @property
     def connected(self) -> bool:

@@ -43,7 +43,8 @@ def applied(bundle: Bundle, folder: Path, title: str, **places: str) -> list[dic
     """Apply a recipe with other beginnings of URLs, by their hosts or whole; its entries."""
     (text,) = blocks(section("docs/targets.md", title), "json")
     for url, path in places.items():
-        text = re.sub(rf'"https://{url}[^"]*"', f'"{bundle.target_url}{path}"', text)
+        text, number = re.subn(rf'"https://{url}[^"]*"', f'"{bundle.target_url}{path}"', text)
+        assert number, f"the recipe has no {url}"
     (folder / "targets.json").write_text(text)
     command(bundle, "apply", str(folder / "targets.json"), "--yes")
     entries: list[dict[str, Any]] = json.loads(text)["targets"]
@@ -73,7 +74,7 @@ def test_a_rate_limit(bundle: Bundle, tmp_path: Path) -> None:
 
 
 def test_an_api_that_answers_200_with_an_error(bundle: Bundle, tmp_path: Path) -> None:
-    applied(bundle, tmp_path, "An API that answers 200 with an error", soap="/")
+    applied(bundle, tmp_path, "An API that answers 200 with an error", erp="/")
     good, bad = (
         bundle.stored("/mirror/200", targetRestApiPayload={"ReturnStatus": said}) for said in ("OK", "ERROR")
     )
