@@ -86,6 +86,7 @@ def delivery() -> "DeliveryService":
     from shared.monitoring.publisher import Publisher
     from shared.outbound.session import Outbound
     from shared.outbound.signing import SigningKeys
+    from shared.storage.rates import RateBook
 
     parts = _parts()
     fan_out = FanOut(parts.clients, os.environ.get("FN_FN_ID", ""))
@@ -97,7 +98,7 @@ def delivery() -> "DeliveryService":
         Outbound(parts.settings, SigningKeys(parts.clients, parts.settings)),
         Publisher(Metrics(parts.clients, parts.settings), parts.notifications),
         parts.policies,
-        parts.documents,
+        RateBook(parts.documents, parts.records.now),
     )
 
 

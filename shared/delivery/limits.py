@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from types import TracebackType
 
 from shared.delivery.memory import Memory
-from shared.delivery.pace import Pace
-from shared.delivery.rates import UNSHARED, Rates, SharedRate
+from shared.delivery.rates import Rates, SharedRate
+from shared.delivery.rest import Rest
 from shared.model.answer import Answer
 from shared.model.errors import DependencyDown
 from shared.model.policy import USUAL, Policy
@@ -40,8 +40,9 @@ class _Target:
 
     window: int
     most: int
-    pace: Pace
+    rest: Rest = field(default_factory=Rest)
     rate: SharedRate | None = None
+    """Its policy's, or the pace that it has taught."""
     in_flight: int = 0
     failures: int = 0
     answered_at: float = -_ANSWERS_SECONDS
@@ -53,9 +54,9 @@ class Limits:
 
     A target begins with a few places and gets one more with each answer; a request without an answer halves
     them. The last quarter of all places goes only to targets that have few, or that answer: however many
-    accept and hang, others get places. A target that says it is overloaded rests, and gets requests at a pace
-    from then on: see `pace.py`. A circuit that an earlier call left open lets one record through, the probe,
-    and the others wait for what becomes of it.
+    accept and hang, others get places. A target that says it is overloaded rests, and then gets requests at a
+    pace that all workers share: see `model/pace.py`. A circuit that an earlier call left open lets one record
+    through, the probe, and the others wait for what becomes of it.
     """
 
     def __init__(
@@ -66,7 +67,7 @@ class Limits:
         memory: Memory | None = None,
         until: float = math.inf,
         policy_of: Callable[[str], Policy] = lambda _: USUAL,
-        rates: Rates = UNSHARED,
+        rates: Rates | None = None,
     ):
         """`suspects` are the targets whose circuits were open at the end of an earlier call.
 
@@ -75,7 +76,7 @@ class Limits:
         then nobody waits for a pace any more. `policy_of` tells a target's policy.
         """
         self._policy_of = policy_of
-        self._rates = rates
+        self._rates = rates or Rates()
         self._until = until
         self._free = settings.concurrency
         self._most = settings.concurrency_per_target
@@ -86,7 +87,7 @@ class Limits:
         self._targets: dict[str, _Target] = {}
         self._crowded: dict[str, None] = {}  # targets for which somebody waits, in their turns
         self._alarm: asyncio.TimerHandle | None = None
-        self._are_paced = bool(self._memory.paces)  # some targets
+        self._are_paced = bool(self._memory.paced)  # some targets
         self._suspects = set(suspects)
         self._probes: dict[str, asyncio.Future[None]] = {}
         self.connected: set[str] = set()
@@ -155,30 +156,35 @@ class Limits:
         known = self._of(target)
         if answer.overloaded:
             known.window = max(1, known.window // 2)
-            known.pace.overloaded(answer.retry_after, self._longest_rest)
-            self._are_paced = True
+            self._overloaded(target, known, answer)
         elif answer.sent == "yes":
             known.answered_at = asyncio.get_running_loop().time()
             known.window = min(known.most, known.window + 1)
-            known.pace.accepted()
+            known.rest.accepted()
         elif answer.sent == "unknown":
             known.window = max(self._few, known.window // 2)
         self._memory.windows[target] = known.window
-        self._remember_pace(target, known.pace.per_second)
         if answer.connected:
             known.failures = 0
             self.connected.add(target)
         else:
             known.failures += 1
-        if known.pace.resting > _PATIENCE_SECONDS:
+        if known.rest.seconds > _PATIENCE_SECONDS:
             self._send_away(known)
         self._serve()
 
-    def _remember_pace(self, target: str, per_second: float | None) -> None:
-        if per_second is not None:
-            self._memory.paces[target] = per_second
-        else:
-            self._memory.paces.pop(target, None)
+    def _overloaded(self, name: str, target: _Target, answer: Answer) -> None:
+        taken = target.rest.taken
+        self._are_paced = True
+        if not target.rest.overloaded(answer.retry_after, self._longest_rest):
+            return
+        if target.rate is not None:
+            target.rate.forget()
+        if target.rate is None or target.rate.policy is None:
+            self._rates.slow_down(name, taken, target.rest.seconds)
+        if target.rate is None:
+            target.rate = self._rates.paced(name)
+            self._memory.paced.add(name)
 
     def _send_away(self, target: _Target) -> None:
         """Let nobody wait for a target that rests for long."""
@@ -191,9 +197,9 @@ class Limits:
         """Let targets rest for so many seconds, as other workers were told."""
         for name, seconds in rests.items():
             target = self._of(name)
-            target.pace.rest_for(seconds)
+            target.rest.extend(seconds)
             self._are_paced = True
-            if target.pace.resting > _PATIENCE_SECONDS:
+            if target.rest.seconds > _PATIENCE_SECONDS:
                 self._send_away(target)
         self._set_alarm()
 
@@ -203,18 +209,18 @@ class Limits:
             policy = self._policy_of(name)
             target.most = policy.concurrency or self._most
             target.window = min(target.window, target.most)
-            target.rate = self._rates.of(policy)
+            target.rate = self._rate_of(name, policy, target.rate)
             self._are_paced = self._are_paced or target.rate is not None
         self._serve()
 
     def rest(self, target: str) -> float:
         """Return for how many seconds a target rests."""
         known = self._targets.get(target)
-        return 0.0 if known is None else known.pace.resting
+        return 0.0 if known is None else known.rest.seconds
 
     def rests(self) -> dict[str, float]:
         """Return the targets that rest, and for how many seconds."""
-        return {name: target.pace.resting for name, target in self._targets.items() if target.pace.resting}
+        return {name: target.rest.seconds for name, target in self._targets.items() if target.rest.seconds}
 
     def unavailable(self) -> list[str]:
         """Return the targets that get nothing now: they rest for long, or their circuits are open."""
@@ -239,11 +245,18 @@ class Limits:
         if target is None:
             known = self._memory.windows.get(name, self._few)
             policy = self._policy_of(name)
-            most, rate = policy.concurrency or self._most, self._rates.of(policy)
-            pace = Pace(self._memory.paces.get(name))
-            target = self._targets[name] = _Target(max(1, min(most, known)), most, pace, rate)
+            most, rate = policy.concurrency or self._most, self._rate_of(name, policy, None)
+            target = self._targets[name] = _Target(max(1, min(most, known)), most, rate=rate)
             self._are_paced = self._are_paced or rate is not None
         return target
+
+    def _rate_of(self, name: str, policy: Policy, known: SharedRate | None) -> SharedRate | None:
+        """Return the rate of a target: its policy's, or else the pace that it has taught, if any."""
+        rate = self._rates.of(policy)
+        if rate is not None or name not in self._memory.paced:
+            return rate
+        is_paced = known is not None and known.policy is None
+        return known if is_paced else self._rates.paced(name)
 
     def _may_have(self, target: _Target) -> bool:
         if not self._free or target.in_flight >= target.window or self._wait(target):
@@ -254,22 +267,28 @@ class Limits:
 
     def _wait(self, target: _Target) -> float:
         """Return the seconds until a target's pace allows the next request, or until the sending ends."""
-        wait = target.pace.wait
-        if target.rate is not None:
+        wait = target.rest.seconds
+        if target.rate is not None and not wait:
             target.rate.want(max(1, len(target.waiting)), self._look_again)
-            wait = max(wait, target.rate.wait)
+            wait = target.rate.wait
         return max(0.0, min(wait, self._until - time.monotonic())) if wait else 0.0
 
     def _give(self, target: _Target) -> None:
         target.in_flight += 1
-        target.pace.sent()
         if target.rate is not None:
             target.rate.sent()
         self._free -= 1
 
     def _look_again(self) -> None:
         """Serve those that wait, once more of a rate was reserved, or none is to be had for long."""
-        for target in self._targets.values():
+        now = time.monotonic()
+        for name, target in self._targets.items():
+            rate = target.rate
+            if rate is not None and rate.is_over:
+                target.rate = None
+                self._memory.paced.discard(name)
+            elif rate is not None and rate.rests_until > now:
+                target.rest.extend(rate.rests_until - now)
             if _is_put_off(target):
                 self._send_away(target)
         self._serve()
@@ -313,7 +332,7 @@ class Limits:
 
 def _is_put_off(target: _Target) -> bool:
     """Tell whether nobody is to wait for a target: it rests for long, or its rate is used up."""
-    return target.pace.resting > _PATIENCE_SECONDS or (target.rate is not None and target.rate.closed > 0)
+    return target.rest.seconds > _PATIENCE_SECONDS or (target.rate is not None and target.rate.closed > 0)
 
 
 class _Place:

@@ -36,8 +36,8 @@ class Memory:
 
     windows: dict[str, int] = field(default_factory=dict)
     """How many requests at once targets have taken."""
-    paces: dict[str, float] = field(default_factory=dict)
-    """How many requests a second targets that were overloaded have taken."""
+    paced: set[str] = field(default_factory=set)
+    """The targets that were overloaded, and have a pace since."""
     bookmark: Bookmark | None = None
 
     def bookmark_for(self, partitions: frozenset[int], policies: int, now: float) -> Bookmark | None:

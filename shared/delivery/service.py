@@ -19,16 +19,14 @@ from shared.delivery.rates import Rates
 from shared.delivery.requests import DeliveryRequest
 from shared.delivery.summary import Summary
 from shared.drivers import clock, threads
-from shared.drivers.documents import SmallDocuments
 from shared.model.errors import DependencyDown, Misconfigured
-from shared.model.policy import Policy
 from shared.model.record import Document
 from shared.monitoring.call_stats import Backlog, CallStats
 from shared.monitoring.publisher import Publisher
 from shared.outbound.session import Outbound
 from shared.settings import Settings
-from shared.storage import rates
 from shared.storage.policies import PolicyStore
+from shared.storage.rates import RateBook
 from shared.storage.records import Records, Stored
 from shared.storage.tokens import TokenVault
 
@@ -50,7 +48,7 @@ class DeliveryService:
     outbound: Outbound
     publisher: Publisher
     policies: PolicyStore
-    documents: SmallDocuments
+    rates: RateBook
     memory: Memory = field(default_factory=Memory)
 
     async def run(self, request: DeliveryRequest) -> Summary:
@@ -117,7 +115,7 @@ class DeliveryService:
         limits = Limits(
             *(self.settings, lease.circuits, lease.rests, self.memory, call.stop_at),
             policy_of=policies.policy_of,
-            rates=Rates(self._reserve),
+            rates=Rates(self.rates),
         )
         try:
             async with self.leasing.heartbeat(lease, limits, policies):
@@ -126,16 +124,6 @@ class DeliveryService:
                 return await self._deliver(call, limits)
         finally:
             await self.leasing.release(lease, limits)
-
-    async def _reserve(self, policy: Policy, number: int, most_ahead: float) -> tuple[float, bool]:
-        """Reserve a share of a policy's rate: see `rates.Reserve`."""
-
-        def reserve() -> tuple[float, bool]:
-            now, moment = self.records.now(), time.monotonic()
-            ahead, is_reserved = rates.reserve(self.documents, policy, number, most_ahead, now)
-            return moment + ahead, is_reserved
-
-        return await threads.DATABASE.run(reserve)
 
     async def _deliver(self, call: Call, limits: Limits) -> Summary:
         async def write(changes: Sequence[tuple[Stored, Document]]) -> list[bool]:

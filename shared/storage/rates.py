@@ -1,51 +1,101 @@
 """The rates of targets, shared by all workers: each reserves the moments of its next requests in one go.
 
-A rate's document says when the next request of any worker may be sent. Whoever reserves some moves it on, so
-that all requests keep the rate's interval, whichever workers and calls send them. Time is the database's.
+A document says when the next request of any worker may be sent. Whoever reserves some moves it on, so that
+all requests keep the interval, whichever workers and calls send them. Time is the database's.
 """
 
 import hashlib
 import itertools
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
 from shared.drivers.documents import Content, SmallDocuments
+from shared.model import pace
 from shared.model.ids import timestamp
+from shared.model.pace import Pace
 from shared.model.policy import Policy, Rate
 
 _PREFIX = "rate-"
+_PACE_PREFIX = "pace-"
 _MOST_RECENT = 60  # reservations that are kept to tell how much of a rate is used
 
 
-def reserve(
-    documents: SmallDocuments, policy: Policy, number: int, most_ahead: float, now: datetime
-) -> tuple[float, bool]:
-    """Reserve the next `number` requests under a policy's rate; return in how many seconds the first may go.
+@dataclass(frozen=True)
+class Reserved:
+    """The moments that were reserved, of this process's monotonic clock."""
 
-    The others follow at the rate's interval. None is reserved, and the answer's second part is False, if the
-    first would be more than `most_ahead` seconds ahead.
-    """
-    rate = policy.rate
-    assert rate is not None  # noqa: S101 - else there is nothing to reserve
-    ahead = 0.0
+    first: float
+    interval: float
+    number: int
+    """None are reserved if the first would be too far ahead."""
+    rests: float = 0.0
+    """The seconds for which the target still rests."""
 
-    def move_on(content: Content) -> Content | None:
-        nonlocal ahead
-        ahead = max(0.0, _next(content, rate, now))
-        if ahead > most_ahead:
-            return None
-        return {
-            "policy": policy.name,
-            "requests": rate.requests,
-            "seconds": rate.seconds,
-            "next": timestamp(now + timedelta(seconds=ahead + number * rate.interval)),
-            "recent": _recent(content, rate, now, number),
-        }
 
-    name = _PREFIX + hashlib.sha256(policy.name.encode()).hexdigest()[:32]
-    is_reserved = documents.change(name, move_on) is not None
-    return ahead, is_reserved
+class RateBook:
+    """The documents of all rates; one instance serves a process."""
+
+    def __init__(self, documents: SmallDocuments, clock: Callable[[], datetime]):
+        """`clock` tells the database's time."""
+        self._documents = documents
+        self._clock = clock
+
+    def reserve(self, policy: Policy, most_ahead: float, number: int) -> Reserved:
+        """Reserve so many requests under a policy's rate, the first in `most_ahead` seconds at the most."""
+        now, moment = self._clock(), time.monotonic()
+        rate = policy.rate
+        assert rate is not None  # noqa: S101 - else there is nothing to reserve
+        ahead = 0.0
+
+        def move_on(content: Content) -> Content | None:
+            nonlocal ahead
+            ahead = max(0.0, _next(content, rate, now))
+            if ahead > most_ahead:
+                return None
+            return {
+                "policy": policy.name,
+                "requests": rate.requests,
+                "seconds": rate.seconds,
+                "next": timestamp(now + timedelta(seconds=ahead + number * rate.interval)),
+                "recent": _recent(content, rate, now, number),
+            }
+
+        is_reserved = self._documents.change(_name(_PREFIX, policy.name), move_on) is not None
+        return Reserved(moment + ahead, rate.interval, number if is_reserved else 0)
+
+    def reserve_paced(self, target: str, most_ahead: float, number: int) -> Reserved | None:
+        """Reserve so many requests at the pace that a target has taught; None if there is none any more."""
+        now, moment = self._clock(), time.monotonic()
+        result: Reserved | None = None
+
+        def move_on(content: Content) -> Content | None:
+            nonlocal result
+            known = Pace.read(content, now)
+            faster = known and known.faster(now)
+            if faster is None:
+                result = None
+                return {"target": target} if known else None
+            ahead, rests = faster.ahead(now), (faster.rests_until - now).total_seconds()
+            is_soon = ahead <= most_ahead
+            result = Reserved(moment + ahead, faster.interval, number if is_soon else 0, max(0.0, rests))
+            return {"target": target, **faster.reserved(number, now).content()} if is_soon else None
+
+        self._documents.change(_name(_PACE_PREFIX, target), move_on)
+        return result
+
+    def slow_down(self, target: str, taken: int, rest: float) -> None:
+        """Note that a target is overloaded and rests, and how many requests a second it took before."""
+        now = self._clock()
+
+        def move_on(content: Content) -> Content:
+            known = Pace.read(content, now)
+            slower = pace.first(taken, rest, now) if known is None else known.slower(taken, rest, now)
+            return {"target": target, **slower.content()}
+
+        self._documents.change(_name(_PACE_PREFIX, target), move_on)
 
 
 def used(documents: Mapping[str, Content], now: datetime) -> dict[str, int]:
@@ -74,3 +124,7 @@ def _recent(content: Content, rate: Rate, now: datetime, number: int) -> list[An
     return [*itertools.islice(reversed(kept), _MOST_RECENT)][::-1] + (
         [[timestamp(now), number]] if number else []
     )
+
+
+def _name(prefix: str, name: str) -> str:
+    return prefix + hashlib.sha256(name.encode()).hexdigest()[:32]

@@ -26,6 +26,7 @@ from shared.settings import Settings
 from shared.storage.leases import LeaseTable
 from shared.storage.policies import PolicyStore
 from shared.storage.queries import indexes
+from shared.storage.rates import RateBook
 from shared.storage.readings import FRESH_SECONDS, Readings
 from shared.storage.records import Records
 from shared.storage.tokens import TokenVault
@@ -181,7 +182,7 @@ class World:
         ingest, delivery = (TokenVault(secrets, Readings(secrets, self.vault.clock)) for _ in range(2))
         self._ingest = IngestService(SETTINGS, records, ingest, Told())
         leasing = Leasing(SETTINGS, records, leases, FanOut(self.vault, ""))
-        others = PolicyStore(database, "records"), SmallDocuments(database, "records")
+        others = PolicyStore(database, "records"), RateBook(SmallDocuments(database, "records"), records.now)
         self._delivery = DeliveryService(
             SETTINGS, records, delivery, leasing, self.targets, Silent(), *others
         )

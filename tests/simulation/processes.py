@@ -32,6 +32,7 @@ from shared.operations.targets import Targets as TargetPolicies
 from shared.settings import Settings
 from shared.storage.leases import LeaseTable
 from shared.storage.policies import PolicyStore
+from shared.storage.rates import RateBook
 from shared.storage.readings import Readings
 from shared.storage.records import Records
 from shared.storage.tokens import TokenVault
@@ -246,7 +247,7 @@ class Parts:
             functions.targets,  # opens sessions alike
             publisher,
             self.policies,
-            self.documents,
+            RateBook(self.documents, self.records.now),
         )
         self.operated = TargetPolicies(self.records, self.leases, self.documents, self.policies)
         self._publisher = publisher

@@ -5,13 +5,17 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import cast
 
 import pytest
 
 from shared.delivery.limits import Limits, Skipped
 from shared.delivery.memory import Memory
+from shared.delivery.rates import Rates
 from shared.model.answer import Answer
+from shared.model.policy import Policy, Rate
 from shared.settings import Settings
+from shared.storage.rates import Reserved
 
 ERP, CRM = "erp.example.com:443", "crm.example.com:443"
 REFUSED = Answer("unexpectedError", "the target refused the connection", cause="connection")
@@ -283,7 +287,7 @@ async def test_nothing_is_sent_to_a_target_that_rests_and_others_go_on() -> None
     sending = Sending(limits)
     await sending.start(ERP, CRM)
     assert sending.in_flight == {CRM: 1}
-    limits._of(ERP).pace._rests_until = 0.001  # its time has come
+    limits._of(ERP).rest._until = 0.001  # its time has come
     await asyncio.sleep(0.01)
     limits._serve()
     await settled()
@@ -294,7 +298,7 @@ async def test_nothing_is_sent_to_a_target_that_rests_and_others_go_on() -> None
 async def test_who_waits_for_a_target_that_rests_is_let_through_when_its_time_has_come() -> None:
     limits = bounds()
     limits.record(ERP, replace(OVERLOADED, retry_after=0.05))
-    limits._of(ERP).pace._rests_until = time.monotonic() + 0.05
+    limits._of(ERP).rest._until = time.monotonic() + 0.05
     async with asyncio.timeout(60), limits.place(ERP):
         assert limits.rest(ERP) == 0
 
@@ -355,16 +359,106 @@ async def test_what_targets_take_is_remembered_by_the_process() -> None:
     for _ in range(20):
         limits.record(ERP, Answer(200, sent="yes"))
     limits.record(ERP, OVERLOADED)
-    assert memory.paces == {ERP: pytest.approx(19)}
     assert memory.windows == {ERP: 14}
-    again = Limits(SETTINGS, memory=memory)
-    async with again.place(ERP):
-        assert again._of(ERP).pace.wait == pytest.approx(1 / 19, rel=0.1)
+
+
+class Book:
+    """What workers share of rates: gives moments at an interval, and notes what it is told."""
+
+    def __init__(self, interval: float | None = 0.05, ahead: float = 0.0):
+        self.interval = interval
+        self.ahead = ahead
+        self.overloads: list[tuple[str, int]] = []
+        self.reserved: list[int] = []
+
+    def reserve(self, policy: Policy, most_ahead: float, number: int) -> Reserved:
+        return cast("Reserved", self.reserve_paced(policy.name, most_ahead, number))
+
+    def reserve_paced(self, _: str, most_ahead: float, number: int) -> Reserved | None:
+        if self.interval is None:
+            return None
+        self.reserved.append(number)
+        first = time.monotonic() + self.ahead
+        if self.ahead > most_ahead:
+            return Reserved(first, self.interval, 0)
+        self.ahead += number * self.interval
+        return Reserved(first, self.interval, number)
+
+    def slow_down(self, target: str, taken: int, rest: float) -> None:
+        self.overloads.append((target, taken))
+
+
+async def seconds_for(limits: Limits, number: int) -> float:
+    """How long it takes until so many requests were let through, one after the other."""
+    started = time.monotonic()
+    async with asyncio.timeout(60):
+        for _ in range(number):
+            async with limits.place(ERP):
+                pass
+    return time.monotonic() - started
+
+
+async def test_after_an_overload_requests_go_at_the_pace_that_workers_share() -> None:
+    book, memory = Book(), Memory()
+    limits = Limits(SETTINGS, memory=memory, rates=Rates(book))
+    for _ in range(7):
+        limits.record(ERP, Answer(200, sent="yes"))
+    assert await seconds_for(limits, 10) < 0.2
+    limits.record(ERP, replace(OVERLOADED, retry_after=0.01))
+    limits._of(ERP).rest._until = 0.0
+    assert await seconds_for(limits, 10) > 9 * 0.05 * 0.9
+    assert book.overloads == [(ERP, 7)]
+    following = Limits(SETTINGS, memory=memory, rates=Rates(book))  # of the next call in this process
+    assert await seconds_for(following, 3) > 2 * 0.05 * 0.9
+    book.interval = None  # there is no pace any more
+    assert await seconds_for(following, 50) < 1
+    assert memory.paced == set()
+
+
+async def test_a_policys_rate_counts_and_no_pace_is_learnt() -> None:
+    policy, book = Policy("erp", rate=Rate(10, 1)), Book(0.1)
+    limits = Limits(SETTINGS, policy_of=lambda _: policy, rates=Rates(book))
+    assert await seconds_for(limits, 5) > 4 * 0.1 * 0.9
+    limits.record(ERP, OVERLOADED)
+    assert book.overloads == []
+    assert limits.rest(ERP) > 1
+
+
+async def test_nobody_waits_for_a_rate_that_others_have_used_up() -> None:
+    policy = Policy("erp", rate=Rate(10, 1))
+    limits = Limits(SETTINGS, policy_of=lambda _: policy, rates=Rates(Book(ahead=100)))
+    assert await is_put_off(limits, ERP)
+    assert limits.unavailable() == [ERP]
+
+
+async def test_a_portion_of_a_rate_is_reserved_at_once() -> None:
+    policy, book = Policy("erp", rate=Rate(1000, 1)), Book(0.001)
+    limits = Limits(SETTINGS, policy_of=lambda _: policy, rates=Rates(book))
+    await asyncio.gather(*(hold_briefly(limits) for _ in range(500)))
+    assert len(book.reserved) < 10
+
+
+async def hold_briefly(limits: Limits) -> None:
+    async with limits.place(ERP):
+        pass
+
+
+async def test_a_rate_that_changes_holds_at_once() -> None:
+    policies = [Policy("erp", rate=Rate(1, 100))]
+    limits = Limits(SETTINGS, policy_of=lambda _: policies[0], rates=Rates(Book(0.001)))
+    assert await seconds_for(limits, 1) < 1
+    policies[0] = Policy("erp", concurrency=2)
+    limits.adapt()
+    assert limits._of(ERP).rate is None
+    assert limits._of(ERP).most == 2
 
 
 async def test_nobody_waits_for_a_pace_beyond_the_end_of_the_sending() -> None:
-    memory = Memory(paces={ERP: 0.01})  # a request every 100 s
-    limits = Limits(SETTINGS, memory=memory, until=time.monotonic() + 0.2)
+    limits = Limits(
+        *(SETTINGS, (), None, Memory(paced={ERP})),
+        until=time.monotonic() + 0.2,
+        rates=Rates(Book(8)),
+    )
     async with asyncio.timeout(20), limits.place(ERP), limits.place(ERP), limits.place(ERP):
         assert time.monotonic() > limits._until
 

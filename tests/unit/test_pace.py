@@ -1,115 +1,141 @@
-"""A target that is overloaded rests, then gets nearly what it took, and gradually more."""
+"""A target that was overloaded gets nearly what it took, and gradually more, from all workers together."""
+
+from collections import deque
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 
 import pytest
 
-from shared.delivery.pace import Pace
+from shared.model import pace
+from shared.model.pace import Pace
+
+START = datetime(2026, 11, 27, 12, tzinfo=UTC)
+
+
+def after(seconds: float) -> datetime:
+    return START + timedelta(seconds=seconds)
+
+
+@dataclass
+class Worker:
+    """One that sends at the moments that it has reserved, and rests when it is refused."""
+
+    moments: deque[float] = field(default_factory=deque)
+    rests_until: float = 0.0
 
 
 class Target:
-    """A target that takes so many requests within a second, and a clock."""
+    """A target that takes so many requests within a second, and what its workers share."""
 
-    def __init__(self, most: int, per_second: float | None = None, retry_after: float | None = 1.0):
-        self.now = 1000.0
+    def __init__(self, most: int):
         self.most = most
-        self.retry_after = retry_after
-        self.pace = Pace(per_second, lambda: self.now)
         self.taken: list[float] = []
         self.refused = 0
+        self.pace = pace.first(most, 1.0, START)
 
-    def send(self) -> bool:
-        """Send one as soon as the pace lets it; whether it was taken."""
-        self.now += self.pace.wait
-        self.pace.sent()
-        if sum(moment > self.now - 1 for moment in self.taken) < self.most:
-            self.taken.append(self.now)
-            self.pace.accepted()
-            return True
+    def send(self, worker: Worker, now: float) -> None:
+        if sum(moment > now - 1 for moment in self.taken[-self.most :]) < self.most:
+            self.taken.append(now)
+            return
         self.refused += 1
-        self.pace.overloaded(self.retry_after, 3600)
-        return False
+        worker.moments.clear()
+        worker.rests_until = now + 1
+        self.pace = self.pace.slower(self.most, 1.0, after(now))
+
+    def play(self, seconds: float, workers: list[Worker]) -> None:
+        """Let all workers send whatever they may."""
+        for tick in range(int(seconds * 1000)):
+            now = tick / 1000
+            for worker in workers:
+                if now >= worker.rests_until and not worker.moments:
+                    faster = self.pace.faster(after(now))
+                    assert faster is not None
+                    number = max(4, round(0.5 / faster.interval))
+                    begin = now + faster.ahead(after(now))
+                    worker.moments.extend(begin + place * faster.interval for place in range(number))
+                    self.pace = faster.reserved(number, after(now))
+                while worker.moments and worker.moments[0] <= now:
+                    worker.moments.popleft()
+                    self.send(worker, now)
 
 
-def test_a_target_that_was_never_overloaded_waits_for_nothing() -> None:
-    target = Target(1000)
-    assert all(target.send() for _ in range(100))
-    assert (target.now, target.pace.per_second) == (1000.0, None)
+@pytest.mark.parametrize("number", [1, 4])
+@pytest.mark.parametrize("most", [20, 100])
+def test_most_of_what_it_allows_is_used_and_little_is_refused(most: int, number: int) -> None:
+    target = Target(most)
+    target.play(120, [Worker() for _ in range(number)])
+    assert len(target.taken) > 0.85 * 120 * most
+    assert target.refused < 0.05 * len(target.taken)
 
 
-def test_it_rests_for_as_long_as_it_says_and_then_gets_nearly_what_it_took() -> None:
-    target = Target(20, retry_after=7)
-    while target.send():
-        target.now += 0.01
-    assert target.pace.wait == pytest.approx(7)
-    assert target.pace.per_second == pytest.approx(19)
-    target.send()
-    assert target.pace.wait == pytest.approx(1 / 19, rel=0.01)
+def test_what_several_workers_hear_of_one_overload_makes_it_slower_once() -> None:
+    known = replace(pace.first(100, 1.0, START), calm=60.0)
+    later = after(30)
+    once = known.slower(20, 1.0, later)
+    assert once.per_second == pytest.approx(0.95 * known.per_second)
+    again = once.slower(20, 5.0, later + timedelta(seconds=0.5))
+    assert again.per_second == once.per_second
+    assert again.rests_until == later + timedelta(seconds=5.5)
 
 
-@pytest.mark.parametrize("retry_after", [1.0, None])
-def test_most_of_what_it_allows_is_used_and_little_is_refused(retry_after: float | None) -> None:
-    target = Target(20, retry_after=retry_after)
-    while len(target.taken) < 2000:
-        target.send()
-        target.now += 0.001
-    assert 2000 / (target.now - 1000) > 0.85 * 20
-    assert target.refused < 0.05 * 2000
+def test_what_several_workers_had_of_it_at_first_adds_up() -> None:
+    known = pace.first(5, 1.0, START)
+    assert known.per_second == 10  # at least: others may have had the whole second
+    for _ in range(3):
+        known = known.slower(5, 1.0, after(0.5))
+    assert known.per_second == pytest.approx(19)
 
 
-def test_what_is_refused_while_it_rests_tells_nothing_new() -> None:
-    target = Target(20)
-    while target.send():
-        target.now += 0.001
-    before = target.pace.per_second, target.pace.wait
-    for _ in range(30):
-        target.pace.overloaded(None, 3600)
-    assert (target.pace.per_second, target.pace.wait) == before
-    target.pace.overloaded(5, 3600)
-    assert target.pace.wait == pytest.approx(5)
+def test_one_that_is_refused_soon_after_its_rest_gets_much_slower() -> None:
+    known = pace.first(100, 1.0, START)
+    paces = [known.per_second]
+    for number in range(1, 100):
+        known = known.slower(100, 1.0, after(2 * number))
+        paces.append(known.per_second)
+    assert all(later <= 0.8 * earlier for earlier, later in pairwise(paces[:20]))
+    assert paces[-1] == 0.05
 
 
-def test_each_time_that_nothing_was_accepted_it_rests_longer_up_to_a_bound() -> None:
-    target = Target(0, retry_after=None)
-    rests = []
-    for _ in range(20):
-        target.send()
-        rests.append(target.pace.resting)
-    assert rests[:5] == pytest.approx([1, 2, 4, 8, 16], rel=0.11)
-    assert rests[-1] == 3600
-    assert target.now > 1000 + 3600
-
-
-def test_a_target_in_maintenance_gets_few_requests_in_a_day() -> None:
-    target = Target(0, retry_after=60)
-    while target.now < 1000 + 24 * 3600:
-        target.send()
-    assert target.refused < 40
-
-
-def test_the_pace_grows_with_what_is_accepted_the_longer_nothing_is_refused() -> None:
-    target = Target(10**9, per_second=10.0)
+def used(known: Pace, seconds: int) -> list[float]:
+    """The pace, second by second, as it is used to the full."""
     paces = []
-    for _ in range(1200):
-        target.send()
-        paces.append(target.pace.per_second or 0)
+    for second in range(2, seconds):
+        faster = known.faster(after(second))
+        if faster is None:
+            break
+        known = replace(faster, next=after(second))
+        paces.append(known.per_second)
+    return paces
+
+
+def test_it_grows_with_what_is_sent_the_longer_nothing_is_refused() -> None:
+    paces = used(pace.first(10, 1.0, START), 60)
     assert paces == sorted(paces)
-    assert 10 < paces[50] < 10.5
+    assert 10 < paces[5] < 10.5
     assert paces[-1] > 20
 
 
 def test_beyond_a_bound_there_is_no_pace() -> None:
-    target = Target(10**9, per_second=1999.99)
-    for _ in range(1000):
-        target.send()
-    assert target.pace.per_second is None
+    assert len(used(pace.first(2100, 1.0, START), 1000)) < 50
 
 
-def test_what_an_earlier_call_has_learnt_holds_from_the_first_request() -> None:
-    target = Target(20, per_second=10)
-    target.send()
-    assert target.pace.wait == pytest.approx(0.1)
+def test_it_does_not_grow_while_less_is_sent_than_it_allows() -> None:
+    known = pace.first(20, 1.0, START).reserved(4, after(1))
+    faster = known.faster(after(100))
+    assert faster is not None
+    assert faster.per_second == known.per_second
 
 
-def test_a_target_that_may_not_rest_is_sent_to_as_before() -> None:
-    target = Target(20)
-    target.pace.overloaded(60, 0)
-    assert (target.pace.per_second, target.pace.wait) == (None, 0)
+def test_what_is_reserved_is_nobody_elses() -> None:
+    known = pace.first(20, 1.0, START)
+    assert known.ahead(after(0.25)) == pytest.approx(0.75)  # it rests
+    known = known.reserved(19, after(0.25))
+    assert known.ahead(after(0.25)) == pytest.approx(1.75)
+
+
+def test_it_is_kept_as_it_is_and_forgotten_after_an_hour() -> None:
+    known = pace.first(20, 1.0, START).reserved(4, after(1))
+    assert Pace.read(known.content(), after(10)) == known
+    assert Pace.read(known.content(), after(3700)) is None
+    assert Pace.read({}, START) is None
