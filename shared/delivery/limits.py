@@ -13,6 +13,7 @@ from shared.delivery.rates import Rates, SharedRate
 from shared.delivery.rest import Rest
 from shared.model.answer import Answer
 from shared.model.errors import DependencyDown
+from shared.model.pace import Refusal
 from shared.model.policy import USUAL, Policy
 from shared.settings import Settings
 
@@ -174,14 +175,13 @@ class Limits:
         self._serve()
 
     def _overloaded(self, name: str, target: _Target, answer: Answer) -> None:
-        taken = target.rest.taken
+        refusal = Refusal(target.rest.taken, answer.retry_after, self._longest_rest, target.rest.has_accepted)
         self._are_paced = True
         if not target.rest.overloaded(answer.retry_after, self._longest_rest):
             return
         if target.rate is not None:
             target.rate.forget()
-        if target.rate is None or target.rate.policy is None:
-            self._rates.slow_down(name, taken, target.rest.seconds)
+        self._rates.slow_down(name, refusal, self.hear_of)
         if target.rate is None:
             target.rate = self._rates.paced(name)
             self._memory.paced.add(name)

@@ -8,11 +8,12 @@ import logging
 import math
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 
 from shared.drivers import threads
 from shared.model.errors import DependencyDown
+from shared.model.pace import Refusal
 from shared.model.policy import Policy
 from shared.storage.rates import RateBook, Reserved
 
@@ -128,16 +129,22 @@ class Rates:
         reserve = partial(threads.DATABASE.run, self._book.reserve_paced, target, MOST_AHEAD_SECONDS)
         return SharedRate(reserve, self._PACE_SECONDS)
 
-    def slow_down(self, target: str, taken: int, rest: float) -> None:
-        """Tell all workers that a target is overloaded and rests, and how much it took within a second."""
+    def slow_down(self, target: str, refusal: Refusal, hear: Callable[[Mapping[str, float]], None]) -> None:
+        """Tell all workers that a target is overloaded; `hear` is told for how many seconds it rests."""
         if self._book is not None:
-            task = asyncio.create_task(self._noted(target, taken, rest))
+            task = asyncio.create_task(self._noted(self._book, target, refusal, hear))
             self._noting.add(task)
             task.add_done_callback(self._noting.discard)
 
-    async def _noted(self, target: str, taken: int, rest: float) -> None:
-        assert self._book is not None  # noqa: S101 - else there is no task
+    async def _noted(
+        self, book: RateBook, target: str, refusal: Refusal, hear: Callable[[Mapping[str, float]], None]
+    ) -> None:
         try:
-            await threads.DATABASE.run(self._book.slow_down, target, taken, rest)
+            hear({target: await threads.DATABASE.run(book.slow_down, target, refusal)})
         except DependencyDown:
             log.warning("other workers are not told that %s is overloaded", target)
+
+    async def noted(self) -> None:
+        """Wait until everything that was told is noted."""
+        if self._noting:
+            await asyncio.wait(self._noting)

@@ -1,15 +1,14 @@
 """How long a target rests once it has said that it is overloaded, as one call has seen it.
 
-A target that answers 429, or 503 with Retry-After, rests for as long as it says; without a word, and each
-time that nothing was accepted since, for longer than before.
+A target that answers 429, or 503 with Retry-After, rests for as long as it says, and without a word for a
+second; what all workers have seen of it may make that longer: see `model/pace.py`.
 """
 
-import random
 import time
 from collections import deque
 from collections.abc import Callable
 
-_FIRST_REST_SECONDS = 1.0  # if the target says nothing; it doubles
+_SECONDS = 1.0  # if the target says nothing
 _MEASURED_SECONDS = 1.0
 
 
@@ -19,8 +18,9 @@ class Rest:
     def __init__(self, clock: Callable[[], float] = time.monotonic):
         self._clock = clock
         self._until = 0.0
-        self._overloads = 0
         self._accepted: deque[float] = deque()
+        self.has_accepted = False
+        """Whether the target took a request since it was last overloaded."""
 
     @property
     def seconds(self) -> float:
@@ -40,7 +40,7 @@ class Rest:
     def accepted(self) -> None:
         """Note that the target took a request, whatever it answered of the record."""
         now = self._clock()
-        self._overloads = 0
+        self.has_accepted = True
         self._accepted.append(now)
         self._forget(now)
 
@@ -56,9 +56,8 @@ class Rest:
         if now < self._until:
             self.extend(min(retry_after or 0.0, most))
             return False
-        self._overloads += 1
-        own = _FIRST_REST_SECONDS * 2.0 ** min(self._overloads - 1, 40)
-        self.extend(min(max(retry_after or own, own * random.uniform(0.9, 1.0)), most))
+        self.has_accepted = False
+        self.extend(min(retry_after or _SECONDS, most))
         return True
 
     def _forget(self, now: float) -> None:

@@ -112,10 +112,11 @@ class DeliveryService:
             return Summary(end=acquired.nothing_left)
         lease = acquired.lease
         call = Call.begun(self.settings, request, lease, stats, policies)
+        rates = Rates(self.rates)
         limits = Limits(
             *(self.settings, lease.circuits, lease.rests, self.memory, call.stop_at),
             policy_of=policies.policy_of,
-            rates=Rates(self.rates),
+            rates=rates,
         )
         try:
             async with self.leasing.heartbeat(lease, limits, policies):
@@ -123,6 +124,7 @@ class DeliveryService:
                     self.leasing.start_others(request)
                 return await self._deliver(call, limits)
         finally:
+            await rates.noted()
             await self.leasing.release(lease, limits)
 
     async def _deliver(self, call: Call, limits: Limits) -> Summary:

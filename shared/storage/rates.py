@@ -15,7 +15,7 @@ from typing import Any
 from shared.drivers.documents import Content, SmallDocuments
 from shared.model import pace
 from shared.model.ids import timestamp
-from shared.model.pace import Pace
+from shared.model.pace import Pace, Refusal
 from shared.model.policy import Policy, Rate
 
 _PREFIX = "rate-"
@@ -86,16 +86,20 @@ class RateBook:
         self._documents.change(_name(_PACE_PREFIX, target), move_on)
         return result
 
-    def slow_down(self, target: str, taken: int, rest: float) -> None:
-        """Note that a target is overloaded and rests, and how many requests a second it took before."""
+    def slow_down(self, target: str, refusal: Refusal) -> float:
+        """Note that a target is overloaded; return for how many seconds it rests."""
         now = self._clock()
+        rests = 0.0
 
         def move_on(content: Content) -> Content:
+            nonlocal rests
             known = Pace.read(content, now)
-            slower = pace.first(taken, rest, now) if known is None else known.slower(taken, rest, now)
+            slower = pace.first(refusal, now) if known is None else known.slower(refusal, now)
+            rests = (slower.rests_until - now).total_seconds()
             return {"target": target, **slower.content()}
 
         self._documents.change(_name(_PACE_PREFIX, target), move_on)
+        return rests
 
 
 def used(documents: Mapping[str, Content], now: datetime) -> dict[str, int]:

@@ -50,6 +50,7 @@ class Behaviour:
     seconds: float = 0.05
     codes: Mapping[int | str, float] = field(default_factory=lambda: {200: 1.0})
     """`refused`: nothing is received; `hangs`: no answer comes."""
+    retry_after: float | None = None
 
 
 @dataclass
@@ -108,7 +109,8 @@ class Targets:
         except TimeoutError:
             reason = f"no answer from the target within {terms.seconds:g} s"
             return Answer(UNEXPECTED_ERROR, reason, cause="answer", sent="unknown")
-        return Answer(status, "" if status < 300 else f"the target answered {status}", sent="yes")
+        reason = "" if status < 300 else f"the target answered {status}"
+        return Answer(status, reason, behaviour.retry_after if status == 503 else None, sent="yes")
 
     def _answer(self, reception: Reception, answered: "asyncio.Future[int]", code: int) -> None:
         reception.ended = self._world.now
@@ -214,7 +216,7 @@ class Functions:
         result = await threads.OPERATIONS.run(
             parts.ingest.store, StoreRequest(body, "source", idempotency_key=key)
         )
-        self.world.note(f"stored {result.answer['id']}")
+        self.world.note(f"stored {result.answer.get('id', 'an array')}")
         return result.answer
 
 

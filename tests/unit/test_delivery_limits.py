@@ -13,6 +13,7 @@ from shared.delivery.limits import Limits, Skipped
 from shared.delivery.memory import Memory
 from shared.delivery.rates import Rates
 from shared.model.answer import Answer
+from shared.model.pace import Refusal
 from shared.model.policy import Policy, Rate
 from shared.settings import Settings
 from shared.storage.rates import Reserved
@@ -370,6 +371,7 @@ class Book:
         self.ahead = ahead
         self.overloads: list[tuple[str, int]] = []
         self.reserved: list[int] = []
+        self.rests = 0.0
 
     def reserve(self, policy: Policy, most_ahead: float, number: int) -> Reserved:
         return cast("Reserved", self.reserve_paced(policy.name, most_ahead, number))
@@ -384,8 +386,9 @@ class Book:
         self.ahead += number * self.interval
         return Reserved(first, self.interval, number)
 
-    def slow_down(self, target: str, taken: int, rest: float) -> None:
-        self.overloads.append((target, taken))
+    def slow_down(self, target: str, refusal: Refusal) -> float:
+        self.overloads.append((target, refusal.taken))
+        return self.rests
 
 
 async def seconds_for(limits: Limits, number: int) -> float:
@@ -416,11 +419,11 @@ async def test_after_an_overload_requests_go_at_the_pace_that_workers_share() ->
 
 
 async def test_a_policys_rate_counts_and_no_pace_is_learnt() -> None:
-    policy, book = Policy("erp", rate=Rate(10, 1)), Book(0.1)
-    limits = Limits(SETTINGS, policy_of=lambda _: policy, rates=Rates(book))
+    policy, memory = Policy("erp", rate=Rate(10, 1)), Memory()
+    limits = Limits(SETTINGS, memory=memory, policy_of=lambda _: policy, rates=Rates(Book(0.1)))
     assert await seconds_for(limits, 5) > 4 * 0.1 * 0.9
     limits.record(ERP, OVERLOADED)
-    assert book.overloads == []
+    assert memory.paced == set()
     assert limits.rest(ERP) > 1
 
 
@@ -429,6 +432,16 @@ async def test_nobody_waits_for_a_rate_that_others_have_used_up() -> None:
     limits = Limits(SETTINGS, policy_of=lambda _: policy, rates=Rates(Book(ahead=100)))
     assert await is_put_off(limits, ERP)
     assert limits.unavailable() == [ERP]
+
+
+async def test_what_all_workers_have_seen_of_an_overload_may_make_the_rest_longer() -> None:
+    book = Book()
+    book.rests = 300.0
+    rates = Rates(book)
+    limits = Limits(SETTINGS, rates=rates)
+    limits.record(ERP, OVERLOADED)
+    await rates.noted()
+    assert limits.rests() == {ERP: pytest.approx(300, abs=1)}
 
 
 async def test_a_portion_of_a_rate_is_reserved_at_once() -> None:
