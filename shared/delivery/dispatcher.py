@@ -136,7 +136,10 @@ class Dispatcher:
         for host in found:
             paused = self._policies.paused_at(host)
             self._paused |= {lane.name: lane for lane in paused}
-            if not (host in put_off or any(lane.is_whole for lane in paused)):
+            put_off |= {lane.name for lane in paused}
+            lanes = self._policies.current.lanes_at(host)
+            are_put_off = [lane.name in put_off for lane in lanes]
+            if not (all(are_put_off) or any(lane.is_whole and lane.name in put_off for lane in lanes)):
                 hosts.append(host)
         return hosts
 

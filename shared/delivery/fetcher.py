@@ -157,9 +157,11 @@ class Fetcher:
             return Page([])
         # At most half of what is wanted, so that the oldest records' target does not get all of a small call.
         limit = min(PAGE, wanted, max(self._enough, (wanted + 1) // 2))
+        put_off = [lane for lane in map(self._lane_named, without_lanes[:_MOST_PASSED_OVER]) if lane]
+        whole_hosts = {lane.origin for lane in put_off if lane.is_whole}
         for name, queue in list(self._own.items()):
             waiting = self._waiting_of(name)
-            if name in without_lanes:
+            if name in without_lanes or (queue.lane and queue.lane.origin in whole_hosts):
                 queue.ended = True
             elif not queue.ended and waiting <= 3 * self._enough:
                 few = min(limit, 4 * self._enough) if waiting else limit

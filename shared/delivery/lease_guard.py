@@ -25,11 +25,11 @@ class LeaseGuard:
     @asynccontextmanager
     async def request(self) -> AsyncIterator[None]:
         """Guard the request that is made in the block. Raises LeaseEnded if it is cut off."""
-        if self._timer is None:
-            self._look()
         try:
             async with asyncio.timeout(None) as limit:
                 self._requests.add(limit)
+                if self._timer is None:
+                    self._look()
                 try:
                     yield
                 finally:

@@ -43,9 +43,15 @@ class RateBook:
         self._documents = documents
         self._clock = clock
 
+    def _moment(self) -> tuple[datetime, float]:
+        """Return one moment in the database's time and in this process's."""
+        before = time.monotonic()
+        now = self._clock()
+        return now, (before + time.monotonic()) / 2
+
     def reserve(self, policy: Policy, most_ahead: float, number: int) -> Reserved:
         """Reserve so many requests under a policy's rate, the first in `most_ahead` seconds at the most."""
-        now, moment = self._clock(), time.monotonic()
+        now, moment = self._moment()
         rate = policy.rate
         assert rate is not None  # noqa: S101 - else there is nothing to reserve
         ahead = 0.0
@@ -68,7 +74,7 @@ class RateBook:
 
     def reserve_paced(self, target: str, most_ahead: float, number: int) -> Reserved | None:
         """Reserve so many requests at the pace that a target has taught; None if there is none any more."""
-        now, moment = self._clock(), time.monotonic()
+        now, moment = self._moment()
         result: Reserved | None = None
 
         def move_on(content: Content) -> Content | None:

@@ -1,5 +1,6 @@
 """Every query that the library asks reads an index: what is finished costs it nothing."""
 
+import functools
 import json
 import time
 from collections.abc import Callable, Iterator
@@ -12,10 +13,13 @@ import oracledb
 import pytest
 
 import local.emulators.soda
+from shared.delivery.fetcher import of_lane
 from shared.delivery.requests import retry_request
 from shared.drivers.database import Database
 from shared.drivers.documents import SmallDocuments
 from shared.model import record, transitions
+from shared.model.lanes import Policies
+from shared.model.policy import Area, Policy
 from shared.model.transitions import Failure
 from shared.operations.report import Report
 from shared.settings import Settings
@@ -23,7 +27,7 @@ from shared.storage import queries
 from shared.storage import records as records_module
 from shared.storage.leases import LeaseTable
 from shared.storage.policies import PolicyStore
-from shared.storage.queries import FAILED, REPLAY, FailureQuery, Query, due
+from shared.storage.queries import FAILED, HELD, REPLAY, FailureQuery, Query, due, of_host, waiting_of
 from shared.storage.records import Records, Stored
 
 NOW = datetime.now(UTC)
@@ -96,9 +100,16 @@ def questions(records: Records) -> Iterator[tuple[str, Callable[[], Any]]]:
     yield "lately", lambda: records.latest_failures(FailureQuery(some), 10)
     yield "failed", lambda: records.latest_failures(FailureQuery(some, since=NOW, until=moment), 10)
     yield "lately", lambda: records.latest_failures(FailureQuery(), 10)
+    yield "held", lambda: records.count(Query(HELD))
+    yield "queue", lambda: records.hosts_waiting(10)
+    for entries in ([], [Policy("orders", Area("https://erp.example.com/orders", "POST"))]):
+        for lane in Policies(entries).lanes_at("erp.example.com:443"):
+            yield "queue", functools.partial(records.page, of_lane(due(moment), lane), 10)
+            yield "queue", functools.partial(records.count, waiting_of(lane))
+            yield "at", functools.partial(records.count, of_host(lane))
 
 
-@pytest.mark.parametrize("number", range(17))
+@pytest.mark.parametrize("number", range(28))
 def test_a_query_reads_its_index(records: Records, plans: list[str], number: int) -> None:
     index, ask = list(questions(records))[number]
     ask()
