@@ -4,7 +4,7 @@
     ingest, delivery, operations      the use cases
     storage, outbound, monitoring     what they use: database and Vault, targets, what operators are shown
     drivers, settings                 oracledb, oci, the FDK; what the operator has set
-    model                             records, targets, rules: values without I/O
+    model                             records, targets, policies: values without I/O
 
 A record's way in: `ingest/service.py` to `storage/records.py`. Its way out: `delivery/service.py`, through
 `dispatcher`, `executor` and `outbound/` to the target, and back by `completer` to `storage/records.py`.

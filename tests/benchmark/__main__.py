@@ -18,6 +18,7 @@ from tests.benchmark import (
     draining,
     drawing,
     finding,
+    limiting,
     pausing,
     peers,
     requesting,
@@ -59,6 +60,8 @@ def main() -> None:
     _show("Draining at 100 ms, 32 in flight in each process", draining.table(results["draining"]))
     results["finding"] = finding.measure(10_000 if quick else 1_000_000)
     _show("The next page", finding.table(results["finding"]))
+    results["limiting"] = limiting.measure(200 if quick else 2_000)
+    _show("A target that allows 20 requests a second", limiting.table(results["limiting"]))
     results["pausing"] = pausing.measure(5_000 if quick else 100_000)
     _show("Beside a target that is paused, or rests", pausing.table(results["pausing"]))
     results["archiving"] = archiving.measure(5_000 if quick else 100_000)
