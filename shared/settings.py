@@ -9,7 +9,7 @@ from shared.model.errors import Fault, Misconfigured
 from shared.model.retry import RetryPolicy
 
 RENEWALS_PER_LEASE = 4
-_SHORTEST_LEASE = 10.0  # seconds: a database that hangs for one of them ends no lease
+_SHORTEST_LEASE = 5.0  # seconds: a database that hangs for one of them ends no lease
 _LONGEST_CALL = 290.0  # seconds: of a function's 300, less what it takes to begin and to answer
 LEAST_NOTIFICATION_INTERVAL = 10.0  # seconds: a topic sends ten e-mails a minute [OCI Notifications, limits]
 _INNOCENT = "sqlite:"  # stands for a required setting that is missing, and contradicts no other

@@ -129,8 +129,8 @@ class Dispatcher:
 
     async def _hosts(self) -> list[str] | None:
         """Return the hosts to which something may be sent; None if there are too many to read them singly."""
-        found = await threads.DATABASE.run(self._records.hosts_waiting, MOST_HOSTS)
-        if found is None:
+        found = await threads.DATABASE.run(self._records.hosts_waiting, MOST_HOSTS + 1)
+        if len(found) > MOST_HOSTS:
             return None
         put_off, hosts = set(self._limits.unavailable()), []
         for host in found:

@@ -11,6 +11,7 @@ from shared.model.errors import PreconditionFailed, PreconditionRequired
 from shared.model.ids import timestamp
 from shared.model.lanes import Lane, Policies
 from shared.model.policy import Policy
+from shared.model.targets import origin_of
 from shared.storage import rates
 from shared.storage.leases import LeaseTable
 from shared.storage.policies import PolicyStore, Version
@@ -66,10 +67,12 @@ class Targets:
         """Return a line for each policy, and for each host of which none says anything."""
         _, circuits, rests = self._leases.overview(now)
         used = rates.used(self._documents.all(), now)
-        waiting = self._records.hosts_waiting(MOST_HOSTS) or []
+        named = [host for one in policies.entries if (host := origin_of(one.area.prefix))]
+        down = [name.partition(" ")[0] for name in (*circuits, *rests)]
         failed = self._records.failures_by("datasync.at")
-        hosts = sorted({*waiting, *failed, *(name.partition(" ")[0] for name in (*circuits, *rests))})
-        lanes = [lane for host in hosts[:MOST_HOSTS] for lane in policies.lanes_at(host)]
+        hosts = dict.fromkeys([*named, *down, *failed, *self._records.hosts_waiting(MOST_HOSTS)])
+        shown = sorted([*hosts][: max(MOST_HOSTS, len(named))])
+        lanes = [lane for host in shown for lane in policies.lanes_at(host)]
         lines = [
             _of_policy(policy, [lane for lane in lanes if lane.policy is policy], now, used)
             for policy in sorted(policies.entries, key=lambda one: one.name)

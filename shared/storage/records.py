@@ -135,20 +135,19 @@ class Records:
         with self._database.collection(self._spec) as collection:
             return bool(collection.find().filter(query).skip(number).limit(1).getDocuments())
 
-    def hosts_waiting(self, most: int) -> list[str] | None:
-        """Return the targets (`host:port`) of unfinished records: a query for each; None if over `most`."""
+    def hosts_waiting(self, most: int) -> list[str]:
+        """Return the targets (`host:port`) of unfinished records, `most` at the most: a query for each."""
         found: list[str] = []
         lowest = LOWEST
         with self._database.collection(self._spec) as collection:
-            while True:
+            while len(found) < most:
                 query = {"$query": {member("target"): {"$gt": lowest}}, "$orderby": [ascending("target")]}
                 next_ = collection.find().filter(query).limit(1).getDocuments()
                 if not next_:
-                    return found
-                if len(found) == most:
-                    return None
+                    break
                 lowest = str(next_[0].getContent()[MACHINERY]["target"])
                 found.append(lowest)
+        return found
 
     def holding_back(self, keys: Collection[str]) -> tuple[list[Stored], dict[str, str]]:
         """Return the failed records that hold back others of these keys, and of which keys not all are read.

@@ -13,7 +13,7 @@ from tests.end_to_end.examples import Reader
 def test_the_examples_of_the_api_run_as_shown(bundle: Bundle) -> None:
     reader = Reader(bundle)
     answers = [one for block in blocks(read("docs/api.md"), "sh") for one in reader.answers(block)]
-    kept, array, first, again, waiting, processed, dry, replayed, report = answers
+    kept, array, first, again, waiting, processed, dry, replayed, report, policies = answers
     shown_kept = json.loads(blocks(section("docs/api.md", "Storing records"), "json")[0])
     shown_processed = json.loads(blocks(section("docs/api.md", "Delivering"), "json")[0])
     assert kept.keys() == shown_kept.keys()
@@ -26,6 +26,7 @@ def test_the_examples_of_the_api_run_as_shown(bundle: Bundle) -> None:
     assert dry == {"matchingMessages": 1}
     assert replayed["processedmessages"] == 1
     assert report["counts"]["success"] == 4
+    assert (policies["version"], policies["targets"][0]["paused"]) == (1, True)
     assert bundle.state(kept["id"])["status"] == "success"
 
 

@@ -58,7 +58,7 @@ def test_a_port_that_is_none_is_named(home: Path, port: str) -> None:
 
 def test_every_setting_that_is_wrong_is_named_with_its_reason(home: Path) -> None:
     done = start(DATASYNC_HOME=str(home), RETRY_LIMIT="many", LEASE="1s", COLLECTION="")
-    assert_refused(done, "RETRY_LIMIT must be a whole number", "LEASE must be over")
+    assert_refused(done, "RETRY_LIMIT must be a whole number", "LEASE must be at least 5s")
     assert not home.exists()
 
 

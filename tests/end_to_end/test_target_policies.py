@@ -223,21 +223,27 @@ def test_policies_that_change_during_a_call_hold_for_its_next_page(bundle: Bundl
 
 
 def test_a_rate_holds_over_all_workers(tmp_path: Path) -> None:
-    with running(tmp_path / "home") as bundle:
-        bundle.put_policies({"rate": {"requests": 10, "per": "1s"}})
-        for _ in range(4):
-            bundle.store([bundle.record() for _ in range(25)])
-        started = time.monotonic()
+    """Four workers, and thirty requests a minute, of which each lasts six seconds."""
+    number, period = 150, 6
+    with running(tmp_path / "home", FAN_OUT="4") as bundle:
+        bundle.put_policies({"rate": {"requests": 30, "per": f"{period}s"}})
+        bundle.store([bundle.record() for _ in range(number)])
+        bundle.store([bundle.record() for _ in range(number)])  # more than a page, so that others are started
+        answers: list[dict[str, Any]] = []
+
+        def work(_: int) -> None:
+            while sum(answer["processedmessages"] for answer in answers) < number:
+                answers.append(bundle.process(noOfMessagesToProcess=25))
+
         with ThreadPoolExecutor(4) as pool:
-            answers = list(pool.map(lambda _: bundle.process(noOfMessagesToProcess=25), range(4)))
-        while sum(answer["processedmessages"] for answer in answers) < 100:
-            answers.append(bundle.process())
+            list(pool.map(work, range(4)))
+        assert len(bundle.pids("process-data")) >= 4
         times = sorted(one["started"] for one in bundle.received())
-        assert len(times) == 100
-        most = max(sum(start <= one < start + 1 for one in times) for start in times)
-        assert most <= 11
-        assert time.monotonic() - started < 10 / 0.7
-        assert bundle.live("sample")["rateUsed"] <= 11
+        assert len(times) >= number
+        most = max(sum(start <= one < start + period for one in times) for start in times)
+        assert most <= 31
+        assert times[number - 1] - times[0] < period * number / 30 / 0.7
+        assert 20 <= bundle.live("sample")["rateUsed"] <= 40
 
 
 def test_a_concurrency_is_not_exceeded(bundle: Bundle) -> None:

@@ -18,6 +18,7 @@ follows is free, so that one target serves as many addresses as a scenario needs
     /throttled/{n}/…        200 so many times a second, else 429
     /auth/{scheme}/…        401 unless the Authorization header has that scheme
     /echo/{code}/…          that code, with all that was received as body, the Authorization header included
+    /mirror/{code}/…        that code, with the body that was received
 
 `GET /` lists the same as JSON. What was received can be looked at, unless recording was turned off:
 
