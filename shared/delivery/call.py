@@ -49,6 +49,10 @@ class Call:
         in_time = now <= min(self.stop_at, self.request.deadline - longest - WRAP_UP_SECONDS)
         return in_time and now + least < self.lease.valid_until
 
+    def is_too_short(self, policy: Policy) -> bool:
+        """Tell whether not even the whole call is long enough for a delivery with a policy's time-outs."""
+        return self.request.begun_at + self.longest(policy) + WRAP_UP_SECONDS > self.request.deadline
+
     def longest(self, policy: Policy) -> float:
         """Return how many seconds a delivery can take at the most."""
         connect = policy.connect_timeout or self.settings.target_connect_timeout

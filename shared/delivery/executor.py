@@ -90,6 +90,7 @@ class Executor:
         self._session = session
         self._completer = completer
         self._limits = limits
+        self._too_long: set[str] = set()  # policies
 
     async def prepare(self, stored: Stored) -> Prepared:
         """Apply its policy and look up the secret. Raises Skipped if Vault does not answer."""
@@ -170,7 +171,7 @@ class Executor:
         """Send a record as soon as the limits let it; None if no time, or no lease, is left by then."""
         name, policy = prepared.lane.name, prepared.lane.policy
         async with self._limits.place(name):
-            if self._policies.is_paused(prepared.stored.document):
+            if self._policies.is_paused(prepared.stored.document) or self._is_too_long(policy):
                 raise Skipped
             started, terms = time.monotonic(), self._call.terms(policy)
             if not self._call.may_begin(policy) or terms.seconds <= 0:
@@ -184,6 +185,19 @@ class Executor:
                 raise Skipped
             self._limits.record(name, answer)
             return replace(answer, seconds=time.monotonic() - started)
+
+    def _is_too_long(self, policy: Policy) -> bool:
+        """Tell whether no call is long enough for a policy's time-outs; say so once."""
+        if not policy.name or not self._call.is_too_short(policy):
+            return False
+        if policy.name not in self._too_long:
+            self._too_long.add(policy.name)
+            log.error(
+                "policy %r: a delivery may take %g s, longer than this call: raise the function's time-out,"
+                " or lower the policy's",
+                *(policy.name, self._call.longest(policy)),
+            )
+        return True
 
     async def _answer(self, prepared: Prepared, terms: Terms) -> Answer:
         secret = None if prepared.secret is None else prepared.secret.text

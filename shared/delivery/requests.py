@@ -1,7 +1,8 @@
 """What a call to `/process` or `/process/retry` asks for: its body, checked, as a DeliveryRequest."""
 
+import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from shared.model.codes import INVALID, TOKEN_CHANGED, error_mapping, status_codes
@@ -30,6 +31,8 @@ class DeliveryRequest:
     fanned_out: bool = False
     adopt_token: bool = False
     """Send with a secret's current version what was proven with an earlier one."""
+    begun_at: float = field(default_factory=time.monotonic, compare=False)
+    """When the call began, in the same seconds."""
 
     @property
     def is_walk(self) -> bool:

@@ -304,6 +304,17 @@ def test_what_may_have_been_received_waits_for_a_person(bundle: Bundle, path: st
     assert len(bundle.state(held)["attempts"]) == 2
 
 
+def test_what_was_held_and_is_delivered_is_held_no_more(bundle: Bundle) -> None:
+    bundle.put_policies({"unknownOutcome": "hold", "readTimeout": "500ms"})
+    identity = bundle.stored("/stall/1")
+    bundle.process()
+    assert bundle.call("GET", "/process").json()["counts"]["held"] == 1
+    assert bundle.retry(retryCodes="unexpectedError")["processedmessages"] == 1
+    assert bundle.state(identity)["status"] == "success"
+    counts = bundle.call("GET", "/process").json()["counts"]
+    assert (counts["held"], counts["dead"], counts["success"]) == (0, 0, 1)
+
+
 def test_a_success_is_what_the_policy_calls_so(bundle: Bundle) -> None:
     bundle.put_policies({"success": "status < `300` && body.ReturnStatus != 'ERROR'"})
     good, bad, text, none = (
@@ -320,6 +331,18 @@ def test_a_success_is_what_the_policy_calls_so(bundle: Bundle) -> None:
     assert bundle.state(text)["status"] == "success"  # of text there is no member, which differs from ERROR
     assert "its body was not read, since it is longer than 64 KiB" in bundle.state(none)["failure_reason"]
     assert bundle.state(refused)["status_code"] == 404
+
+
+@pytest.mark.parametrize("path", ["/big/50000000", "/drip/50"])
+def test_an_endless_answer_is_no_success_by_its_body_and_takes_bounded_time(
+    bundle: Bundle, path: str
+) -> None:
+    bundle.put_policies({"success": "body != 'ERROR'", "readTimeout": "1s"})
+    identity = bundle.stored(path)
+    started = time.monotonic()
+    assert bundle.process()["failedMessages"] == 1
+    assert time.monotonic() - started < 15
+    assert "its body was not read, since it is longer than 64 KiB" in bundle.state(identity)["failure_reason"]
 
 
 def test_what_no_policy_can_tell_is_a_failure_that_says_so(bundle: Bundle) -> None:

@@ -136,6 +136,19 @@ async def test_nothing_is_sent_that_has_not_the_whole_time_out_left(seconds: flo
     assert engine.written.after == {}
 
 
+async def test_what_no_call_is_long_enough_for_is_skipped_and_said_once(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    policy = {"name": "erp", "targetRestApi": "https://erp.example.com/", "readTimeout": "2m"}
+    engine = Engine(call=call(100, 60, SETTINGS, policy))
+    async with engine.running() as executor:
+        for _ in range(2):
+            with pytest.raises(Skipped):
+                await executor.execute(await executor.prepare(made()))
+    assert engine.target.received == []
+    assert caplog.text.count("policy 'erp': a delivery may take 125 s") == 1
+
+
 async def test_an_outcome_that_another_worker_overtook_is_dropped() -> None:
     class Changed(Written):
         async def write(self, changes: Any) -> list[bool]:
