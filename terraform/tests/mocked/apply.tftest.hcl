@@ -289,19 +289,18 @@ run "two_streams" {
   expect_failures = [oci_streaming_stream.this]
 }
 
-run "rules_signatures_and_a_short_memory" {
+run "signatures_and_a_short_memory" {
   command = apply
 
   variables {
-    rules                     = "[{\"name\": \"large\", \"filter\": \"payload.amount > `100`\"}]"
     signing_secret_ocid       = "ocid1.vaultsecret.oc1..signing"
     archive_delete_after_days = 365
     settings                  = ["EXPIRE_AFTER=7d", "SHOW_PAYLOADS=true", "ERROR_MAPPING=[{\"responsecode\": \"503\", \"stream\": \"a=b\"}]"]
   }
 
   assert {
-    condition     = jsondecode(oci_functions_application.this.config["RULES"])[0].name == "large" && oci_functions_application.this.config["SHOW_PAYLOADS"] == "true" && jsondecode(oci_functions_application.this.config["ERROR_MAPPING"])[0].stream == "a=b"
-    error_message = "Rules and settings reach the functions."
+    condition     = oci_functions_application.this.config["SHOW_PAYLOADS"] == "true" && jsondecode(oci_functions_application.this.config["ERROR_MAPPING"])[0].stream == "a=b"
+    error_message = "Settings reach the functions."
   }
   assert {
     condition     = contains(keys(local.statements), "process-data reads signing keys") && length(oci_objectstorage_object_lifecycle_policy.archive.rules) == 3
