@@ -22,6 +22,7 @@ _FILTERS = (
     "to",
     "targetRestApi",
     "streamKey",
+    "ids",
     "retryLimit",
     "force",
     "adoptToken",
@@ -40,6 +41,13 @@ def add_to(commands: "_SubParsersAction[argparse.ArgumentParser]") -> argparse.A
         allow_abbrev=False,
     )
     add = parser.add_argument
+    add(
+        "--id",
+        dest="ids",
+        action="append",
+        metavar="ID",
+        help="only this record, dead or not; may be repeated",
+    )
     add("--codes", dest="retryCodes", metavar="CODES", help="comma-separated, such as 503,unexpectedError")
     add(
         "--stream",

@@ -13,8 +13,10 @@ from shared.settings import Settings
 from shared.storage.queries import DUE, FAILED, NOW, REPLAY, Query, failure_filter
 
 _NUMBER = "noOfMessagesToProcess"
+_MOST_IDS = 100
+_LONGEST_ID = 64  # characters
 RETRY_MEMBERS = (
-    *(_NUMBER, "readAfterOffset", "retryCodes", "retryLimit", "errormapping"),
+    *(_NUMBER, "readAfterOffset", "ids", "retryCodes", "retryLimit", "errormapping"),
     *("streamOCIDToRetry", "from", "to", "targetRestApi", "streamKey", "adoptToken", "force", "dryRun"),
 )
 
@@ -78,7 +80,7 @@ def retry_request(
 def _retry_query(
     reader: MemberReader, settings: Settings, policies: Sequence[Policy], usual: frozenset[str] | None
 ) -> Query:
-    """Select failed records by id. Dead ones are among them only if the request names codes, or forces.
+    """Select failed records by id. Dead ones are among them only if it names ids or codes, or forces.
 
     `usual` are the codes of a request that names none, if not the setting's.
     """
@@ -87,20 +89,34 @@ def _retry_query(
     limit = reader.read("retryLimit", whole_number) or max(limits)
     retried = settings.retry_codes.union(*(one.retry_codes for one in policies if one.retry_codes))
     force = reader.read("force", boolean) or False
+    named = reader.read("ids", _ids)
     # What is no record can't be sent.
     conditions: list[Mapping[str, Any]] = [{"datasync.code": {"$ne": INVALID}}]
-    chosen = failure_filter(reader, codes or (None if force else retried))
+    chosen = failure_filter(reader, codes or (None if force or named else retried))
     if not force:
         conditions.append({"datasync.attempts": {"$lt": limit}})
         is_due = {"datasync.due": {"$lt": NOW}}
         # An index that serves what is due would select nearly all; none serves this `$or`.
         conditions.append({"$or": [is_due, {"dead": True}]})
-        if not codes:
+        if not (codes or named):
             conditions.append({"dead": {"$ne": True}})
     conditions += chosen.narrowing
     after = max(reader.read("readAfterOffset", offset) or "-1", chosen.after)
+    if named:  # of which there are few: what else is asked for only narrows
+        conditions += [{path: value} for path, value in chosen.indexed.items()]
+        return Query(FAILED, after, chosen.before, conditions, ids=named)
     order = FAILED if codes or force or chosen.indexed else REPLAY
     return Query(order, after, chosen.before, conditions, chosen.indexed)
+
+
+def _ids(value: Any) -> frozenset[str]:
+    """Read the ids of a request."""
+    if not isinstance(value, list) or not 1 <= len(value) <= _MOST_IDS:
+        raise ValueError(f"must be a list of 1 to {_MOST_IDS} ids")
+    for one in value:
+        if not isinstance(one, str) or not 0 < len(one) <= _LONGEST_ID or not one.isascii():
+            raise ValueError("must contain ids as /store has answered them")
+    return frozenset(value)
 
 
 def _limit(reader: MemberReader, settings: Settings) -> int:

@@ -170,6 +170,8 @@ class Query:
     """Members before `order` in an index, and what they equal."""
     partitions: frozenset[int] | None = None
     target: str | None = None
+    ids: frozenset[str] | None = None
+    """Failed records that are named; all if None."""
     without_keys: Sequence[str] = ()
     without_targets: Sequence[str] = ()
 
@@ -199,8 +201,16 @@ class Query:
             narrowed[member("target")] = {"$nin": list(self.without_targets)}
         served: list[dict[str, Any]] = [{path: value} for path, value in self.indexed.items()]
         served += [] if self.target is None else [{member("target"): self.target}]
-        served += between(member(self.order), self.after, self.before)
+        if self.ids is None:
+            served += between(member(self.order), self.after, self.before)
+        else:
+            served.append(self._named(self.ids))
         return {"$and": [*served, *([narrowed] if narrowed else []), *self.conditions]}
+
+    def _named(self, ids: frozenset[str]) -> dict[str, Any]:
+        """Return the equalities that find the named records which are within the range."""
+        within = [one for one in sorted(ids) if self.after < one < (self.before or _HIGHEST)]
+        return {"$or": [{member(self.order): one} for one in within or [LOWEST]]}
 
 
 def waiting_of(lane: Lane) -> Query:

@@ -100,6 +100,8 @@ def questions(records: Records) -> Iterator[tuple[str, Callable[[], Any]]]:
     yield "lately", lambda: records.latest_failures(FailureQuery(some), 10)
     yield "failed", lambda: records.latest_failures(FailureQuery(some, since=NOW, until=moment), 10)
     yield "lately", lambda: records.latest_failures(FailureQuery(), 10)
+    yield "failed", lambda: records.page(Query(FAILED, ids=frozenset("abc")), 10)
+    yield "failed", lambda: records.count(Query(FAILED, ids=frozenset(map(str, range(100)))))
     yield "held", lambda: records.count(Query(HELD))
     yield "queue", lambda: records.hosts_waiting(10)
     for entries in ([], [Policy("orders", Area("https://erp.example.com/orders", "POST"))]):
@@ -109,7 +111,7 @@ def questions(records: Records) -> Iterator[tuple[str, Callable[[], Any]]]:
             yield "at", functools.partial(records.count, of_host(lane))
 
 
-@pytest.mark.parametrize("number", range(28))
+@pytest.mark.parametrize("number", range(30))
 def test_a_query_reads_its_index(records: Records, plans: list[str], number: int) -> None:
     index, ask = list(questions(records))[number]
     ask()

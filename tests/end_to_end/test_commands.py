@@ -104,6 +104,8 @@ def test_an_operator_looks_replays_and_looks_again(bundle: Bundle) -> None:
     assert datasync(bundle.url, "replay").stdout == "0 match, 1 is dead: use --force\n"
     assert "404 Not Found" in datasync(bundle.url, "show", gone).stdout
     assert json.loads(datasync(bundle.url, "show", gone, "--json").stdout) == bundle.state(gone)
+    alone = datasync(bundle.url, "replay", "--id", gone)
+    assert (alone.returncode, len(bundle.state(gone)["attempts"]), len(bundle.received())) == (1, 2, 12)
     unknown = datasync(bundle.url, "show", "nothing")
     assert (unknown.returncode, "There is no record 'nothing'" in unknown.stderr) == (1, True)
 

@@ -189,6 +189,29 @@ def test_process_takes_what_waits_and_what_is_due_again_the_longest_due_first(
     assert taken == sorted(taken, key=lambda name: str(kept[name]["datasync"]["due"]))
 
 
+def test_records_that_are_named_are_taken_whatever_their_codes_and_dead_ones_too(
+    selected: Callable[[DeliveryRequest], list[str]], kept: dict[str, Document]
+) -> None:
+    def ids(*names: str) -> list[str]:
+        return [str(kept[name]["id"]) for name in names]
+
+    named = ids("refused", "ripe", "resting", "spent", "waiting")
+    assert set(selected(retry({"ids": named}))) == {"refused", "ripe"}
+    assert set(selected(retry({"ids": named, "force": True}))) == {"refused", "ripe", "resting", "spent"}
+    assert set(selected(retry({"ids": named, "retryCodes": "404"}))) == {"refused"}
+    first, second = sorted(ids("refused", "ripe"))
+    behind = selected(retry({"ids": [first, second], "readAfterOffset": first}))
+    assert [kept[name]["id"] for name in behind] == [second]
+    assert selected(retry({"ids": [first], "readAfterOffset": second})) == []
+    assert selected(retry({"ids": ["nobody"]})) == []
+    assert retry({"ids": named}).is_walk
+
+
+@pytest.mark.parametrize("ids", [[], "a", [1], [""], ["ä"], ["a" * 65], ["a"] * 101, {}])
+def test_what_are_no_ids_is_refused(ids: object) -> None:
+    assert pointers(retry, {"ids": ids}) == ["/ids"]
+
+
 @pytest.mark.parametrize(
     ("body", "names"),
     [
