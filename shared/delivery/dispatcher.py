@@ -113,7 +113,11 @@ class Dispatcher:
     async def _fresh_page(self, query: Query, limit: int) -> list[Stored]:
         """Read a page, and meanwhile the policies that are to hold for it."""
         version = self._policies.current.version
-        page, _ = await asyncio.gather(self._page(query, limit), self._policies.refresh())
+        refreshed = asyncio.create_task(self._policies.refresh())  # `gather` would keep the page in a cycle
+        try:
+            page = await self._page(query, limit)
+        finally:
+            await refreshed
         if self._policies.current.version != version:
             self._limits.adapt()
         return page
