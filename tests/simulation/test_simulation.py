@@ -8,7 +8,7 @@ import pytest
 
 from tests.end_to_end.bundle import ROOT
 
-SEEDS = 2000
+SEEDS = 1200
 PARTS = 8
 
 
