@@ -1,5 +1,7 @@
 """process-data: delivers what is due (`POST /process`), replays failures (`/process/retry`), and reports."""
 
+import time
+from dataclasses import replace
 from typing import Any
 
 from shared import app
@@ -33,8 +35,10 @@ async def _handle(request: Request) -> Response:
             wanted = process_request(request.body, service.settings, request.deadline, direct=direct)
         case ["retry"]:
             request.expect_method("POST")
+            begun_at = time.monotonic()  # before what may take long, as reading the policies
             policies = await threads.DATABASE.run(service.policies.policies)
             wanted = retry_request(request.body, service.settings, request.deadline, policies.entries)
+            wanted = replace(wanted, begun_at=begun_at)
         case ["targets", *rest]:
             return await threads.OPERATIONS.run(_targets, request, rest)
         case _:

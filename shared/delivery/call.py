@@ -55,16 +55,22 @@ class Call:
 
     def longest(self, policy: Policy) -> float:
         """Return how many seconds a delivery can take at the most."""
-        connect = policy.connect_timeout or self.settings.target_connect_timeout
-        return connect + (policy.read_timeout or self.settings.target_read_timeout)
+        return sum(self._timeouts(policy))
+
+    def _timeouts(self, policy: Policy) -> tuple[float, float]:
+        """Return the seconds for connecting, and for sending and reading."""
+        settings = self.settings
+        return (
+            policy.connect_timeout or settings.target_connect_timeout,
+            policy.read_timeout or settings.target_read_timeout,
+        )
 
     def terms(self, policy: Policy) -> Terms:
         """Return how a delivery that begins now is made."""
         left = self.request.deadline - WRAP_UP_SECONDS - time.monotonic()
         return Terms(
             min(self.longest(policy), left),
-            policy.connect_timeout or self.settings.target_connect_timeout,
-            policy.read_timeout or self.settings.target_read_timeout,
+            *self._timeouts(policy),
             keeps_successes=policy.answers == "all",
             keeps_failures=policy.answers != "none",
             reads_body=policy.success is not None,

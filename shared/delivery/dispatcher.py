@@ -15,6 +15,7 @@ from shared.delivery.executor import Outcome, Prepared
 from shared.delivery.fetcher import MOST_HOSTS, PAGE, Fetcher, Page, of_lane
 from shared.delivery.in_flight import InFlight
 from shared.delivery.key_order import KeyOrder
+from shared.delivery.lease_guard import LeaseEnded
 from shared.delivery.limits import Limits, Skipped
 from shared.delivery.memory import ANEW_SECONDS, Bookmark, Memory
 from shared.delivery.sequencing import in_order
@@ -22,7 +23,7 @@ from shared.delivery.summary import Summary
 from shared.drivers import clock, threads
 from shared.model import record
 from shared.model.errors import DependencyDown
-from shared.model.lanes import Lane
+from shared.model.lanes import Lane, host_of
 from shared.model.record import Document
 from shared.storage.queries import DUE, LOWEST, Query
 from shared.storage.records import Records, Stored
@@ -288,6 +289,8 @@ class Dispatcher:
         except DependencyDown as error:
             self._note_outage(error)
             return Outcome.LEFT
+        except LeaseEnded:
+            return Outcome.LEFT
         except Exception as error:  # noqa: BLE001 - whatever is wrong with one record harms itself only
             return await self._fail(stored, error)
 
@@ -301,7 +304,7 @@ class Dispatcher:
                 return Outcome.SKIPPED
         try:
             return await self._executor.execute(prepared)
-        except DependencyDown:
+        except (DependencyDown, LeaseEnded):
             self._in_flight.keep(stored.document)
             raise
 
@@ -320,7 +323,7 @@ class Dispatcher:
 
     async def _in_order(self, mine: list[Stored], page: Page) -> list[Stored]:
         """Return what is ours of a page in the order in which it is to be sent."""
-        others = {name.partition(" ")[0] for name in (*self._fetcher.passed_over, *self._put_off())}
+        others = {host_of(name) for name in (*self._fetcher.passed_over, *self._put_off())}
         elsewhere: dict[str, Any] | None = {"$in": sorted(others)} if others else None
         if self._is_walk or not page.is_first:
             elsewhere = {"$gt": LOWEST}  # whatever the target

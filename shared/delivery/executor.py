@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 from shared.delivery.call import Call
 from shared.delivery.completer import Completer
-from shared.delivery.lease_guard import LeaseEnded, LeaseGuard
+from shared.delivery.lease_guard import LeaseGuard
 from shared.delivery.limits import Limits, Skipped
 from shared.delivery.secrets import ReadsTokens, Secrets
 from shared.drivers import clock, logs, threads
@@ -126,7 +126,7 @@ class Executor:
         """Make the attempt, and return once its outcome is durable.
 
         Raises Skipped if a limit says that nothing goes to the target now, DependencyDown if the database
-        stays unavailable.
+        stays unavailable, LeaseEnded if that cut the request off.
         """
         if prepared.filtered_by is not None:
             after = transitions.filtered(prepared.stored.document, prepared.filtered_by, clock.now())
@@ -176,11 +176,8 @@ class Executor:
             started, terms = time.monotonic(), self._call.terms(policy)
             if not self._call.may_begin(policy) or terms.seconds <= 0:
                 return None
-            try:
-                async with self._guard.request():
-                    answer = await self._completer.expect(self._answer(prepared, terms))
-            except LeaseEnded:
-                return None
+            async with self._guard.request():
+                answer = await self._completer.expect(self._answer(prepared, terms))
             if answer.cause in _OURS:
                 raise Skipped
             self._limits.record(name, answer)
@@ -276,23 +273,22 @@ def _judged(policy: Policy, answer: Answer) -> Answer:
     """Return an answer with what the target's policy says of it: whether it is a success."""
     assert policy.success is not None  # noqa: S101 - else there is nothing to judge by
     if not answer.is_whole and "body" in policy.success.text:
-        limit = "it is longer than 64 KiB, or broke off"
-        return _unsuccessful(
-            answer, f"whether it is a success can't be told: its body was not read, since {limit}"
-        )
+        return _untold(answer, "its body was not read, since it is longer than 64 KiB, or broke off")
     try:
         if policy.judges(int(answer.code), answer.headers, _body(answer)):
             return replace(answer, verdict=True)
     except PolicyFailed as error:
-        return _unsuccessful(answer, f"whether it is a success can't be told: {error}")
-    return _unsuccessful(answer, f"which policy {policy.name!r} does not call a success")
+        return _untold(answer, str(error))
+    return _unsuccessful(answer, f", which policy {policy.name!r} does not call a success")
 
 
-def _unsuccessful(answer: Answer, why: str) -> Answer:
+def _untold(answer: Answer, why: str) -> Answer:
+    return _unsuccessful(answer, f"; whether it is a success can't be told: {why}")
+
+
+def _unsuccessful(answer: Answer, added: str) -> Answer:
     reason = answer.reason or f"the target answered {answer.code}"
-    return replace(
-        answer, verdict=False, reason=f"{reason}, {why}" if why.startswith("which") else f"{reason}; {why}"
-    )
+    return replace(answer, verdict=False, reason=reason + added)
 
 
 def _body(answer: Answer) -> Any:

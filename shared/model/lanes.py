@@ -65,8 +65,7 @@ class Policies:
         """Return the lane with this name; None if there is none any more."""
         if not self.entries:
             return self._plain(name) if " " not in name else None
-        origin = name.partition(" ")[0]
-        return next((lane for lane in self.lanes_at(origin) if lane.name == name), None)
+        return next((lane for lane in self.lanes_at(host_of(name)) if lane.name == name), None)
 
     def paused(self, now: datetime) -> list[Policy]:
         """Return the policies by which nothing is sent now."""
@@ -95,6 +94,15 @@ class Policies:
         )
         name = f"{origin} {policy.name}" if policy.name else origin
         return Lane(name, origin, policy, None if is_all else own, others)
+
+
+def host_of(name: str) -> str:
+    """Return the host of the lane with this name.
+
+    >>> host_of("erp.example.com:443 orders")
+    'erp.example.com:443'
+    """
+    return name.partition(" ")[0]
 
 
 def _comparable(url: str) -> str:

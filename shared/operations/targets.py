@@ -9,7 +9,7 @@ from shared.drivers.documents import SmallDocuments
 from shared.model import json_codec, policies_document
 from shared.model.errors import PreconditionFailed, PreconditionRequired
 from shared.model.ids import timestamp
-from shared.model.lanes import Lane, Policies
+from shared.model.lanes import Lane, Policies, host_of
 from shared.model.policy import Policy
 from shared.model.targets import origin_of
 from shared.storage import rates
@@ -68,7 +68,7 @@ class Targets:
         _, circuits, rests = self._leases.overview(now)
         used = rates.used(self._documents.all(), now)
         named = [host for one in policies.entries if (host := origin_of(one.area.prefix))]
-        down = [name.partition(" ")[0] for name in (*circuits, *rests)]
+        down = [host_of(name) for name in (*circuits, *rests)]
         failed = self._records.failures_by("datasync.at")
         hosts = dict.fromkeys([*named, *down, *failed, *self._records.hosts_waiting(MOST_HOSTS)])
         shown = sorted([*hosts][: max(MOST_HOSTS, len(named))])

@@ -5,7 +5,6 @@ all requests keep the interval, whichever workers and calls send them. Time is t
 """
 
 import hashlib
-import itertools
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -131,9 +130,8 @@ def _recent(content: Content, rate: Rate, now: datetime, number: int) -> list[An
     """Return when how many were reserved within the last period, and `number` now."""
     since = timestamp(now - timedelta(seconds=rate.seconds))
     kept = [[date, int(some)] for date, some in content.get("recent", ()) if date > since]
-    return [*itertools.islice(reversed(kept), _MOST_RECENT)][::-1] + (
-        [[timestamp(now), number]] if number else []
-    )
+    new = [[timestamp(now), number]] if number else []
+    return kept[-_MOST_RECENT:] + new
 
 
 def _name(prefix: str, name: str) -> str:

@@ -161,6 +161,18 @@ class Bundle:
         lines = self.call("GET", "/process/targets").json()["live"]
         return next(line for line in lines if name in (line.get("name"), line.get("target")))
 
+    def targets_command(self, *arguments: str, said: str = "") -> "subprocess.CompletedProcess[str]":
+        """Run `datasync targets`; `said` is what is typed."""
+        return subprocess.run(
+            [sys.executable, "-m", "datasync", "targets", *arguments],
+            cwd=ROOT,
+            env={"DATASYNC_URL": self.url, "PATH": ""},
+            input=said,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
     def state(self, identity: str) -> dict[str, Any]:
         """What `GET /store/{id}` says."""
         response = self.call("GET", f"/store/{identity}")

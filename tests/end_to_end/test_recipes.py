@@ -2,8 +2,6 @@
 
 import json
 import re
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.documents import blocks, section
-from tests.end_to_end.bundle import ROOT, Bundle, running
+from tests.end_to_end.bundle import Bundle, running
 
 
 @pytest.fixture(scope="module")
@@ -27,16 +25,9 @@ def bundle(shared: Bundle) -> Bundle:
     return shared
 
 
-def command(bundle: Bundle, *arguments: str) -> str:
-    done = subprocess.run(
-        [sys.executable, "-m", "datasync", "targets", *arguments, "--url", bundle.url],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+def command(bundle: Bundle, *arguments: str) -> None:
+    done = bundle.targets_command(*arguments)
     assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
 
 
 def applied(bundle: Bundle, folder: Path, title: str, **places: str) -> list[dict[str, Any]]:

@@ -27,18 +27,6 @@ def bundle(shared: Bundle) -> Bundle:
     return shared
 
 
-def command(bundle: Bundle, *arguments: str, said: str = "") -> "subprocess.CompletedProcess[str]":
-    return subprocess.run(
-        [sys.executable, "-m", "datasync", "targets", *arguments],
-        cwd=ROOT,
-        env={"DATASYNC_URL": bundle.url, "PATH": ""},
-        input=said,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-
-
 def document(bundle: Bundle) -> list[dict[str, object]]:
     targets: list[dict[str, object]] = bundle.call("GET", "/process/targets").json()["targets"]
     return targets
@@ -50,14 +38,14 @@ def test_policies_and_hosts_are_listed_with_what_is_live(bundle: Bundle) -> None
     bundle.process()
     bundle.stored()
     for arguments in ((), ("list",)):
-        lines = command(bundle, *arguments).stdout.splitlines()
+        lines = bundle.targets_command(*arguments).stdout.splitlines()
         assert next(line for line in lines if "erp" in line).split("│")[2].strip() == "paused"
         assert "0 of 30 in 1m" in next(line for line in lines if "crm" in line)
         sample = next(line for line in lines if bundle.target_url.removeprefix("http://") in line)
         assert [cell.strip() for cell in sample.split("│")[2:6]] == ["open", "", "1", "1"]
-    live = json.loads(command(bundle, "list", "--json").stdout)
+    live = json.loads(bundle.targets_command("list", "--json").stdout)
     assert [line.get("name") for line in live][:2] == ["crm", "erp"]
-    assert json.loads(command(bundle, "--json").stdout) == live
+    assert json.loads(bundle.targets_command("--json").stdout) == live
 
 
 @pytest.mark.parametrize(("said", "code", "version"), [("y\n", 0, 2), ("n\n", 1, 1), ("", 1, 1)])
@@ -66,10 +54,10 @@ def test_a_file_is_applied_once_its_changes_were_seen(
 ) -> None:
     bundle.put_policies(ERP)
     file = tmp_path / "targets.json"
-    file.write_text(command(bundle, "show").stdout)
-    assert command(bundle, "apply", str(file)).stdout == "Nothing changes.\n"
+    file.write_text(bundle.targets_command("show").stdout)
+    assert bundle.targets_command("apply", str(file)).stdout == "Nothing changes.\n"
     file.write_text(json.dumps({"targets": [ERP | {"concurrency": 4}, CRM]}))
-    done = command(bundle, "apply", str(file), said=said)
+    done = bundle.targets_command("apply", str(file), said=said)
     assert done.returncode == code, done.stderr
     assert '+      "concurrency": 4' in done.stdout
     assert bundle.call("GET", "/process/targets").json()["version"] == version
@@ -78,51 +66,51 @@ def test_a_file_is_applied_once_its_changes_were_seen(
 def test_faults_of_a_file_are_said_where_they_are(bundle: Bundle, tmp_path: Path) -> None:
     file = tmp_path / "targets.json"
     file.write_text(json.dumps({"targets": [ERP | {"pause": True}, {"name": "x"}]}))
-    done = command(bundle, "apply", str(file), "--yes")
+    done = bundle.targets_command("apply", str(file), "--yes")
     assert done.returncode == 1
     assert "at /targets/0/pause: " in done.stderr
     assert "at /targets/1/targetRestApi: is missing" in done.stderr
     for content, words in (("{", "can't be read"), ("[]", "must hold an object")):
         file.write_text(content)
-        done = command(bundle, "apply", str(file), "--yes")
+        done = bundle.targets_command("apply", str(file), "--yes")
         assert (done.returncode, words in done.stderr) == (2, True)
-    assert command(bundle, "apply", str(tmp_path / "none.json")).returncode == 2
+    assert bundle.targets_command("apply", str(tmp_path / "none.json")).returncode == 2
     assert document(bundle) == []
 
 
 def test_a_policy_is_paused_resumed_and_limited_by_its_name(bundle: Bundle) -> None:
     bundle.put_policies(ERP, CRM)
-    assert command(bundle, "pause", "erp").returncode == 0
+    assert bundle.targets_command("pause", "erp").returncode == 0
     assert document(bundle) == [ERP | {"paused": True}, CRM]
-    assert command(bundle, "pause", "erp").stdout == "It is so already.\n"
-    assert command(bundle, "pause", "erp", "--until", "2099-12-05T06:00:00Z").returncode == 0
+    assert bundle.targets_command("pause", "erp").stdout == "It is so already.\n"
+    assert bundle.targets_command("pause", "erp", "--until", "2099-12-05T06:00:00Z").returncode == 0
     assert bundle.live("erp")["pausedUntil"] == "2099-12-05T06:00:00.000000Z"
-    assert command(bundle, "pause", "erp", "--until", "2h").returncode == 0
+    assert bundle.targets_command("pause", "erp", "--until", "2h").returncode == 0
     assert bundle.live("erp")["paused"] is True
-    assert command(bundle, "resume", "erp").returncode == 0
-    assert command(bundle, "rate", "crm", "5/10s").returncode == 0
+    assert bundle.targets_command("resume", "erp").returncode == 0
+    assert bundle.targets_command("rate", "crm", "5/10s").returncode == 0
     assert document(bundle) == [ERP, CRM | {"rate": {"requests": 5, "per": "10s"}}]
-    assert json.loads(command(bundle, "show", "crm").stdout)["rate"] == {"requests": 5, "per": "10s"}
-    assert command(bundle, "rate", "crm", "none").returncode == 0
+    assert json.loads(bundle.targets_command("show", "crm").stdout)["rate"] == {"requests": 5, "per": "10s"}
+    assert bundle.targets_command("rate", "crm", "none").returncode == 0
     assert "rate" not in document(bundle)[1]
-    versions = json.loads(command(bundle, "history", "--json").stdout)
+    versions = json.loads(bundle.targets_command("history", "--json").stdout)
     assert [one["version"] for one in versions] == [*range(7, 0, -1)]
-    assert "erp, crm" in command(bundle, "history").stdout
+    assert "erp, crm" in bundle.targets_command("history").stdout
 
 
 def test_a_name_that_is_none_is_answered_with_those_there_are(bundle: Bundle) -> None:
     bundle.put_policies(ERP, CRM)
-    done = command(bundle, "pause", "ERP")
+    done = bundle.targets_command("pause", "ERP")
     assert done.returncode == 1
     assert "There is no policy named 'ERP'; there are: erp, crm." in done.stderr
     for arguments in (("pause", "erp", "--until", "tomorrow"), ("rate", "erp", "30"), ("pause",)):
-        assert command(bundle, *arguments).returncode == 2
+        assert bundle.targets_command(*arguments).returncode == 2
 
 
 def test_changes_at_the_same_time_are_both_made(bundle: Bundle) -> None:
     bundle.put_policies(ERP, CRM)
     with ThreadPoolExecutor(2) as pool:
-        done = list(pool.map(lambda name: command(bundle, "pause", name), ("erp", "crm")))
+        done = list(pool.map(lambda name: bundle.targets_command("pause", name), ("erp", "crm")))
     assert [one.returncode for one in done] == [0, 0], done
     assert [entry["paused"] for entry in document(bundle)] == [True, True]
 

@@ -219,7 +219,8 @@ def _done_at(record: Document, received: Sequence[Received]) -> float:
     if accepted is not None:
         return accepted.ended or accepted.began
     if record.get("dead"):
-        return max((one.ended or one.began for one in received), default=0.0)
+        # What was answered to nobody was given up before: a policy's time-out may be shorter than the target.
+        return max(((one.ended if one.status else None) or one.began for one in received), default=0.0)
     return float("inf")
 
 

@@ -7,7 +7,7 @@ import time
 import traceback
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from shared.delivery.leasing import Leasing
@@ -196,7 +196,8 @@ class Functions:
 
     async def _process(self, process: Process, route: str, body: bytes) -> dict[str, Any]:
         parts = process.own("parts", lambda: Parts(self))
-        deadline = time.monotonic() + self.seconds
+        begun_at = time.monotonic()
+        deadline = begun_at + self.seconds
         if route == "/maintenance":
             return await threads.OPERATIONS.run(parts.maintenance().run, deadline)
         if route == "/targets":
@@ -206,6 +207,7 @@ class Functions:
         if route == "/process/retry":
             policies = await threads.DATABASE.run(parts.policies.policies)
             read = retry_request(body, parts.settings, deadline, policies.entries)
+        read = replace(read, begun_at=begun_at)
         self.world.note(f"begins {route} {body.decode()}")
         answer = (await parts.delivery.run(read)).answer()
         self.world.note(f"answers {answer}")

@@ -431,3 +431,22 @@ async def test_a_delivery_releases_what_it_has_held_back_and_no_call_has_read_ag
     summary = await engine.run(call(limit=1000))
     assert engine.sent == ids(heads[0], *followers[:10])
     assert (summary.succeeded, summary.end) == (11, True)
+
+
+async def test_beside_a_paused_target_nothing_of_it_is_read_on_the_way_to_others() -> None:
+    paused = [made() for _ in range(600)]
+    others = [made(targetRestApi="https://crm.example.com/") for _ in range(10)]
+    engine = Engine(*paused, *others)
+    read: list[Stored] = []
+    page = engine.queue.page
+
+    def noting(query: Query, limit: int) -> list[Stored]:
+        read.extend(found := page(query, limit))
+        return found
+
+    engine.queue.page = noting  # type: ignore[method-assign]
+    policy = {"name": "erp", "targetRestApi": "https://erp.example.com/", "paused": True}
+    summary = await engine.run(call(1000, 300, SETTINGS, policy))
+    assert sorted(engine.sent) == ids(*others)
+    assert summary.skipped == 1
+    assert sum(one in paused for one in read) <= 1  # by which it is known that something waits
