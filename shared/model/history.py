@@ -1,5 +1,6 @@
 """A record's history: what people did to it, when, and who.
 
+>>> from datetime import UTC
 >>> noted({"id": "7"}, Act("cancelled", "anna"), datetime(2026, 11, 27, tzinfo=UTC))["history"]
 [{'time': '2026-11-27T00:00:00.000000Z', 'act': 'cancelled', 'by': 'anna'}]
 """

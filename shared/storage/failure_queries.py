@@ -100,7 +100,7 @@ def _equalities(said: Mapping[str, Any], codes: frozenset[str]) -> Iterator[tupl
 def _conditions(said: Mapping[str, Any], codes: frozenset[str]) -> Iterator[dict[str, Any]]:
     """Yield what only narrows."""
     if said["streamKey"] is not None:
-        yield {"streamKey": {"$eq": said["streamKey"]}}
+        yield {"streamKey": {"$in": [said["streamKey"]]}}
     if said["targetRestApi"] is not None:
         yield {"targetRestApi": {"$startsWith": said["targetRestApi"]}}
     if len(codes) > 1:

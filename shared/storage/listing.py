@@ -1,9 +1,9 @@
 """Lists of records for people, the newest first, page after page: failures, and whatever a search finds."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import datetime
-from itertools import dropwhile, islice
 from typing import Any
 
 from shared.drivers.database import CollectionSpec, Database
@@ -12,7 +12,6 @@ from shared.model.ids import timestamp
 from shared.model.record import Document
 from shared.storage.failure_queries import FailureQuery
 from shared.storage.queries import (
-    FAILED,
     ID,
     LATELY,
     LOWEST,
@@ -29,7 +28,6 @@ from shared.storage.records import PAGE_BYTES, as_stored
 SEARCHED = 10_000
 """How many failures one page looks at: a filter that finds none costs no more than that."""
 _FETCH = 64  # documents per round trip
-_BETWEEN = "_"  # in a cursor: between a time and an id
 
 
 @dataclass(frozen=True)
@@ -85,65 +83,47 @@ class Listing:
             operation = (
                 collection.find().filter(found).limit(limit + 1).fetchArraySize(min(limit + 1, _FETCH))
             )
-            documents, is_cut = _some(_each(operation.getCursor()), limit)
+            documents, is_cut = _some(_each(operation.getCursor()), limit, ID)
         return Page(documents, documents[-1]["id"] if is_cut else None)
 
     def failures(self, query: FailureQuery, limit: int, after: str | None = None) -> Page:
-        """Return failed records behind a page's `next`, at most `limit`; they may be fewer before the end.
+        """Return failed records behind a page's `next`, about `limit`; they may be fewer before the end.
 
         The latest attempt comes first; with times, or with what stands in an index, the record stored last.
-        One page looks at SEARCHED failures at most, and goes on behind these.
+        One page looks at SEARCHED failures at most, and goes on behind these. No page ends between two of the
+        same time, since the next begins behind that time.
         """
         order = query.order
-        upto, _, tie = (after or "").partition(_BETWEEN)
-        served = [*({path: value} for path, value in query.indexed.items()), *_range(query, upto)]
+        equal: list[dict[str, Any]] = [{path: value} for path, value in query.indexed.items()]
+        served = [*equal, *_range(query, after)]
+        newest = [ascending(order) | {"order": "desc"}]
         with self._database.collection(self._spec) as collection:
 
             def found(conditions: Sequence[Mapping[str, Any]]) -> Any:
-                newest = [ascending(name) | {"order": "desc"} for name in _orders(order)]
                 return collection.find().filter({"$query": {"$and": conditions}, "$orderby": newest})
 
-            last = _last_to_look_at(found(served)) if query.narrowing else None
+            last = _last_to_look_at(found(served), order) if query.narrowing else None
             if last is not None:
-                served.append({place(order): {"$gte": place_of(last, order)}})
+                served.append({place(order): {"$gte": last}})
             operation = found([*served, *query.narrowing]).fetchArraySize(min(limit + 1, _FETCH))
-            behind = dropwhile(lambda one: _is_seen(one, order, upto, tie), _each(operation.getCursor()))
-            documents, is_cut = _some(behind, limit)
-        if is_cut:
-            return Page(documents, _cursor(documents[-1], order))
-        return Page(documents, None if last is None else _cursor(last, order))
+            documents, is_cut = _some(_each(operation.getCursor()), limit, order)
+        return Page(documents, place_of(documents[-1], order) if is_cut else last)
 
 
-def _range(query: FailureQuery, upto: str) -> list[dict[str, Any]]:
-    """Return the range of what is ordered by: what has the last page's time may be on this one, too."""
-    if query.order == LATELY:
-        path = place(LATELY)
-        return [{path: {"$gt": LOWEST}}, *([{path: {"$lte": upto}}] if upto else [])]
-    high = query.before
-    if upto:
-        high = upto if high is None else min(high, upto)
-    return between(place(query.order), query.after, high)
+def _range(query: FailureQuery, after: str | None) -> list[dict[str, Any]]:
+    """Return the range of what is ordered by that is left behind a page."""
+    low, high = (LOWEST, None) if query.order == LATELY else (query.after, query.before)
+    if after is not None:
+        high = after if high is None else min(high, after)
+    return between(place(query.order), low, high)
 
 
-def _orders(order: str) -> tuple[str, ...]:
-    return (LATELY, FAILED) if order == LATELY else (order,)
-
-
-def _is_seen(document: Document, order: str, upto: str, tie: str) -> bool:
-    return order == LATELY and place_of(document, LATELY) == upto and document["id"] >= tie
-
-
-def _cursor(document: Document, order: str) -> str:
-    identity = str(document["id"])
-    return f"{place_of(document, LATELY)}{_BETWEEN}{identity}" if order == LATELY else identity
-
-
-def _last_to_look_at(operation: Any) -> Document | None:
+def _last_to_look_at(operation: Any, order: str) -> str | None:
     found = operation.skip(SEARCHED - 1).limit(1).getDocuments()
-    return as_stored(found[0]).document if found else None
+    return place_of(as_stored(found[0]).document, order) if found else None
 
 
-def _each(cursor: Any) -> Iterator[Document]:
+def _each(cursor: Any) -> Generator[Document, None, None]:
     try:
         for document in cursor:
             yield as_stored(document).document
@@ -151,13 +131,15 @@ def _each(cursor: Any) -> Iterator[Document]:
         cursor.close()
 
 
-def _some(documents: Iterator[Document], limit: int) -> tuple[list[Document], bool]:
+def _some(documents: Generator[Document, None, None], limit: int, order: str) -> tuple[list[Document], bool]:
     """Return up to `limit` documents, and up to a number of bytes; and whether there are more of them."""
     some: list[Document] = []
     total = 0
-    for document in islice(documents, limit + 1):
-        if len(some) == limit or total > PAGE_BYTES:
-            return some, True
-        some.append(document)
-        total += record.size(document)
+    with closing(documents):
+        for document in documents:
+            is_full = len(some) >= limit or total > PAGE_BYTES
+            if is_full and place_of(document, order) != place_of(some[-1], order):
+                return some, True
+            some.append(document)
+            total += record.size(document)
     return some, False

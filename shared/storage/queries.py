@@ -91,11 +91,11 @@ def indexes(name: str) -> tuple[dict[str, Any], ...]:
         _index(f"{name}_code", _machine_text("code"), _machine_text(FAILED)),
         _index(f"{name}_at", _machine_text("at"), _machine_text(FAILED)),
         _index(f"{name}_key", _machine_text("key"), _machine_text(FAILED)),
-        _index(f"{name}_latest", _machine_text(LATELY), _machine_text(FAILED)),
+        _index(f"{name}_lately", _machine_text(LATELY)),
         _index(f"{name}_needing", _machine_text("secret")),
         _index(f"{name}_naming", text("vaultSecretName", 200), text("id", 36)),
         _index(f"{name}_status", text("status", 20), text("id", 36)),
-        _index(f"{name}_own", text("caller", 256), text("status", 20), text("id", 36)),
+        _index(f"{name}_own", text("caller", _TEXT_BYTES), text("status", 20), text("id", 36)),
         _index(f"{name}_reference", text("reference", _TEXT_BYTES), text("id", 36)),
         _index(f"{name}_named", text("streamKey", _TEXT_BYTES), text("id", 36)),
     )
