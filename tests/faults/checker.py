@@ -217,8 +217,8 @@ def _order(
 
 def _done_at(record: Document, received: Sequence[Received]) -> float:
     """Return from when on a record holds back none behind it."""
-    if received and _acts(record, "replayed"):  # it was dead before, since which of its attempts is not known
-        return received[0].ended or received[0].began
+    if _acts(record, "replayed"):  # it may have been dead before, and since when is not known
+        return 0.0
     accepted = next((one for one in received if _is_accepted(one)), None)
     if accepted is not None:
         return accepted.ended or accepted.began

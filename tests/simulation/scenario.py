@@ -311,6 +311,8 @@ class Scenario:
         found = []
         for one in self._policies:
             for policy in one.policies:
+                if policy.get("targetRestApiOperation", "POST") != "POST":  # there are no others' records
+                    continue
                 sent = [each.began for each in self._targets.receptions if each.at == policy["name"]]
                 sent = sorted(began for began in sent if one.since + _KNOWN_SECONDS < began < one.until)
                 if policy.get("paused") and sent:
