@@ -7,7 +7,8 @@ made: each function loads its own, and no more.
 import functools
 import gc
 import os
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 from shared.drivers import logs
 from shared.drivers.database import Database
@@ -16,6 +17,8 @@ from shared.drivers.oci import OciClients, read_secret
 from shared.model.errors import DataSyncError
 from shared.monitoring.notifications import Notifications
 from shared.settings import Settings
+from shared.storage.audit import Audit
+from shared.storage.listing import Listing
 from shared.storage.policies import PolicyStore
 from shared.storage.readings import Readings
 from shared.storage.records import Records
@@ -25,6 +28,8 @@ from shared.storage.vault import Vault
 if TYPE_CHECKING:
     from shared.delivery.service import DeliveryService
     from shared.drivers.responses import Response
+    from shared.ingest.acts import Acts
+    from shared.ingest.lookup import Lookup
     from shared.ingest.service import IngestService
     from shared.operations.maintenance import Maintenance, Step
     from shared.operations.provisioning import Provisioning
@@ -46,7 +51,9 @@ class _Parts:
         self.database = self.open_database()
         self.documents = SmallDocuments(self.database, settings.collection)
         self.records = Records(self.database, settings.collection, settings.body_limit)
+        self.listing = Listing(self.database, settings.collection)
         self.policies = PolicyStore(self.database, settings.collection)
+        self.audit = Audit(self.database, settings.collection)
         self.notifications = Notifications(self.clients, self.documents, settings)
         self.vault = Vault(self.clients, settings)
         self.tokens = TokenVault(self.vault, Readings(self.vault), settings.connector_hub_secrets)
@@ -103,6 +110,34 @@ def delivery() -> "DeliveryService":
 
 
 @functools.cache
+def lookup() -> "Lookup":
+    """Return what shows callers their records."""
+    from shared.ingest.lookup import Lookup
+
+    return Lookup(_parts().records, _parts().listing)
+
+
+@functools.cache
+def acts() -> "Acts":
+    """Return what callers do to stored records."""
+    from shared.ingest.acts import Acts
+
+    parts = _parts()
+    return Acts(parts.settings, lookup(), parts.records, parts.audit)
+
+
+def audit() -> Audit:
+    """Return who did what."""
+    return _parts().audit
+
+
+def note(act: str, by: str, said: Mapping[str, Any], counts: Mapping[str, int] | None = None) -> None:
+    """Note in the history what an operator did."""
+    parts = _parts()
+    parts.audit.add(act, by, parts.records.now(), said, counts or {})
+
+
+@functools.cache
 def _leases() -> "LeaseTable":
     """Return the leases of process-data, whose renewals have a connection of their own."""
     from shared.storage.leases import LeaseTable
@@ -119,7 +154,7 @@ def report() -> "Report":
 
     parts = _parts()
     return Report(
-        *(parts.records, _leases(), parts.documents, parts.policies),
+        *(parts.records, parts.listing, _leases(), parts.documents, parts.policies),
         with_payloads=parts.settings.show_payloads,
     )
 
@@ -160,7 +195,8 @@ def provisioning() -> "Provisioning":
     parts = _parts()
     leases = _leases()
     return Provisioning(
-        parts.settings, parts.clients, parts.database, parts.records, leases, parts.documents, parts.policies
+        *(parts.settings, parts.clients, parts.database, parts.records, leases, parts.documents),
+        *(parts.policies, parts.audit),
     )
 
 

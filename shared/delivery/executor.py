@@ -2,9 +2,11 @@
 
 import logging
 import time
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import Enum, auto
+from functools import partial
 from typing import Any, Protocol
 
 from shared.delivery.call import Call
@@ -17,6 +19,7 @@ from shared.model import json_codec, record, transitions
 from shared.model.answer import Answer, Sent, Terms
 from shared.model.codes import UNEXPECTED_ERROR
 from shared.model.errors import CallerError, DependencyDown
+from shared.model.history import HISTORY, noted
 from shared.model.lanes import Lane
 from shared.model.policy import HOLD_REASON, Policy, PolicyFailed
 from shared.model.record import Document
@@ -61,6 +64,13 @@ class Sends(Protocol):
         """Send one record; every ending is an Answer."""
 
 
+class ReadsRecords(Protocol):
+    """What reads a record again: `storage/records.py`."""
+
+    def with_ids(self, identities: Collection[str], /) -> list[Stored]:
+        """Return the records with these ids."""
+
+
 @dataclass(frozen=True)
 class Prepared:
     """A record with what is needed to send it, or with why it is not sent."""
@@ -82,8 +92,17 @@ class Prepared:
 class Executor:
     """Makes the attempts of one call."""
 
-    def __init__(self, call: Call, tokens: ReadsTokens, session: Sends, completer: Completer, limits: Limits):
+    def __init__(
+        self,
+        call: Call,
+        records: ReadsRecords,
+        tokens: ReadsTokens,
+        session: Sends,
+        completer: Completer,
+        limits: Limits,
+    ):
         self._call = call
+        self._records = records
         self._policies = call.policies
         self._guard = LeaseGuard(call.lease)
         self._secrets = Secrets(tokens, call.stop_at, adopt=call.request.adopt_token)
@@ -129,8 +148,8 @@ class Executor:
         stays unavailable, LeaseEnded if that cut the request off.
         """
         if prepared.filtered_by is not None:
-            after = transitions.filtered(prepared.stored.document, prepared.filtered_by, clock.now())
-            return await self._complete(prepared.stored, after, Answer(""), Outcome.FILTERED)
+            change = partial(transitions.filtered, rule=prepared.filtered_by, moment=clock.now())
+            return await self._complete(prepared.stored, change, Answer(""))
         answer = prepared.failure or await self._send(prepared)
         if answer is not None and answer.code == 401 and prepared.secret is not None:
             prepared, answer = await self._refused(prepared, prepared.secret, answer)
@@ -209,17 +228,17 @@ class Executor:
         return await threads.RULES.run(_judged, policy, answer)
 
     async def _complete_answered(self, stored: Stored, lane: Lane, answer: Answer) -> Outcome:
-        document, moment = stored.document, clock.now()
+        moment, seconds = clock.now(), answer.seconds
         if answer.accepted:
             said = answer.said if lane.policy.answers == "all" else ""
-            after = transitions.succeeded(document, int(answer.code), moment, answer.seconds, said)
-            outcome = Outcome.SUCCEEDED
+            change = partial(
+                transitions.succeeded, code=int(answer.code), moment=moment, seconds=seconds, said=said
+            )
         else:
-            failure = self._failure(document, lane, answer, moment)
-            after = transitions.failed(document, failure, moment, answer.seconds)
-            outcome = Outcome.DEAD if after.get("dead") else Outcome.FAILED
+            failure = self._failure(stored.document, lane, answer, moment)
+            change = partial(transitions.failed, failure=failure, moment=moment, seconds=seconds)
         try:
-            return await self._complete(stored, after, answer, outcome)
+            return await self._complete(stored, change, answer)
         except DependencyDown:
             raise
         except Exception as error:  # noqa: BLE001 - the database refuses what stands in it
@@ -232,25 +251,48 @@ class Executor:
         following = None if answer.accepted else self._failure(document, lane, answer, moment).next_attempt
         sent: Sent = "no" if answer.sent == "no" else "unknown"
         failure = Failure(UNEXPECTED_ERROR, reason, UNRECOVERABLE, following, sent)
-        after = transitions.failed(document, failure, moment, answer.seconds)
-        outcome = Outcome.FAILED if following else Outcome.DEAD
+        change = partial(transitions.failed, failure=failure, moment=moment, seconds=answer.seconds)
         try:
-            return await self._complete(stored, after, answer, outcome)
+            return await self._complete(stored, change, answer)
         except DependencyDown:
             raise
         except Exception:  # noqa: BLE001 - as above
             log.warning("record %s can't be written at all: %s", document["id"], error)
             return Outcome.LEFT
 
-    async def _complete(self, stored: Stored, after: Document, answer: Answer, outcome: Outcome) -> Outcome:
-        if not await self._completer.put(stored, after):
-            log.warning(
-                "record %s was changed by another worker; this outcome is dropped", stored.document["id"]
-            )
-            return Outcome.LEFT
+    async def _complete(
+        self, stored: Stored, change: Callable[[Document], Document], answer: Answer
+    ) -> Outcome:
+        """Write what an outcome makes of a record: of its newest state, if somebody acted on it meanwhile."""
+        after = self._changed(stored.document, change)
+        while not await self._completer.put(stored, after):
+            newest = await self._acted_on(stored)
+            if newest is None:
+                log.warning(
+                    "record %s was changed by another worker; this outcome is dropped", stored.document["id"]
+                )
+                return Outcome.LEFT
+            stored, after = newest, self._changed(newest.document, change)
+        outcome = _outcome(after)
         self._call.stats.record(stored.document, after, answer.seconds)
         _log(stored.document, answer, outcome)
         return outcome
+
+    def _changed(self, document: Document, change: Callable[[Document], Document]) -> Document:
+        after, replayed = change(document), self._call.request.replayed
+        return after if replayed is None else noted(after, replayed, clock.now())
+
+    async def _acted_on(self, stored: Stored) -> Stored | None:
+        """Return a record as people left it since it was read; None if anything else changed it."""
+        document = stored.document
+        found = await threads.DATABASE.run(self._records.with_ids, [document["id"]])
+        if not found or record.tries(found[0].document) != record.tries(document):
+            return None
+        newest = found[0]
+        if newest.document.get(HISTORY) == document.get(HISTORY):
+            return None
+        proof = record.proof(document)  # which this call may have adopted
+        return replace(newest, document=record.bound_to(newest.document, proof)) if proof else newest
 
     def _failure(self, document: Document, lane: Lane, answer: Answer, moment: datetime) -> Failure:
         policy = lane.policy.retry(self._call.request.policy)
@@ -299,6 +341,15 @@ def _body(answer: Answer) -> Any:
         return json_codec.parse(answer.content)
     except CallerError:
         return answer.content.decode(errors="replace")
+
+
+def _outcome(after: Document) -> Outcome:
+    """Return what a call has done with a record that it leaves so."""
+    if after["status"] == record.SUCCESS:
+        return Outcome.SUCCEEDED
+    if after["status"] == record.FILTERED:
+        return Outcome.FILTERED
+    return Outcome.DEAD if after.get("dead") or record.is_finished(after) else Outcome.FAILED
 
 
 def _not_sent(error: NoToken) -> Answer:

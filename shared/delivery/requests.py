@@ -6,18 +6,21 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from shared.model.codes import INVALID, TOKEN_CHANGED, error_mapping, status_codes
+from shared.model.history import Act
 from shared.model.members import MemberReader, boolean, members_of, offset, whole_number
 from shared.model.policy import Policy
 from shared.model.retry import RetryPolicy
 from shared.settings import Settings
-from shared.storage.queries import DUE, FAILED, NOW, REPLAY, Query, failure_filter
+from shared.storage.failure_queries import FAILURE_MEMBERS, failure_query
+from shared.storage.queries import DUE, FAILED, NOW, REPLAY, Query
 
 _NUMBER = "noOfMessagesToProcess"
+_OF_ONE_CALL = (_NUMBER, "readAfterOffset", "dryRun")
 _MOST_IDS = 100
 _LONGEST_ID = 64  # characters
 RETRY_MEMBERS = (
     *(_NUMBER, "readAfterOffset", "ids", "retryCodes", "retryLimit", "errormapping"),
-    *("streamOCIDToRetry", "from", "to", "targetRestApi", "streamKey", "adoptToken", "force", "dryRun"),
+    *(*FAILURE_MEMBERS, "adoptToken", "force", "dryRun"),
 )
 
 
@@ -33,6 +36,8 @@ class DeliveryRequest:
     fanned_out: bool = False
     adopt_token: bool = False
     """Send with a secret's current version what was proven with an earlier one."""
+    replayed: Act | None = None
+    """What is noted on each record's history: of a replay of records that were named."""
     begun_at: float = field(default_factory=time.monotonic, compare=False)
     """When the call began, in the same seconds."""
 
@@ -60,7 +65,7 @@ def process_request(
 
 
 def retry_request(
-    body: bytes, settings: Settings, deadline: float, policies: Sequence[Policy] = ()
+    body: bytes, settings: Settings, deadline: float, policies: Sequence[Policy] = (), caller: str = ""
 ) -> DeliveryRequest:
     """Read the body of `/process/retry`: which failed records to replay, and under which rules.
 
@@ -74,7 +79,15 @@ def retry_request(
     streams = reader.read("errormapping", error_mapping)
     dry_run = reader.read("dryRun", boolean) or False
     reader.finish()
-    return DeliveryRequest(query, limit, settings.retry_policy(streams), deadline, dry_run, adopt_token=adopt)
+    replayed = None if query.ids is None else Act("replayed", caller)
+    policy = settings.retry_policy(streams)
+    return DeliveryRequest(query, limit, policy, deadline, dry_run, adopt_token=adopt, replayed=replayed)
+
+
+def replayed(body: bytes) -> dict[str, Any]:
+    """Return what a body says of the records to replay, which all calls of its walk have in common."""
+    said = {name: value for name, value in members_of(body).items() if name not in _OF_ONE_CALL}
+    return {"filter": said}
 
 
 def _retry_query(
@@ -92,7 +105,7 @@ def _retry_query(
     named = reader.read("ids", _ids)
     # What is no record can't be sent.
     conditions: list[Mapping[str, Any]] = [{"datasync.code": {"$ne": INVALID}}]
-    chosen = failure_filter(reader, codes or (None if force or named else retried))
+    chosen = failure_query(reader, codes or (None if force or named else retried))
     if not force:
         conditions.append({"datasync.attempts": {"$lt": limit}})
         is_due = {"datasync.due": {"$lt": NOW}}
@@ -105,7 +118,7 @@ def _retry_query(
     if named:  # of which there are few: what else is asked for only narrows
         conditions += [{path: value} for path, value in chosen.indexed.items()]
         return Query(FAILED, after, chosen.before, conditions, ids=named)
-    order = FAILED if codes or force or chosen.indexed else REPLAY
+    order = chosen.place if codes or force or chosen.indexed else REPLAY
     return Query(order, after, chosen.before, conditions, chosen.indexed)
 
 

@@ -45,7 +45,8 @@ def _changes(
     stream = settings.retry_policy().error_stream(UNEXPECTED_ERROR)
     for stored in found:
         document = stored.document
-        if record.is_unfinished(document) and record.tries(document) == orphaned[document["id"]]:
+        may_be_sent = record.is_unfinished(document) or document["status"] == record.CANCELLED
+        if may_be_sent and record.tries(document) == orphaned[document["id"]]:
             policy = policies.policy(document)
             limit = policy.retry_limit or settings.retry_limit
             after = transitions.interrupted(document, stream, limit, clock.now(), holds=policy.holds_unknown)

@@ -15,6 +15,7 @@ from shared.delivery.leasing import Leasing
 from shared.delivery.limits import Limits
 from shared.delivery.memory import Memory
 from shared.delivery.policy_watch import PolicyWatch
+from shared.delivery.preview import Preview, preview
 from shared.delivery.rates import Rates
 from shared.delivery.requests import DeliveryRequest
 from shared.delivery.summary import Summary
@@ -72,9 +73,9 @@ class DeliveryService:
                 f" this call has {seconds:.0f} s: raise the function's time-out, or lower these."
             )
 
-    async def count(self, request: DeliveryRequest) -> int:
+    async def preview(self, request: DeliveryRequest) -> Preview:
         """Count what a request would handle, and change nothing."""
-        return await threads.DATABASE.run(self.records.count, (await self._timed(request)).query)
+        return await threads.DATABASE.run(preview, self.records, (await self._timed(request)).query)
 
     async def _timed(self, request: DeliveryRequest) -> DeliveryRequest:
         """Return a request for what is due at the database's time."""
@@ -134,7 +135,7 @@ class DeliveryService:
         completer = Completer(write, lambda: call.write_until)
         try:
             async with self.outbound.session() as session:
-                executor = Executor(call, self.tokens, session, completer, limits)
+                executor = Executor(call, self.records, self.tokens, session, completer, limits)
                 in_flight = InFlight(self.leasing.table, call.lease)
                 try:
                     return await Dispatcher(

@@ -34,10 +34,12 @@ class Summary:
 
     def answer(self) -> dict[str, Any]:
         """Return the answer of `/process` and `/process/retry`."""
+        return {"lastReadOffset": self.last, **self.counts(), "endOfStream": self.end}
+
+    def counts(self) -> dict[str, int]:
+        """Return its numbers by the names that they have in an answer."""
         return {
-            "lastReadOffset": self.last,
             "processedmessages": self.succeeded,
             "failedMessages": self.failed,
             "skippedMessages": self.skipped,
-            "endOfStream": self.end,
         }

@@ -38,7 +38,7 @@ class SmallDocuments:
         self.spec = CollectionSpec(name, ({"name": f"{name}_name", "unique": True, "fields": [unique]},))
 
     def all(self) -> dict[str, Content]:
-        """Return all documents by name; there are fewer than a hundred."""
+        """Return all documents by name; there are a few hundred at the most."""
         with self._database.collection(self.spec) as collection:
             contents = [_without_key(found.getContent()) for found in collection.find().getDocuments()]
         return {content["name"]: content for content in contents}

@@ -15,7 +15,7 @@ from shared.ingest.validation import Conditions
 from shared.model import json_codec, record, targets
 from shared.model.codes import INVALID
 from shared.model.credentials import describes_client
-from shared.model.errors import Conflict, DependencyDown, Fault, Invalid, NotFound, TooLarge
+from shared.model.errors import Conflict, DependencyDown, Fault, Invalid, TooLarge
 from shared.model.record import MACHINERY, NO_KEY, Document, IdempotencyKey
 from shared.monitoring.call_stats import CallStats
 from shared.settings import Settings
@@ -23,14 +23,6 @@ from shared.settings import Settings
 _MOST_RACES = 8
 _GROUP = 500  # messages that are stored together
 _IDEMPOTENCY_KEY = re.compile(r"[ -~]{1,255}")
-
-
-@dataclass(frozen=True)
-class Caller:
-    """Who called: a name, empty if anonymous, and whether it may see every caller's records."""
-
-    name: str = ""
-    is_operator: bool = False
 
 
 @dataclass(frozen=True)
@@ -81,16 +73,6 @@ class IngestService:
                 f"The body has {len(request.body)} bytes; send at most {self.settings.body_limit}."
             )
         return self._store_records(json_codec.parse(request.body), request)
-
-    def state(self, identity: str, caller: Caller) -> dict[str, Any]:
-        """Return the state of one record: everything but token, payload and headers.
-
-        Raises NotFound if there is none, or if it is another caller's, unless an operator asks.
-        """
-        document = self.records.get(identity)
-        if document is None or not (caller.is_operator or record.caller(document) == caller.name):
-            raise NotFound(f"There is no record {identity[:50]!r}.")
-        return record.public_view(document)
 
     def _store_records(self, value: Any, request: StoreRequest) -> StoreResult:
         conditions = Conditions(self._target_refusal, has_token=bool(request.token))

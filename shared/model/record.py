@@ -19,6 +19,7 @@ A record is a JSON document. What its caller sent stands at the top level, besid
 | `keyed` | unfinished, with a key | its key's digest: an index of a key's records that wait |
 | `ingest`, `digest` | stored with an idempotency key | a digest and a number (unique); the body's digest |
 | `proof` | stored with a token | the secret and its version that the token was proven with |
+| `ended` | cancelled | the time of that |
 | `interrupted` | interrupted | attempts in a row whose process ended before it wrote an outcome |
 
 A finished record has none of the indexed members, so it is in none of these indexes and costs their queries
@@ -31,8 +32,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from shared.model import json_codec
+from shared.model import history, json_codec
 from shared.model.codes import INVALID
+from shared.model.history import HISTORY
 from shared.model.ids import moment_behind, new_id, timestamp
 from shared.model.targets import parse_url
 
@@ -42,7 +44,9 @@ OPERATIONS = ("POST", "PUT", "PATCH", "DELETE")
 NOT_PROCESSED = "not_processed"
 SUCCESS = "success"
 FAILED = "failed"
-FILTERED = "filtered"  # one of the operator's rules excludes it
+FILTERED = "filtered"  # its target's policy excludes it
+CANCELLED = "cancelled"  # by its source or an operator
+FINISHED = (SUCCESS, FILTERED, CANCELLED)
 
 MACHINERY = "datasync"
 ATTEMPTS = "attempts"  # the last ones, each with its time, code, duration in milliseconds and reason
@@ -67,6 +71,7 @@ SYSTEM_MEMBERS = frozenset(
         "dead",
         ATTEMPTS,
         "filteredBy",
+        HISTORY,
         SET_ASIDE,
         MACHINERY,
     )
@@ -183,6 +188,11 @@ def is_unfinished(document: Document) -> bool:
     return "due" in document[MACHINERY]
 
 
+def is_finished(document: Document) -> bool:
+    """Tell whether a record has ended for good; what is dead may still be replayed."""
+    return document["status"] in FINISHED
+
+
 def due_since(document: Document) -> datetime:
     """Return since when an unfinished record is due, or when it will be."""
     return datetime.fromisoformat(str(document[MACHINERY]["due"]).split(" ")[0])
@@ -250,7 +260,8 @@ def target(document: Document) -> str:
 
 def public_view(document: Document) -> Document:
     """Return what callers may see of a record: its state, without token, payload and headers."""
-    return {name: value for name, value in document.items() if name not in _HIDDEN_MEMBERS}
+    shown = {name: value for name, value in document.items() if name not in _HIDDEN_MEMBERS}
+    return shown | {HISTORY: history.shown(shown[HISTORY], _HIDDEN_MEMBERS)} if HISTORY in shown else shown
 
 
 def without_answers(document: Document) -> Document:

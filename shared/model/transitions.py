@@ -1,16 +1,20 @@
 """Transitions: the document that an attempt, or a decision not to attempt, makes of a record's document."""
 
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from shared.model import json_codec
 from shared.model.answer import Sent
 from shared.model.codes import UNEXPECTED_ERROR
+from shared.model.history import Act, noted
 from shared.model.ids import timestamp
 from shared.model.policy import HOLD_REASON
 from shared.model.record import (
     ANSWER,
     ATTEMPTS,
+    CANCELLED,
     FAILED,
     FILTERED,
     MACHINERY,
@@ -23,8 +27,10 @@ from shared.model.record import (
     queued_members,
     tries,
 )
+from shared.model.targets import parse_url
 
 _KEPT_MACHINERY = ("attempts", "unsent", "size", "ingest", "digest", "proof")  # what no attempt changes
+_OF_FAILURES = ("failure_reason", "error_stream", "nextAttemptDate", "dead", "status_code", MACHINERY)
 _MOST_ATTEMPTS = 10  # that a record lists, beside their number
 _MOST_LISTED_CHARACTERS = 300  # of the reason of each
 _MOST_INTERRUPTIONS = 3  # in a row, after which a record is assumed to kill its worker
@@ -72,6 +78,8 @@ def failed(document: Document, failure: Failure, moment: datetime, seconds: floa
     entry = _entry(moment, failure.code, failure.sent, seconds, failure.reason)
     if failure.said:
         entry[ANSWER] = failure.said
+    if document["status"] == CANCELLED:
+        return _still_cancelled(document, entry, is_attempt=failure.is_attempt)
     after = _attempted(document, FAILED, entry, is_attempt=failure.is_attempt)
     after["failure_reason"] = failure.reason[:MOST_REASON_CHARACTERS]
     after["error_stream"] = failure.error_stream
@@ -102,7 +110,10 @@ def interrupted(
     reason = f"the process ended during delivery, {times} time(s) in a row"
     if holds:
         reason = f"{reason}; it {HOLD_REASON}"
-    after = _attempted(document, FAILED, _entry(moment, UNEXPECTED_ERROR, "unknown", None, reason))
+    entry = _entry(moment, UNEXPECTED_ERROR, "unknown", None, reason)
+    if document["status"] == CANCELLED:
+        return _still_cancelled(document, entry)
+    after = _attempted(document, FAILED, entry)
     after["failure_reason"] = reason
     after["error_stream"] = error_stream
     machinery = _counted(document) | failed_members(document, UNEXPECTED_ERROR, moment)
@@ -121,10 +132,44 @@ def interrupted(
 
 def filtered(document: Document, rule: str, moment: datetime) -> Document:
     """Return `document` after a rule has excluded it: finished, and not sent."""
-    gone = ("failure_reason", "error_stream", "nextAttemptDate", "dead", "status_code", MACHINERY)
-    after = {name: value for name, value in document.items() if name not in gone}
+    after = {name: value for name, value in document.items() if name not in _OF_FAILURES}
     after |= {"status": FILTERED, "filteredBy": rule, "lastAttemptDate": timestamp(moment)}
     after[MACHINERY] = _kept(document)
+    return after
+
+
+def cancelled(document: Document, by: str, moment: datetime) -> Document:
+    """Return `document` after somebody has cancelled it: finished, whatever became of it before."""
+    after = {name: value for name, value in document.items() if name not in _OF_FAILURES}
+    after["status"] = CANCELLED
+    after[MACHINERY] = _kept(document) | {"ended": timestamp(moment)}
+    return noted(after, Act("cancelled", by), moment)
+
+
+def edited(
+    document: Document, changes: Mapping[str, Any], removed: Collection[str], by: str, moment: datetime
+) -> Document:
+    """Return `document` with other members, waiting or dead as before; itself if all are as they were."""
+    gone = {name for name in removed if name in document}
+    changed = [name for name in changes if name not in document or document[name] != changes[name]]
+    if not (changed or gone):
+        return document
+    names = sorted({*changed, *gone})
+    act = Act("edited", by, names, {name: document[name] for name in names if name in document})
+    after = {name: value for name, value in {**document, **changes}.items() if name not in gone}
+    origin = parse_url(after["targetRestApi"]).origin
+    machinery = document[MACHINERY] | {
+        name: origin for name in ("target", "at") if name in document[MACHINERY]
+    }
+    after = noted({**after, MACHINERY: machinery}, act, moment)
+    after[MACHINERY] = machinery | {"size": len(json_codec.dump(after))}
+    return after
+
+
+def _still_cancelled(document: Document, entry: dict[str, Any], *, is_attempt: bool = True) -> Document:
+    """Return a cancelled record after an attempt that was on its way then, and has failed."""
+    after = _attempted(document, CANCELLED, entry, is_attempt=is_attempt)
+    after[MACHINERY] = _counted(document, is_attempt=is_attempt) | {"ended": document[MACHINERY]["ended"]}
     return after
 
 

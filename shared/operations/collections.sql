@@ -39,13 +39,20 @@ begin
     {"name": "datasync_records_key", "unique": false, "fields": [{"path": "datasync.key", "datatype": "varchar2", "maxLength": 16, "order": "asc"}, {"path": "datasync.failed", "datatype": "varchar2", "maxLength": 36, "order": "asc"}]},
     {"name": "datasync_records_lately", "unique": false, "fields": [{"path": "datasync.lately", "datatype": "varchar2", "maxLength": 27, "order": "asc"}]},
     {"name": "datasync_records_needing", "unique": false, "fields": [{"path": "datasync.secret", "datatype": "varchar2", "maxLength": 200, "order": "asc"}]},
-    {"name": "datasync_records_naming", "unique": false, "fields": [{"path": "vaultSecretName", "datatype": "varchar2", "maxLength": 200, "order": "asc"}, {"path": "id", "datatype": "varchar2", "maxLength": 36, "order": "asc"}]}
+    {"name": "datasync_records_naming", "unique": false, "fields": [{"path": "vaultSecretName", "datatype": "varchar2", "maxLength": 200, "order": "asc"}, {"path": "id", "datatype": "varchar2", "maxLength": 36, "order": "asc"}]},
+    {"name": "datasync_records_status", "unique": false, "fields": [{"path": "status", "datatype": "varchar2", "maxLength": 20, "order": "asc"}, {"path": "id", "datatype": "varchar2", "maxLength": 36, "order": "asc"}]},
+    {"name": "datasync_records_own", "unique": false, "fields": [{"path": "caller", "datatype": "varchar2", "maxLength": 1024, "order": "asc"}, {"path": "status", "datatype": "varchar2", "maxLength": 20, "order": "asc"}, {"path": "id", "datatype": "varchar2", "maxLength": 36, "order": "asc"}]},
+    {"name": "datasync_records_reference", "unique": false, "fields": [{"path": "reference", "datatype": "varchar2", "maxLength": 1024, "order": "asc"}, {"path": "id", "datatype": "varchar2", "maxLength": 36, "order": "asc"}]},
+    {"name": "datasync_records_named", "unique": false, "fields": [{"path": "streamKey", "datatype": "varchar2", "maxLength": 1024, "order": "asc"}, {"path": "id", "datatype": "varchar2", "maxLength": 36, "order": "asc"}]}
   ]]'));
   made('datasync_records_leases', json_array_t(q'[[
     {"name": "datasync_records_leases_name", "unique": true, "fields": [{"path": "name", "datatype": "varchar2", "maxLength": 40, "order": "asc"}]}
   ]]'));
   made('datasync_records_notes', json_array_t(q'[[
     {"name": "datasync_records_notes_name", "unique": true, "fields": [{"path": "name", "datatype": "varchar2", "maxLength": 60, "order": "asc"}]}
+  ]]'));
+  made('datasync_records_audit', json_array_t(q'[[
+    {"name": "datasync_records_audit_name", "unique": true, "fields": [{"path": "name", "datatype": "varchar2", "maxLength": 60, "order": "asc"}]}
   ]]'));
   made('datasync_records_policies', json_array_t(q'[[
     {"name": "datasync_records_policies_name", "unique": true, "fields": [{"path": "name", "datatype": "varchar2", "maxLength": 60, "order": "asc"}]}

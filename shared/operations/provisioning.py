@@ -13,6 +13,7 @@ from shared.drivers.documents import SmallDocuments
 from shared.drivers.oci import OciClients, read_secret
 from shared.model.errors import DependencyDown
 from shared.settings import Settings
+from shared.storage.audit import Audit
 from shared.storage.leases import LeaseTable
 from shared.storage.policies import PolicyStore
 from shared.storage.records import Records
@@ -37,6 +38,7 @@ class Provisioning:
     leases: LeaseTable
     documents: SmallDocuments
     policies: PolicyStore
+    audit: Audit
 
     def run(
         self, deadline: float, admin_password_secret: str, sleep: Callable[[float], None] = time.sleep
@@ -73,6 +75,7 @@ class Provisioning:
         self.leases.snapshot_and_fence()
         self.documents.all()
         self.policies.prepare()
+        self.audit.prepare()
 
 
 def block() -> str:

@@ -9,11 +9,13 @@ from shared.model import record
 from shared.model.ids import timestamp
 from shared.model.lanes import Policies
 from shared.model.record import Document
+from shared.operations.search import LATEST, failures_query, report_query
 from shared.storage import counters
-from shared.storage.queries import DUE, FAILED, HELD, REPLAY, FailureQuery, Query, due
-from shared.storage.records import SEARCHED, Stored
+from shared.storage.failure_queries import FailureQuery
+from shared.storage.listing import Page
+from shared.storage.queries import DUE, FAILED, HELD, REPLAY, Query, due
+from shared.storage.records import Stored
 
-LATEST = 50  # failures shown
 _HIDDEN = ("targetRestApiPayload", "targetRestApiHeaders")
 
 
@@ -29,11 +31,15 @@ class Records(Protocol):
     def page(self, query: Query, limit: int, /) -> list[Stored]:
         """Return the first records of a query."""
 
-    def latest_failures(self, search: FailureQuery, limit: int, /) -> tuple[list[Document], bool]:
-        """Return failed records, and whether every failure was looked at."""
-
     def failures_by(self, path: str, /) -> dict[str, int]:
         """Count failed records by a member."""
+
+
+class Listing(Protocol):
+    """What is asked of the lists."""
+
+    def failures(self, query: FailureQuery, limit: int, after: str | None = None, /) -> Page:
+        """Return a page of failed records."""
 
 
 class Leases(Protocol):
@@ -63,6 +69,7 @@ class Report:
     def __init__(
         self,
         records: Records,
+        listing: Listing,
         leases: Leases,
         documents: Documents,
         policies: PausedPolicies,
@@ -70,28 +77,35 @@ class Report:
         with_payloads: bool = False,
     ):
         self._records = records
+        self._listing = listing
         self._leases = leases
         self._documents = documents
         self._policies = policies
         self._with_payloads = with_payloads
 
-    def read(self, search: FailureQuery | None = None) -> dict[str, Any]:
+    def read(self, query: Mapping[str, str] | None = None) -> dict[str, Any]:
         """Return the report, whose cost has a bound: see `tests/contract/test_record_queries.py`.
 
-        `search` chooses among the latest failures. The counts are read one after another: while records
+        `query` chooses among the latest failures. The counts are read one after another: while records
         arrive they need not add up to the last one.
         """
+        search = report_query(query or {})
         now = self._records.now()
         documents = self._documents.all()
-        latest, all_searched = self._records.latest_failures(search or FailureQuery(), LATEST)
+        latest = self._listing.failures(search, LATEST)
         return {
             "time": timestamp(now),
             **self._counted(now, counters.finished(documents)),
             "lastDay": counters.last_day(documents, now),
             **self._work(now),
-            "latestFailures": [self._shown(one) for one in latest],
-            "failuresSearched": None if all_searched else SEARCHED,
+            "latestFailures": [self._shown(one) for one in latest.records],
+            "failuresNext": latest.next,
         }
+
+    def failures(self, query: Mapping[str, str]) -> dict[str, Any]:
+        """Return a page of failures, as `query` says, and what to ask for to go on."""
+        page = self._listing.failures(*failures_query(query))
+        return {"failures": [self._shown(one) for one in page.records], "next": page.next}
 
     def _counted(self, now: datetime, finished: Mapping[str, int]) -> dict[str, Any]:
         unfinished = self._records.count(Query(DUE))

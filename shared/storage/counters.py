@@ -13,9 +13,8 @@ from shared.drivers.database import Database
 from shared.drivers.documents import SmallDocument, SmallDocuments, find, insert, replaced
 from shared.model.errors import DependencyDown
 from shared.model.ids import timestamp
-from shared.model.record import FAILED, FILTERED, SUCCESS, Document
+from shared.model.record import FAILED, FINISHED, SUCCESS, Document
 
-FINISHED = (SUCCESS, FILTERED)
 HOURS = 24
 _PREFIX = "tally-"  # as they have always stood in the database
 _TRIES = 20
@@ -31,10 +30,16 @@ class Counters:
         self._kept: dict[int, SmallDocument] = {}
         self.spec = self._documents.spec
 
-    def add(self, collection: Any, place: int, outcomes: Sequence[Document]) -> None:
-        """Count outcomes in the transaction that writes them. If that fails, call `forget`."""
-        finished = Counter(str(document["status"]) for document in outcomes if document["status"] in FINISHED)
-        self._change(collection, place, finished, _by_hour(outcomes))
+    def add(self, collection: Any, place: int, changes: Sequence[tuple[Document, Document]]) -> None:
+        """Count changes of records in the transaction that writes them. If that fails, call `forget`.
+
+        What did not finish, and was no attempt, changes no number.
+        """
+        finished = _finished(after for _, after in changes)
+        finished.subtract(_finished(before for before, _ in changes))  # cancelled, and delivered all the same
+        hours = _by_hour(after for before, after in changes if _is_attempted(before, after))
+        if hours or any(finished.values()):
+            self._change(collection, place, finished, hours)
 
     def take_off(self, collection: Any, place: int, removed: Mapping[str, int]) -> None:
         """Subtract finished records, by status, that are removed in this transaction."""
@@ -91,6 +96,14 @@ def last_day(documents: Mapping[str, Mapping[str, Any]], now: datetime) -> list[
         {"hour": f"{name}:00:00Z", **{kind: total.get(name, Counter())[kind] for kind in kinds}}
         for name in names
     ]
+
+
+def _finished(documents: Iterable[Document]) -> Counter[str]:
+    return Counter(str(document["status"]) for document in documents if document["status"] in FINISHED)
+
+
+def _is_attempted(before: Document, after: Document) -> bool:
+    return before.get("lastAttemptDate") != after.get("lastAttemptDate")
 
 
 def _by_hour(outcomes: Iterable[Document]) -> Hours:

@@ -9,17 +9,14 @@ an index (oracle/soda-for-java, test_OracleCollectionAdmin): equalities, ranges 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
-from itertools import islice
 from typing import Any
 
 from shared.model.ids import id_at, timestamp
 from shared.model.lanes import Lane
-from shared.model.members import MemberReader, moment, url_prefix
-from shared.model.members import text as text_value
 from shared.model.policy import Area
-from shared.model.record import MACHINERY, Document, name_digest
-from shared.model.targets import origin_of
+from shared.model.record import MACHINERY, Document
 
+ID = "id"
 DUE = "due"
 FAILED = "failed"
 REPLAY = "replay"
@@ -27,6 +24,7 @@ LATELY = "lately"
 HELD = "held"
 
 _LENGTHS = {
+    ID: 36,
     DUE: 64,  # a time and an id: 27 + 1 + 36 characters
     FAILED: 36,
     REPLAY: 36,
@@ -44,9 +42,12 @@ _LENGTHS = {
 }
 
 
+_TEXT_BYTES = 1024  # of 256 characters in UTF-8
+
 INDEXED_LENGTHS = {
+    ID: 36,
     "error_stream": 256,
-    **{f"{MACHINERY}.{name}": length for name, length in _LENGTHS.items()},
+    **{f"{MACHINERY}.{name}": length for name, length in _LENGTHS.items() if name != ID},
 }
 """By path, the greatest number of bytes that an index takes."""
 
@@ -56,9 +57,19 @@ def member(name: str) -> str:
     return f"{MACHINERY}.{name}"
 
 
+def place(name: str) -> str:
+    """Return the path of what a query is ordered by: the id, or a member of the machinery."""
+    return ID if name == ID else member(name)
+
+
 def ascending(name: str) -> dict[str, Any]:
-    """Return the order of an indexed member of the machinery."""
-    return {"path": member(name), "datatype": "varchar2", "order": "asc", "maxLength": _LENGTHS[name]}
+    """Return the order of the id, or of an indexed member of the machinery."""
+    return text(place(name), _LENGTHS[name])
+
+
+def place_of(document: Document, name: str) -> str:
+    """Return what a document has there."""
+    return str(document[ID] if name == ID else document[MACHINERY][name])
 
 
 def indexes(name: str) -> tuple[dict[str, Any], ...]:
@@ -83,6 +94,10 @@ def indexes(name: str) -> tuple[dict[str, Any], ...]:
         _index(f"{name}_lately", _machine_text(LATELY)),
         _index(f"{name}_needing", _machine_text("secret")),
         _index(f"{name}_naming", text("vaultSecretName", 200), text("id", 36)),
+        _index(f"{name}_status", text("status", 20), text("id", 36)),
+        _index(f"{name}_own", text("caller", _TEXT_BYTES), text("status", 20), text("id", 36)),
+        _index(f"{name}_reference", text("reference", _TEXT_BYTES), text("id", 36)),
+        _index(f"{name}_named", text("streamKey", _TEXT_BYTES), text("id", 36)),
     )
 
 
@@ -155,7 +170,7 @@ _FIRST, _LAST = (datetime(year, 1, 1, tzinfo=UTC) for year in (1971, 9000))
 
 @dataclass(frozen=True)
 class Query:
-    """Which records a call may handle, in the order of one indexed member of the machinery.
+    """Which records a call may handle, in the order of their ids or of one indexed member of the machinery.
 
     `after` and `before` bound that member, exclusively; `partitions` are the ones to look in, if not all.
     Keys are named by their digests.
@@ -183,7 +198,7 @@ class Query:
 
     def behind(self, document: Document) -> "Query":
         """Return what is left of this query behind `document`."""
-        return replace(self, after=str(document[MACHINERY][self.order]))
+        return replace(self, after=place_of(document, self.order))
 
     def covers(self, document: Document) -> bool:
         """Tell whether a failed record that holds back others is due in this query."""
@@ -202,7 +217,7 @@ class Query:
         served: list[dict[str, Any]] = [{path: value} for path, value in self.indexed.items()]
         served += [] if self.target is None else [{member("target"): self.target}]
         if self.ids is None:
-            served += between(member(self.order), self.after, self.before)
+            served += between(place(self.order), self.after, self.before)
         else:
             served.append(self._named(self.ids))
         return {"$and": [*served, *([narrowed] if narrowed else []), *self.conditions]}
@@ -210,7 +225,7 @@ class Query:
     def _named(self, ids: frozenset[str]) -> dict[str, Any]:
         """Return the equalities that find the named records which are within the range."""
         within = [one for one in sorted(ids) if self.after < one < (self.before or _HIGHEST)]
-        return {"$or": [{member(self.order): one} for one in within or [LOWEST]]}
+        return {"$or": [{place(self.order): one} for one in within or [LOWEST]]}
 
 
 def waiting_of(lane: Lane) -> Query:
@@ -223,46 +238,12 @@ def of_host(lane: Lane) -> Query:
     return Query(FAILED, indexed={member("at"): lane.origin}, conditions=inside(lane))
 
 
-@dataclass(frozen=True)
-class FailureQuery:
-    """Which failures a report shows: QBE conditions, and the times between which they were stored.
-
-    `indexed` are members that stand before the id in an index, and what they equal.
-    """
-
-    conditions: Sequence[Mapping[str, Any]] = ()
-    since: datetime | None = None
-    until: datetime | None = None
-    indexed: Mapping[str, str] = field(default_factory=dict)
-
-    @property
-    def order(self) -> str:
-        """The indexed member of the machinery by which failures are looked at."""
-        return LATELY if self.since is None and self.until is None and not self.indexed else FAILED
-
-    @property
-    def lowest(self) -> str:
-        """What that member is above: ids tell the millisecond in which their records were stored."""
-        return _id_below(self.since)
-
-    @property
-    def highest(self) -> str | None:
-        """What it is below, if anything."""
-        return _id_above(self.until)
-
-    @property
-    def served(self) -> list[dict[str, Any]]:
-        """The conditions that one index serves, the last of them, or the last two, on `order`."""
-        equal: list[dict[str, Any]] = [{path: value} for path, value in self.indexed.items()]
-        return [*equal, *between(member(self.order), self.lowest, self.highest)]
-
-
-def _id_below(moment: datetime | None) -> str:
+def id_below(moment: datetime | None) -> str:
     """Return an id below all that were stored since a time."""
     return LOWEST if moment is None else id_at(_within(moment) - _MILLISECOND)
 
 
-def _id_above(moment: datetime | None) -> str | None:
+def id_above(moment: datetime | None) -> str | None:
     """Return an id above all that were stored until a time."""
     return None if moment is None else id_at(_within(moment) + _MILLISECOND)
 
@@ -283,65 +264,3 @@ def _at(condition: Any, time: str) -> Any:
     if isinstance(condition, list):
         return [_at(part, time) for part in condition]
     return time if isinstance(condition, _Now) else condition
-
-
-@dataclass(frozen=True)
-class FailureFilter:
-    """What a request says of failures, whatever became of them.
-
-    `equal` are members that stand before the id in an index; the conditions only narrow. The times between
-    which records were stored are bounds of the id, to the millisecond.
-    """
-
-    equal: Mapping[str, str]
-    conditions: Sequence[Mapping[str, Any]]
-    since: datetime | None = None
-    until: datetime | None = None
-
-    @property
-    def after(self) -> str:
-        """The id after which all of them come."""
-        return _id_below(self.since)
-
-    @property
-    def before(self) -> str | None:
-        """The id before which all of them come, if there is one."""
-        return _id_above(self.until)
-
-    @property
-    def indexed(self) -> dict[str, str]:
-        """The one equality that is left to an index."""
-        return dict(islice(self.equal.items(), 1))
-
-    @property
-    def narrowing(self) -> list[Mapping[str, Any]]:
-        """The others, as conditions that no index serves, so that none is taken for another than is meant."""
-        only = [{path: {"$in": [value]}} for path, value in islice(self.equal.items(), 1, None)]
-        return [*only, *self.conditions]
-
-
-def failure_filter(reader: MemberReader, codes: frozenset[str] | None = None) -> FailureFilter:
-    """Return what a request names, and these codes."""
-    equal: dict[str, str] = {}
-    conditions: list[dict[str, Any]] = []
-    key = reader.read("streamKey", text_value)
-    if key is not None:  # first, since it has the fewest records
-        equal |= {member("key"): name_digest(key)} if key else {}
-        conditions.append({"streamKey": {"$eq": key}})
-    stream = reader.read("streamOCIDToRetry", text_value)
-    if stream is not None:
-        equal["error_stream"] = stream
-    prefix = reader.read("targetRestApi", url_prefix)
-    if prefix is not None:
-        conditions.append({"targetRestApi": {"$startsWith": prefix}})
-        if origin := origin_of(prefix):
-            equal[member("at")] = origin
-    if codes and len(codes) == 1:
-        equal[member("code")] = next(iter(codes))
-    elif codes:
-        conditions.append({member("code"): {"$in": sorted(codes)}})
-    since, until = (reader.read(name, moment) for name in ("from", "to"))
-    for time, operator in ((since, "$gte"), (until, "$lt")):
-        if time is not None:
-            conditions.append({"createdDate": {operator: timestamp(time)}})
-    return FailureFilter(equal, conditions, since, until)

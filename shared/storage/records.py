@@ -11,13 +11,22 @@ from shared.drivers.database import CollectionSpec, Database, Taken
 from shared.drivers.documents import Content, SmallDocument, replaced
 from shared.model import json_codec, record
 from shared.model.errors import DependencyDown
+from shared.model.history import HISTORY
 from shared.model.ids import id_at, timestamp
-from shared.model.record import ATTEMPTS, FILTERED, MACHINERY, PARTITIONS, SUCCESS, Document
-from shared.storage.counters import FINISHED, Counters
+from shared.model.record import (
+    ATTEMPTS,
+    CANCELLED,
+    FILTERED,
+    FINISHED,
+    MACHINERY,
+    PARTITIONS,
+    SUCCESS,
+    Document,
+)
+from shared.storage.counters import Counters
 from shared.storage.queries import (
     INDEXED_LENGTHS,
     LOWEST,
-    FailureQuery,
     Query,
     any_of,
     ascending,
@@ -31,14 +40,14 @@ from shared.storage.queries import (
 _FETCH = 64  # documents per round trip of a cursor, if the largest are small
 _FETCH_BYTES = 64 * 1024 * 1024  # per round trip: bounds what is in memory beyond the page
 _MIB = 1024 * 1024
-_PAGE_BYTES = 8 * 1024 * 1024
+PAGE_BYTES = 8 * 1024 * 1024
+"""How much of the records one page holds at the most, but for its last."""
 _FEW = 8  # documents per round trip, of a key with large records
 _LARGE_BYTES = 2 * 1024 * 1024  # of the records that hold back such a key
 _MOST_LARGE = 4  # such keys
 _MOST_KEYS = 256  # that one operation names; SODA takes 1,000 at most
 _MOST_VALUES = 50  # of codes, streams or targets in a report
-_OF_AN_OUTCOME = ("status", "lastAttemptDate", ATTEMPTS)  # by which it is told from every other
-SEARCHED = 10_000  # failures that a filter of the report looks at
+_OF_A_CHANGE = ("status", "lastAttemptDate", ATTEMPTS, HISTORY)  # by which it is told from every other
 
 
 @dataclass(frozen=True)
@@ -85,7 +94,7 @@ class Records:
         newest = {"$query": query, "$orderby": [text("id", 36) | {"order": "desc"}]}
         with self._database.collection(self._spec) as collection:
             found = collection.find().filter(newest).limit(1).getDocuments()
-            return str(_stored(found[0]).document["id"]) if found else None
+            return str(as_stored(found[0]).document["id"]) if found else None
 
     def insert(self, documents: Sequence[Document]) -> None:
         """Store new records: all, or none if it raises; Taken if a key of theirs has been used."""
@@ -103,13 +112,13 @@ class Records:
         """Return the record with this id."""
         with self._database.collection(self._spec) as collection:
             found = collection.find().filter({"id": identity}).getOne()
-            return None if found is None else _stored(found).document
+            return None if found is None else as_stored(found).document
 
     def received(self, key: str) -> list[Document]:
         """Return the records that one request has stored under an idempotency key, in their order."""
         with self._database.collection(self._spec) as collection:
             one_key = {"$and": between(member("ingest"), f"{key}-", f"{key}.")}  # . follows -
-            documents = [_stored(one).document for one in collection.find().filter(one_key).getDocuments()]
+            documents = [as_stored(one).document for one in collection.find().filter(one_key).getDocuments()]
         return sorted(documents, key=lambda document: str(document[MACHINERY]["ingest"]))
 
     def already_received(self, places: Collection[str]) -> dict[str, Document]:
@@ -118,7 +127,7 @@ class Records:
         with self._database.collection(self._spec) as collection:
             for some in any_of(member("ingest"), places):
                 for document in collection.find().filter(some).getDocuments():
-                    stored = _stored(document).document
+                    stored = as_stored(document).document
                     found[stored[MACHINERY]["ingest"]] = stored
         return found
 
@@ -127,7 +136,7 @@ class Records:
         query = {"$query": selection.as_filter(), "$orderby": [ascending(selection.order)]}
         with self._database.collection(self._spec) as collection:
             found = collection.find().filter(query).limit(limit).fetchArraySize(min(limit, self._array))
-            return list(_up_to_bytes(found.getCursor(), limit))
+            return list(up_to_bytes(found.getCursor(), limit))
 
     def reaches(self, selection: Query, number: int) -> bool:
         """Tell whether a selection holds more than `number` records."""
@@ -160,14 +169,14 @@ class Records:
         with self._database.collection(self._spec) as collection:
             for some in any_of(member("blocks"), keys):
                 holding, all_read = _read(
-                    collection.find().filter(some).fetchArraySize(self._array), _PAGE_BYTES
+                    collection.find().filter(some).fetchArraySize(self._array), PAGE_BYTES
                 )
                 if not all_read:
                     break
                 found += holding
                 for one in some["$or"]:
                     del beyond[one[member("blocks")]]
-                if sum(record.size(stored.document) for stored in found) > _PAGE_BYTES:
+                if sum(record.size(stored.document) for stored in found) > PAGE_BYTES:
                     break
             for key in sorted(beyond)[:_MOST_LARGE]:
                 oldest, all_read = _read(_by_age(collection, key, {member("blocks"): key}), _LARGE_BYTES)
@@ -197,7 +206,7 @@ class Records:
             for some in any_of(member("keyed"), keys):
                 query = {"$and": [some, *conditions]}
                 found, all_read = _read(
-                    collection.find().filter(query).fetchArraySize(self._array), _PAGE_BYTES
+                    collection.find().filter(query).fetchArraySize(self._array), PAGE_BYTES
                 )
                 if not all_read:
                     break
@@ -207,7 +216,7 @@ class Records:
                         oldest[key] = min(identity, oldest.get(key, identity))
                 unread -= {one[member("keyed")] for one in some["$or"]}
             for key in sorted(unread)[:_MOST_LARGE]:
-                found, is_known = _read(_by_age(collection, key, *conditions), _PAGE_BYTES, is_begun)
+                found, is_known = _read(_by_age(collection, key, *conditions), PAGE_BYTES, is_begun)
                 if is_known:
                     unread.discard(key)
                 if found and not is_begun(found[-1].document["id"]):
@@ -218,14 +227,14 @@ class Records:
         """Return the next records of a key, named by its digest, that are unfinished, in their order."""
         with self._database.collection(self._spec) as collection:
             found = _by_age(collection, key, {"id": {"$gt": after}}).limit(limit)
-            return list(_up_to_bytes(found.getCursor(), limit))
+            return list(up_to_bytes(found.getCursor(), limit))
 
     def with_ids(self, identities: Collection[str]) -> list[Stored]:
         """Return the records with these ids, in their order."""
         found = []
         with self._database.collection(self._spec) as collection:
             for some in any_of("id", identities):
-                found += [_stored(document) for document in collection.find().filter(some).getDocuments()]
+                found += [as_stored(document) for document in collection.find().filter(some).getDocuments()]
         return sorted(found, key=lambda stored: str(stored.document["id"]))
 
     def write(self, changes: Sequence[Change], place: int = 0) -> list[bool]:
@@ -249,7 +258,7 @@ class Records:
         except _Changed:
             _, after = change
             found = self.get(after["id"])
-            return found is not None and all(found.get(name) == after.get(name) for name in _OF_AN_OUTCOME)
+            return found is not None and all(found.get(name) == after.get(name) for name in _OF_A_CHANGE)
         return True
 
     def _write_together(self, changes: Sequence[Change], place: int) -> None:
@@ -259,7 +268,7 @@ class Records:
             with self._database.transaction(self._spec, self._counters.spec) as transaction:
                 collection, counters = transaction.collections
                 _remove_all(collection, [before for before, _ in changes])
-                self._counters.add(counters, place, [after for _, after in changes])
+                self._counters.add(counters, place, [(before.document, after) for before, after in changes])
                 transaction.commit_with_next()
                 collection.insertMany(contents)
         except Exception as error:
@@ -273,7 +282,7 @@ class Records:
         query = {"$query": _finished(before, after or LOWEST), "$orderby": [text("id", 36)]}
         with self._database.collection(self._spec) as collection:
             found = collection.find().filter(query).limit(limit).fetchArraySize(min(limit, self._array))
-            return list(_up_to_bytes(found.getCursor(), limit))
+            return list(up_to_bytes(found.getCursor(), limit))
 
     def count_finished(self, before: datetime) -> int:
         """Count what `finished` would return in all."""
@@ -328,47 +337,37 @@ class Records:
         waited = now - record.due_since(oldest[0].document)
         return self.count(due(now)), int(waited.total_seconds())
 
-    def latest_failures(self, search: FailureQuery, limit: int) -> tuple[list[Document], bool]:
-        """Return failed records, the latest first, and whether every failure was looked at.
-
-        The latest attempt comes first; with times, or with what stands in an index, the record stored last.
-        At most SEARCHED failures are looked at, so that a filter costs no more than that.
-        """
-        order = [ascending(search.order) | {"order": "desc"}]
-        place = member(search.order)
-        with self._database.collection(self._spec) as collection:
-
-            def found(conditions: Sequence[Mapping[str, Any]]) -> Any:
-                query = {"$query": {"$and": [*served, *conditions]}, "$orderby": order}
-                return collection.find().filter(query)
-
-            served = search.served
-            beyond = found(()).skip(SEARCHED).limit(1).getDocuments() if search.conditions else []
-            if beyond:
-                last = {place: {"$gte": beyond[0].getContent()[MACHINERY][search.order]}}
-                served[len(search.indexed)] = last
-            cursor = found(search.conditions).limit(limit).fetchArraySize(min(limit, self._array))
-            return [stored.document for stored in _up_to_bytes(cursor.getCursor(), limit)], not beyond
-
-    def failures_by(self, path: str) -> dict[str, int]:
-        """Count failed records by an indexed text member: two queries for each value that occurs."""
-        counts: dict[str, int] = {}
+    def values(self, path: str) -> list[str]:
+        """Return the values that occur at an indexed path, a bounded number: a query for each."""
+        found_values: list[str] = []
         lowest = "!"  # sorts before every code and stream
         order = [text(path, INDEXED_LENGTHS[path])]
         with self._database.collection(self._spec) as collection:
-            while len(counts) < _MOST_VALUES:
+            while len(found_values) < _MOST_VALUES:
                 query = {"$query": {path: {"$gt": lowest}}, "$orderby": order}
                 found = collection.find().filter(query).limit(1).getDocuments()
                 if not found:
                     break
                 lowest = str(_at(found[0].getContent(), path))
-                counts[lowest] = int(collection.find().filter({path: lowest}).count())
-        return counts
+                found_values.append(lowest)
+        return found_values
+
+    def failures_by(self, path: str) -> dict[str, int]:
+        """Count failed records by an indexed text member: two queries for each value that occurs."""
+        values = self.values(path)
+        with self._database.collection(self._spec) as collection:
+            return {value: int(collection.find().filter({path: value}).count()) for value in values}
 
 
 def _finished(before: datetime, after: str) -> dict[str, Any]:
-    narrowed = {"status": {"$in": [SUCCESS, FILTERED]}, "lastAttemptDate": {"$lt": timestamp(before)}}
-    return {"$and": [*between("id", after, id_at(before)), narrowed]}
+    time = {"$lt": timestamp(before)}
+    ended = {
+        "$or": [
+            {"status": {"$in": [SUCCESS, FILTERED]}, "lastAttemptDate": time},
+            {"status": {"$in": [CANCELLED]}, member("ended"): time},
+        ]
+    }
+    return {"$and": [*between("id", after, id_at(before)), ended]}
 
 
 def _remove_all(collection: Any, stored: Sequence[Stored]) -> None:
@@ -406,7 +405,7 @@ def _read(operation: Any, most: int, until: Callable[[str], bool] | None = None)
     found, total = [], 0
     try:
         for document in cursor:
-            found.append(_stored(document))
+            found.append(as_stored(document))
             if until and not until(found[-1].document["id"]):
                 return found, True
             total += record.size(found[-1].document)
@@ -417,21 +416,22 @@ def _read(operation: Any, most: int, until: Callable[[str], bool] | None = None)
     return found, True
 
 
-def _up_to_bytes(cursor: Any, most: int) -> Iterator[Stored]:
+def up_to_bytes(cursor: Any, most: int) -> Iterator[Stored]:
     """Read up to a number of bytes, or of records: asking for one more would cost a round trip."""
     total = 0
     try:
         for document in islice(cursor, most):
-            stored = _stored(document)
+            stored = as_stored(document)
             yield stored
             total += record.size(stored.document)
-            if total > _PAGE_BYTES:
+            if total > PAGE_BYTES:
                 break
     finally:
         cursor.close()
 
 
-def _stored(document: Any) -> Stored:
+def as_stored(document: Any) -> Stored:
+    """Return a document as it was read."""
     content = document.getContent()
     content.pop("_id", None)  # native collections put the key into the content
     return Stored(document.key, document.version, content)

@@ -19,6 +19,7 @@ from shared.operations.report import Report
 from shared.operations.search import report_query
 from shared.settings import Settings
 from shared.storage.leases import LeaseTable
+from shared.storage.listing import Listing
 from shared.storage.policies import PolicyStore
 from shared.storage.queries import due
 from shared.storage.records import Records
@@ -86,9 +87,10 @@ def measure(most: int = 1_000_000) -> list[dict[str, Any]]:
         with tempfile.TemporaryDirectory() as folder:
             database = Database(f"sqlite:{Path(folder) / 'records.db'}", "", str)
             records = Records(database, "datasync_records")
+            listing = Listing(database, "datasync_records")
             leases = LeaseTable(database, database, "datasync_records", 60)
             report = Report(
-                *(records, leases, SmallDocuments(database, "datasync_records")),
+                *(records, listing, leases, SmallDocuments(database, "datasync_records")),
                 PolicyStore(database, "datasync_records"),
             )
             _fill(records, _waiting, 1_000)
@@ -98,13 +100,13 @@ def measure(most: int = 1_000_000) -> list[dict[str, Any]]:
                 if size <= most:
                     _fill(records, kind, size - there)
                     there = size
-                    rows.append({"beside": name, "records": size, **_costs(records, leases, report)})
+                    rows.append({"beside": name, "records": size, **_costs(records, listing, leases, report)})
                     print(rows[-1], flush=True)
             database.close()
     return rows
 
 
-def _costs(records: Records, leases: LeaseTable, report: Report) -> dict[str, float]:
+def _costs(records: Records, listing: Listing, leases: LeaseTable, report: Report) -> dict[str, float]:
     """Milliseconds that each operation takes; each is seen to find what it should."""
 
     def page() -> None:
@@ -121,7 +123,7 @@ def _costs(records: Records, leases: LeaseTable, report: Report) -> dict[str, fl
 
     def search() -> None:
         for name, value in FEW.items():
-            assert len(records.latest_failures(report_query({name: value}), 50)[0]) == 20, "the few are found"
+            assert len(listing.failures(report_query({name: value}), 50).records) == 20, "the few are found"
 
     def retry() -> None:
         for name, value in FEW.items():

@@ -14,7 +14,9 @@ import pytest
 
 from shared.drivers.database import Database
 from shared.model import record
-from shared.storage.queries import FAILED, REPLAY, FailureQuery, Query, due
+from shared.storage.failure_queries import FailureQuery
+from shared.storage.listing import Listing
+from shared.storage.queries import FAILED, REPLAY, Query, due
 from shared.storage.records import Records
 from tests.contract.oracle_plans import parsed, plans
 
@@ -80,7 +82,7 @@ def test_every_query_of_the_library_is_served_by_an_index(database: Database) ->
         lambda: records.page(Query(REPLAY), 10),
         lambda: records.holding_back(keys),
         lambda: records.with_ids([one["id"] for one in made[:5]]),
-        lambda: records.latest_failures(FailureQuery(), 10),
+        lambda: Listing(database, COLLECTION).failures(FailureQuery(), 10),
         lambda: records.finished(now - timedelta(days=1), "", 10),
     ]
     for use in uses:

@@ -18,16 +18,20 @@ from shared.delivery.requests import retry_request
 from shared.drivers.database import Database
 from shared.drivers.documents import SmallDocuments
 from shared.model import record, transitions
+from shared.model.ids import timestamp
 from shared.model.lanes import Policies
 from shared.model.policy import Area, Policy
 from shared.model.transitions import Failure
 from shared.operations.report import Report
 from shared.settings import Settings
+from shared.storage import listing as listing_module
 from shared.storage import queries
 from shared.storage import records as records_module
+from shared.storage.failure_queries import FailureQuery
 from shared.storage.leases import LeaseTable
+from shared.storage.listing import Listing, RecordQuery
 from shared.storage.policies import PolicyStore
-from shared.storage.queries import FAILED, HELD, REPLAY, FailureQuery, Query, due, of_host, waiting_of
+from shared.storage.queries import FAILED, HELD, REPLAY, Query, due, of_host, waiting_of
 from shared.storage.records import Records, Stored
 
 NOW = datetime.now(UTC)
@@ -44,6 +48,11 @@ KEY = record.key_digest(MEMBERS)
 @pytest.fixture
 def database(tmp_path: Path) -> Database:
     return Database(f"sqlite:{tmp_path / 'records.db'}", "", str)
+
+
+@pytest.fixture
+def listing(database: Database) -> Listing:
+    return Listing(database, "datasync_records")
 
 
 @pytest.fixture
@@ -79,7 +88,7 @@ def plans(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return seen
 
 
-def questions(records: Records) -> Iterator[tuple[str, Callable[[], Any]]]:
+def questions(records: Records, listing: Listing) -> Iterator[tuple[str, Callable[[], Any]]]:
     moment = datetime.now(UTC)
     yield "due", lambda: records.page(due(moment), 10)
     yield "due", lambda: records.page(replace(due(moment), partitions=frozenset([1, 2, 3])), 10)
@@ -96,10 +105,20 @@ def questions(records: Records) -> Iterator[tuple[str, Callable[[], Any]]]:
     yield "failed", lambda: records.count(Query(FAILED))
     yield "blocks", lambda: records.holding_back([record.key_digest(MEMBERS)])
     yield "id", lambda: records.get("nobody")
-    some = [{"streamKey": {"$eq": "k"}}]
-    yield "lately", lambda: records.latest_failures(FailureQuery(some), 10)
-    yield "failed", lambda: records.latest_failures(FailureQuery(some, since=NOW, until=moment), 10)
-    yield "lately", lambda: records.latest_failures(FailureQuery(), 10)
+    some = [{"streamKey": {"$in": ["k"]}}]
+    yield "lately", lambda: listing.failures(FailureQuery(some), 10)
+    yield "lately", lambda: listing.failures(FailureQuery(some), 10, timestamp(moment))
+    yield "failed", lambda: listing.failures(FailureQuery(some, since=NOW, until=moment), 10)
+    yield "lately", lambda: listing.failures(FailureQuery(), 10)
+    yield "code", lambda: listing.failures(FailureQuery(some, equal={"datasync.code": "503"}), 10, "7")
+    yield "reference", lambda: listing.failures(FailureQuery(some, equal={"reference": "4711"}), 10, "7")
+    yield "naming", lambda: listing.failures(FailureQuery(some, equal={"vaultSecretName": "erp"}), 10)
+    yield "reference", lambda: records.page(Query("id", indexed={"reference": "4711"}), 10)
+    for caller in (None, "", "mobile"):
+        yield "reference", functools.partial(listing.search, RecordQuery("reference", "4711", caller), 10)
+        yield "named", functools.partial(listing.search, RecordQuery("streamKey", "k", caller), 10, "7")
+        expected = "own" if caller else "status"
+        yield expected, functools.partial(listing.search, RecordQuery("status", "failed", caller, NOW), 10)
     yield "failed", lambda: records.page(Query(FAILED, ids=frozenset("abc")), 10)
     yield "failed", lambda: records.count(Query(FAILED, ids=frozenset(map(str, range(100)))))
     yield "held", lambda: records.count(Query(HELD))
@@ -111,9 +130,9 @@ def questions(records: Records) -> Iterator[tuple[str, Callable[[], Any]]]:
             yield "at", functools.partial(records.count, of_host(lane))
 
 
-@pytest.mark.parametrize("number", range(30))
-def test_a_query_reads_its_index(records: Records, plans: list[str], number: int) -> None:
-    index, ask = list(questions(records))[number]
+@pytest.mark.parametrize("number", range(44))
+def test_a_query_reads_its_index(records: Records, listing: Listing, plans: list[str], number: int) -> None:
+    index, ask = list(questions(records, listing))[number]
     ask()
     assert plans
     for plan in plans:
@@ -126,7 +145,7 @@ def test_a_query_reads_its_index(records: Records, plans: list[str], number: int
 @pytest.fixture
 def _large(monkeypatch: pytest.MonkeyPatch) -> None:
     """Two records are more than is read of a key at once."""
-    monkeypatch.setattr(records_module, "_PAGE_BYTES", 500)
+    monkeypatch.setattr(records_module, "PAGE_BYTES", 500)
     monkeypatch.setattr(records_module, "_LARGE_BYTES", 500)
 
 
@@ -182,12 +201,21 @@ def test_what_is_begun_is_not_the_oldest_of_its_key_that_waits(records: Records)
 def report_of(database: Database, records: Records) -> Report:
     name = "datasync_records"
     leases = LeaseTable(database, database, name, 60)
-    return Report(records, leases, SmallDocuments(database, name), PolicyStore(database, name))
+    listing = Listing(database, name)
+    return Report(records, listing, leases, SmallDocuments(database, name), PolicyStore(database, name))
 
 
 def test_the_report_scans_nothing(database: Database, records: Records, plans: list[str]) -> None:
     report = report_of(database, records).read()
-    counts = {"not_processed": 20, "success": 20, "filtered": 0, "failed": 40, "dead": 20, "held": 0}
+    counts = {
+        "not_processed": 20,
+        "success": 20,
+        "filtered": 0,
+        "cancelled": 0,
+        "failed": 40,
+        "dead": 20,
+        "held": 0,
+    }
     assert report["counts"] == counts
     assert report["failed"] == {
         "byCode": {"404": 20, "503": 20},
@@ -217,9 +245,9 @@ def test_the_report_asks_a_bounded_number_of_queries(
 
 
 def test_a_filter_looks_at_a_bounded_number_of_failures(
-    monkeypatch: pytest.MonkeyPatch, records: Records
+    monkeypatch: pytest.MonkeyPatch, records: Records, listing: Listing
 ) -> None:
-    monkeypatch.setattr(records_module, "SEARCHED", 10)
+    monkeypatch.setattr(listing_module, "SEARCHED", 50)
     time.sleep(0.005)  # ids tell milliseconds: these are of others than those above
     documents = [
         record.new(MEMBERS | {"streamKey": "early"}),
@@ -231,28 +259,30 @@ def test_a_filter_looks_at_a_bounded_number_of_failures(
         moment = NOW + timedelta(seconds=1 + (one.document["id"] != early))
         after = transitions.failed(one.document, Failure(404, "why", "unrecoverable", None), moment)
         records.write([(one, after)])
-    of_key = [{"streamKey": {"$eq": "early"}}]
+    of_key = [{"streamKey": {"$in": ["early"]}}]
 
-    def found(search: FailureQuery) -> tuple[list[str], bool]:
-        shown, is_all = records.latest_failures(search, 50)
-        return [document["id"] for document in shown], is_all
+    def found(query: FailureQuery) -> tuple[list[str], int]:
+        ids, after = [], None
+        for pages in range(1, 100):
+            page = listing.failures(query, 50, after)
+            ids += [document["id"] for document in page.records]
+            if (after := page.next) is None:
+                return ids, pages
+        raise AssertionError("it does not end")
 
-    assert found(FailureQuery(of_key)) == ([early], False)  # the third of 43
-    assert found(FailureQuery()) == (found(FailureQuery())[0], True)
+    assert found(FailureQuery(of_key)) == ([early], 1)  # the third of 43
     assert len(found(FailureQuery())[0]) == 43
-    monkeypatch.setattr(records_module, "SEARCHED", 2)
-    assert found(FailureQuery(of_key)) == ([early], False)  # the last that is looked at
-    monkeypatch.setattr(records_module, "SEARCHED", 1)
-    assert found(FailureQuery(of_key)) == ([], False)
-    monkeypatch.setattr(records_module, "SEARCHED", 3)
+    for looked_at, pages in ((1, 4), (2, 3), (3, 3), (43, 2), (44, 1)):
+        monkeypatch.setattr(listing_module, "SEARCHED", looked_at)
+        assert found(FailureQuery(of_key)) == ([early], pages)
     stored = datetime.fromisoformat(documents[0]["createdDate"])
-    assert found(FailureQuery(of_key, since=stored, until=stored)) == ([early], True)
+    assert found(FailureQuery(of_key, since=stored, until=stored)) == ([early], 1)
     first, last = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
     assert len(found(FailureQuery(since=first, until=last))[0]) == 43
     assert (
         found(FailureQuery(since=first, until=first))
         == found(FailureQuery(since=last, until=last))
-        == ([], True)
+        == ([], 1)
     )
 
 

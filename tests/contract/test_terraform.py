@@ -16,6 +16,7 @@ from local.emulators import gateway
 from shared.drivers.database import Database
 from shared.drivers.documents import SmallDocuments
 from shared.settings import Settings
+from shared.storage.audit import Audit
 from shared.storage.leases import LeaseTable
 from shared.storage.policies import PolicyStore
 from shared.storage.records import Records
@@ -168,10 +169,10 @@ def test_the_collections_script_makes_what_the_code_makes() -> None:
     name = "datasync_records"
     database = Database("sqlite:unused", "", str)
     leases, notes = LeaseTable(database, database, name, 60)._spec, SmallDocuments(database, name).spec
-    policies = PolicyStore(database, name)._documents.spec
+    policies, audit = (one(database, name)._documents.spec for one in (PolicyStore, Audit))
     made = {
         name: Records(database, name)._spec,
-        **{spec.name: spec for spec in (leases, notes, policies)},
+        **{spec.name: spec for spec in (leases, notes, policies, audit)},
     }
     assert {one: json.loads(indexes) for one, indexes in written} == {
         one: list(spec.indexes) for one, spec in made.items()

@@ -51,8 +51,8 @@ SHORT_LEASE = {"TARGET_CONNECT_TIMEOUT": "1s", "TARGET_READ_TIMEOUT": "6s", "LEA
 UNCHECKED = ("-m", "tests.faults.serve")
 """A program that starts with settings that are wrong, which `python -m local run` refuses."""
 
-READ_WHOLE = ("datasync_records_leases", "datasync_records_notes", "datasync_records_policies")
-"""Collections of fewer than a hundred small documents, which are read as a whole."""
+READ_WHOLE = tuple(f"datasync_records_{kind}" for kind in ("audit", "leases", "notes", "policies"))
+"""Collections of a few hundred small documents at the most, which are read as a whole."""
 
 _secrets: set[str] = set()
 _homes: set[Path] = set()
@@ -100,6 +100,8 @@ class Bundle:
     url: str
     target_url: str
     oci_url: str
+    key: str = ""
+    """What its calls are authenticated with, unless they say otherwise."""
 
     # What callers do
 
@@ -118,6 +120,8 @@ class Bundle:
     ) -> requests.Response:
         """One request to the gateway; header names are written with underscores."""
         named = {name.replace("_", "-"): value for name, value in headers.items()}
+        if self.key:
+            named.setdefault("X-API-Key", self.key)
         if "Authorization" in named:
             secret(named["Authorization"])
         response = requests.request(

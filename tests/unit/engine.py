@@ -91,6 +91,9 @@ class Written:
         self.after |= {after["id"]: after for _, after in changes}
         return [True] * len(changes)
 
+    def with_ids(self, identities: Collection[str], /) -> list[Stored]:
+        return []
+
     def completer(self) -> Completer:
         return Completer(self.write, lambda: 0.0)
 

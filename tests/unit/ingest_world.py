@@ -13,17 +13,16 @@ from shared.model.record import MACHINERY, Document, Proof
 from shared.monitoring.call_stats import CallStats
 from shared.settings import Settings
 
-SETTINGS = Settings.from_config(
-    {
-        "DATABASE_DSN": "sqlite:none",
-        "VAULT_OCID": "vault",
-        "VAULT_KEY_OCID": "key",
-        "VAULT_COMPARTMENT_OCID": "compartment",
-        "ALLOWED_TARGETS": "erp.example.com",
-        "CONNECTOR_HUB_SECRETS": "listed",
-        "BODY_LIMIT": "16KiB",
-    }
-)
+CONFIG = {
+    "DATABASE_DSN": "sqlite:none",
+    "VAULT_OCID": "vault",
+    "VAULT_KEY_OCID": "key",
+    "VAULT_COMPARTMENT_OCID": "compartment",
+    "ALLOWED_TARGETS": "erp.example.com",
+    "CONNECTOR_HUB_SECRETS": "listed",
+    "BODY_LIMIT": "16KiB",
+}
+SETTINGS = Settings.from_config(CONFIG)
 RECORD = {
     "targetRestApi": "https://erp.example.com/orders",
     "targetRestApiOperation": "POST",

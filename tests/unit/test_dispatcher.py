@@ -44,7 +44,7 @@ class Engine:
     async def run(self, its: Call | None = None) -> Summary:
         its = its or call()
         completer, limits = self.written.completer(), Limits(its.settings)
-        executor = Executor(its, self.secrets, self.target, completer, limits)
+        executor = Executor(its, self.written, self.secrets, self.target, completer, limits)
         in_flight = InFlight(self.noted, its.lease)
         try:
             async with asyncio.timeout(60):

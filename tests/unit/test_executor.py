@@ -33,7 +33,7 @@ class Engine:
     async def running(self) -> AsyncIterator[Executor]:
         completer = self.written.completer()
         try:
-            yield Executor(self.call, self.secrets, self.target, completer, self.limits)
+            yield Executor(*(self.call, self.written, self.secrets, self.target, completer, self.limits))
         finally:
             await completer.close()
 

@@ -14,10 +14,15 @@ def test_the_routes_that_terraform_deploys_can_be_read():
     }
     assert routes == {
         ("/store", ("POST",)): ("store-data", ("source",)),
+        ("/store", ("GET",)): ("store-data", ("source", "operator")),
         ("/store/[^/]+", ("GET",)): ("store-data", ("source", "operator")),
+        ("/store/[^/]+", ("DELETE",)): ("store-data", ("source", "operator")),
+        ("/store/[^/]+", ("PATCH",)): ("store-data", ("operator",)),
         ("/process", ("GET",)): ("process-data", ("operator",)),
         ("/process", ("POST",)): ("process-data", ("operator",)),
         ("/process/retry", ("POST",)): ("process-data", ("operator",)),
+        ("/process/failures", ("GET",)): ("process-data", ("operator",)),
+        ("/process/history", ("GET",)): ("process-data", ("operator",)),
         ("/process/targets", ("GET",)): ("process-data", ("operator",)),
         ("/process/targets", ("PUT",)): ("process-data", ("operator",)),
         ("/process/targets/history", ("GET",)): ("process-data", ("operator",)),

@@ -10,9 +10,9 @@ import pytest
 
 import shared
 from shared.drivers.database import Database, Taken
-from shared.ingest.service import Caller, IngestService, StoreRequest
+from shared.ingest.service import IngestService, StoreRequest
 from shared.model import record
-from shared.model.errors import Conflict, DependencyDown, Invalid, NotFound, NotJson, TooLarge
+from shared.model.errors import Conflict, DependencyDown, Invalid, NotJson, TooLarge
 from shared.model.record import MACHINERY, Proof
 from shared.storage.records import Records
 from tests.unit.ingest_world import RECORD, SETTINGS, MemoryTokens, Told, World
@@ -135,28 +135,6 @@ def test_a_token_that_describes_a_client_is_an_operators_to_keep(world: World) -
 
 
 # What is shown
-
-
-def test_a_caller_sees_its_own_records_and_an_operator_all(world: World) -> None:
-    identity = world.store(RECORD, caller="a")[0]["id"]
-    nobodys = world.store(RECORD)[0]["id"]
-    for caller in (Caller("a"), Caller("b", is_operator=True), Caller(is_operator=True)):
-        assert world.service.state(identity, caller)["caller"] == "a"
-    for who, what in (
-        (Caller("b"), identity),
-        (Caller(), identity),
-        (Caller("a"), nobodys),
-        (Caller("a"), "x"),
-    ):
-        with pytest.raises(NotFound):
-            world.service.state(what, who)
-    assert world.service.state(nobodys, Caller())["id"] == nobodys
-
-
-def test_the_state_has_neither_payload_nor_headers_nor_machinery(world: World) -> None:
-    identity = world.store(RECORD | {"targetRestApiHeaders": {"X-A": "b"}})[0]["id"]
-    shown = world.service.state(identity, Caller())
-    assert not {"targetRestApiPayload", "targetRestApiHeaders", MACHINERY} & shown.keys()
 
 
 # Batches

@@ -11,7 +11,8 @@ from shared.model.errors import DependencyDown
 from shared.operations import maintenance
 from shared.operations.lease import LeaseLost, MaintenanceLease
 from shared.operations.maintenance import Done, Run
-from shared.storage.queries import FailureQuery
+from shared.storage.failure_queries import FailureQuery
+from shared.storage.listing import Listing
 from tests.unit.maintaining import Work
 
 NOTHING = {"archived": 0, "archivedDead": 0, "expired": 0, "secretsDeleted": 0}
@@ -201,7 +202,7 @@ def test_what_expires_at_once_can_be_told_apart_by_its_time(
     monkeypatch.setattr(maintenance, "BATCH", 7)
     work.stored(20)
     assert work.run(work.expirer)["expired"] == 20
-    found, _ = work.records.latest_failures(FailureQuery(), 50)
+    found = Listing(work.database, "c").failures(FailureQuery(), 50).records
     assert len({one["datasync"]["lately"] for one in found}) == 20
 
 

@@ -16,6 +16,7 @@ from shared.model.errors import DependencyDown
 from shared.operations import provisioning
 from shared.operations.provisioning import Provisioning, block
 from shared.settings import Settings
+from shared.storage.audit import Audit
 from shared.storage.leases import LeaseTable
 from shared.storage.policies import PolicyStore
 from shared.storage.records import Records
@@ -68,6 +69,7 @@ def provisioning_of(tmp_path: Path, refusals: int = 0) -> tuple[Users, Provision
         LeaseTable(database, database, NAME, 60),
         SmallDocuments(database, NAME),
         PolicyStore(database, NAME),
+        Audit(database, NAME),
     )
     return database, Provisioning(SETTINGS, Clients(refusals), database, *parts)  # type: ignore[arg-type]
 
@@ -84,7 +86,7 @@ def test_the_user_gets_its_password_from_the_vault_and_the_collections_are_there
     ]
     with database.connected() as connection:
         names = connection.getSodaDatabase().getCollectionNames()
-    assert sorted(names) == [NAME, f"{NAME}_leases", f"{NAME}_notes", f"{NAME}_policies"]
+    assert sorted(names) == [NAME, f"{NAME}_audit", f"{NAME}_leases", f"{NAME}_notes", f"{NAME}_policies"]
     assert it.run(float("inf"), "ocid1.admin") == {"prepared": True}  # again, and nothing is in the way
 
 

@@ -14,8 +14,10 @@ from shared.model.policy import FOREVER, Policy
 from shared.model.record import Document
 from shared.model.transitions import Failure
 from shared.operations.report import LATEST, Report
-from shared.storage.queries import DUE, FAILED, HELD, REPLAY, FailureQuery, Query
-from shared.storage.records import SEARCHED, Stored
+from shared.storage.failure_queries import FailureQuery
+from shared.storage.listing import Page
+from shared.storage.queries import DUE, FAILED, HELD, REPLAY, Query
+from shared.storage.records import Stored
 
 MEMBERS = {
     "targetRestApi": "https://erp.example.com/orders",
@@ -46,7 +48,7 @@ class Records:
     due: int = 0
     oldest: list[Document] = field(default_factory=list)
     latest: list[Document] = field(default_factory=list)
-    all_searched: bool = True
+    next: str | None = None
     asked: Counter[Any] = field(default_factory=Counter)
 
     def now(self) -> datetime:
@@ -62,9 +64,9 @@ class Records:
         assert (query.order, limit) == (DUE, 1)
         return [Stored("key", "version", one) for one in self.oldest]
 
-    def latest_failures(self, search: FailureQuery, limit: int, /) -> tuple[list[Document], bool]:
-        self.asked[search.since, limit] += 1
-        return self.latest, self.all_searched
+    def failures(self, query: FailureQuery, limit: int, after: str | None = None, /) -> Page:
+        self.asked[query.since, limit, after] += 1
+        return Page(self.latest, self.next)
 
     def failures_by(self, path: str, /) -> dict[str, int]:
         return {path: 1}
@@ -89,7 +91,7 @@ def report(
 ) -> Report:
     policies = Policies([Policy("erp", paused_until=FOREVER), Policy("crm", paused_until=NOON), Policy("hr")])
     return Report(
-        *(records, Leases(), Documents(documents or {}), SimpleNamespace(policies=lambda: policies)),
+        *(records, records, Leases(), Documents(documents or {}), SimpleNamespace(policies=lambda: policies)),
         with_payloads=with_payloads,
     )
 
@@ -103,6 +105,7 @@ def test_records_are_counted_by_their_states() -> None:
         "not_processed": 6,
         "success": 14,
         "filtered": 4,
+        "cancelled": 0,
         "failed": 9,
         "dead": 5,
         "held": 1,
@@ -165,12 +168,14 @@ def test_an_operator_may_want_payloads_and_headers_shown() -> None:
     assert "datasync" not in shown
 
 
-def test_a_search_is_handed_on_and_says_where_it_ended() -> None:
+def test_a_search_is_handed_on_and_says_how_to_go_on() -> None:
     records, since = Records(), datetime(2026, 11, 24, tzinfo=UTC)
-    assert report(records).read()["failuresSearched"] is None
-    records.all_searched = False
-    assert report(records).read(FailureQuery(since=since))["failuresSearched"] == SEARCHED
-    assert records.asked == {(None, LATEST): 1, (since, LATEST): 1}
+    assert report(records).read()["failuresNext"] is None
+    records.next = "behind"
+    assert report(records).read({"from": "2026-11-24T00:00:00Z"})["failuresNext"] == "behind"
+    query = {"from": "2026-11-24T00:00:00Z", "limit": "7", "after": "behind"}
+    assert report(records).failures(query) == {"failures": [], "next": "behind"}
+    assert records.asked == {(None, LATEST, None): 1, (since, LATEST, None): 1, (since, 7, "behind"): 1}
 
 
 def test_the_last_day_has_an_hour_for_each_of_its_hours() -> None:

@@ -39,6 +39,8 @@ def _comparison(operator: str, value: Any) -> Matcher:
     if operator == "in":
         parts = [_comparison("eq", one) for one in value]
         return lambda item: any(part(item) for part in parts)
+    if operator == "exists":
+        return lambda _: True
     if value is None:
         return lambda item: item is None
     if isinstance(value, bool):

@@ -83,13 +83,13 @@ class Query:
 # ---- reading a filter ----
 
 _COMPARE = ("$eq", "$ne", "$gt", "$gte", "$lt", "$lte")
-_OPERATORS = frozenset({*_COMPARE, "$in", "$nin", "$startsWith"})
+_OPERATORS = frozenset({*_COMPARE, "$in", "$nin", "$startsWith", "$exists"})
 _COMBINED = frozenset({"$and", "$or"})
 _ENVELOPE = frozenset({"$query", "$orderby"})
 _OTHERS_OF_ORACLE = frozenset(
     (
         *("$abs", "$all", "$between", "$boolean", "$booleanOnly", "$ceiling", "$contains"),
-        *("$date", "$double", "$exists", "$floor", "$ge", "$hasSubstring", "$id"),
+        *("$date", "$double", "$floor", "$ge", "$hasSubstring", "$id"),
         *("$instr", "$intersects", "$le", "$length", "$like", "$lower", "$near"),
         *("$nor", "$not", "$number", "$numberOnly", "$regex", "$size", "$string"),
         *("$stringOnly", "$textContains", "$timestamp", "$type", "$upper", "$within"),
@@ -180,6 +180,10 @@ def _test(steps: Steps, operator: str, operand: Any) -> Condition:
             raise bad_filter(f"{operator} takes an array of scalars")
         test = Test(steps, "in", tuple(operand))
         return Not(test) if operator == "$nin" else test
+    if operator == "$exists":
+        if not isinstance(operand, bool):
+            raise bad_filter("$exists takes true or false")
+        return Test(steps, "exists", None) if operand else Not(Test(steps, "exists", None))
     if isinstance(operand, list | dict):
         raise bad_filter(f"{operator} takes a scalar")
     if operator == "$ne":
