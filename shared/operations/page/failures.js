@@ -93,7 +93,7 @@ function drawFailures() {
   const rows = sorted(shown.rows);
   $("failures-table").replaceChildren(rows.length
     ? table(`Page ${many(walked.length)}: ${counted(rows.length, "failure", "failures")}${Object.keys(filters).length ? " that match" : ""}`,
-      ["", "record", "last attempt", "code", "target", "state"], rows.map(failureRow))
+      ["select", "record", "last attempt", "code", "target", "state"], rows.map(failureRow))
     : el("p", {}, emptyWords()));
   $("acts").hidden = $("sort-label").hidden = !rows.length;
   $("newer").hidden = walked.length === 1;

@@ -100,7 +100,7 @@ on("record-cancel", "click", cancelRecord);
 on("edit", "submit", saveEdit);
 on("found-more", "click", () => tried("found-message", findMore));
 
-$("zone").textContent = `times are in ${ZONE}, and in UTC on hover`;
+$("zone").textContent = `times are in ${ZONE}${ZONE === "UTC" ? "" : ", and in UTC on hover"}`;
 $("filter-box").open = matchMedia("(min-width: 42rem)").matches;
 addEventListener("hashchange", arrive);
 addEventListener("resize", showDay);
