@@ -1,6 +1,5 @@
 """What a request would replay: how many records, by code and by target, from the replay's own filter."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
@@ -22,31 +21,31 @@ class CountsFailures(Protocol):
 
 @dataclass(frozen=True)
 class Preview:
-    """Numbers of records that match."""
+    """Numbers of records that match; by code and target only if that was asked for."""
 
     matching: int
-    by_code: Mapping[str, int]
-    by_target: Mapping[str, int]
+    by_code: dict[str, int] | None = None
+    by_target: dict[str, int] | None = None
 
     def answer(self) -> dict[str, Any]:
         """Return the answer to a dry run."""
-        return {
-            "matchingMessages": self.matching,
-            "byCode": dict(self.by_code),
-            "byTarget": dict(self.by_target),
-        }
+        answer: dict[str, Any] = {"matchingMessages": self.matching}
+        if self.by_code is not None:
+            answer |= {"byCode": self.by_code, "byTarget": self.by_target}
+        return answer
 
 
-def preview(records: CountsFailures, query: Query) -> Preview:
-    """Count what a query finds."""
+def preview(records: CountsFailures, query: Query, *, breakdown: bool) -> Preview:
+    """Count what a query finds, and if wanted, by code and by target."""
     matching = records.count(query)
-    by_code, by_target = (
-        ({}, {}) if not matching else (_by(records, query, matching, path) for path in (_CODE, _TARGET))
-    )
-    return Preview(matching, by_code, by_target)
+    if not breakdown:
+        return Preview(matching)
+    return Preview(matching, *(_by(records, query, matching, path) for path in (_CODE, _TARGET)))
 
 
 def _by(records: CountsFailures, query: Query, matching: int, path: str) -> dict[str, int]:
+    if not matching:
+        return {}
     narrowed = _among_few if matching <= _FEW else _among_many
     counts = {value: records.count(narrowed(query, path, value)) for value in records.values(path)}
     return {value: number for value, number in counts.items() if number}

@@ -15,12 +15,12 @@ from shared.storage.failure_queries import FAILURE_MEMBERS, failure_query
 from shared.storage.queries import DUE, FAILED, NOW, REPLAY, Query
 
 _NUMBER = "noOfMessagesToProcess"
-_OF_ONE_CALL = (_NUMBER, "readAfterOffset", "dryRun")
+_OF_ONE_CALL = (_NUMBER, "readAfterOffset", "dryRun", "breakdown")
 _MOST_IDS = 100
 _LONGEST_ID = 64  # characters
 RETRY_MEMBERS = (
     *(_NUMBER, "readAfterOffset", "ids", "retryCodes", "retryLimit", "errormapping"),
-    *(*FAILURE_MEMBERS, "adoptToken", "force", "dryRun"),
+    *(*FAILURE_MEMBERS, "adoptToken", "force", "dryRun", "breakdown"),
 )
 
 
@@ -33,6 +33,8 @@ class DeliveryRequest:
     policy: RetryPolicy
     deadline: float
     dry_run: bool = False
+    breakdown: bool = False
+    """Whether a dry run counts by code and target, too."""
     fanned_out: bool = False
     adopt_token: bool = False
     """Send with a secret's current version what was proven with an earlier one."""
@@ -78,10 +80,13 @@ def retry_request(
     query = _retry_query(reader, settings, policies, frozenset((TOKEN_CHANGED,)) if adopt else None)
     streams = reader.read("errormapping", error_mapping)
     dry_run = reader.read("dryRun", boolean) or False
+    breakdown = reader.read("breakdown", boolean) or False
     reader.finish()
     replayed = None if query.ids is None else Act("replayed", caller)
     policy = settings.retry_policy(streams)
-    return DeliveryRequest(query, limit, policy, deadline, dry_run, adopt_token=adopt, replayed=replayed)
+    return DeliveryRequest(
+        query, limit, policy, deadline, dry_run, breakdown, adopt_token=adopt, replayed=replayed
+    )
 
 
 def replayed(body: bytes) -> dict[str, Any]:

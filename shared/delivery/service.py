@@ -75,7 +75,8 @@ class DeliveryService:
 
     async def preview(self, request: DeliveryRequest) -> Preview:
         """Count what a request would handle, and change nothing."""
-        return await threads.DATABASE.run(preview, self.records, (await self._timed(request)).query)
+        query, breakdown = (await self._timed(request)).query, request.breakdown
+        return await threads.DATABASE.run(preview, self.records, query, breakdown=breakdown)
 
     async def _timed(self, request: DeliveryRequest) -> DeliveryRequest:
         """Return a request for what is due at the database's time."""

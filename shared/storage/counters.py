@@ -13,7 +13,7 @@ from shared.drivers.database import Database
 from shared.drivers.documents import SmallDocument, SmallDocuments, find, insert, replaced
 from shared.model.errors import DependencyDown
 from shared.model.ids import timestamp
-from shared.model.record import FAILED, FINISHED, SUCCESS, Document
+from shared.model.record import CANCELLED, FAILED, FINISHED, SUCCESS, Document
 
 HOURS = 24
 _PREFIX = "tally-"  # as they have always stood in the database
@@ -112,7 +112,7 @@ def _by_hour(outcomes: Iterable[Document]) -> Hours:
         counts = hours.setdefault(_hour(document["lastAttemptDate"]), Counter())
         if document["status"] == SUCCESS:
             counts["delivered"] += 1
-        elif document["status"] == FAILED:
+        elif document["status"] in (FAILED, CANCELLED):  # cancelled while it was on its way, and refused
             counts["failed"] += 1
             counts["dead"] += bool(document.get("dead"))
     return hours

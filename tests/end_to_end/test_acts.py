@@ -203,10 +203,10 @@ def test_a_dry_run_tells_how_many_and_of_what(bundle: Bundle) -> None:
         stored(bundle, f"/status/{code}")
     bundle.process()
     host = bundle.target_url.removeprefix("http://")
-    answer = bundle.call("POST", "/process/retry", {"force": True, "dryRun": True}).json()
+    answer = bundle.call("POST", "/process/retry", {"force": True, "dryRun": True, "breakdown": True}).json()
     assert answer == {"matchingMessages": 3, "byCode": {"404": 1, "503": 2}, "byTarget": {host: 3}}
     answer = bundle.call(
-        "POST", "/process/retry", {"retryCodes": "503", "force": True, "dryRun": True}
+        "POST", "/process/retry", {"retryCodes": "503", "force": True, "dryRun": True, "breakdown": True}
     ).json()
     assert (answer["matchingMessages"], answer["byCode"]) == (2, {"503": 2})
     assert bundle.call("GET", "/process/history").json() == {"history": []}

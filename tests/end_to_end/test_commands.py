@@ -93,7 +93,15 @@ def test_an_operator_looks_replays_and_looks_again(bundle: Bundle) -> None:
     assert "failed with 503" in shown.stdout
     assert "of these dead" in shown.stdout
     counts = json.loads(datasync(bundle.url, "status", "--json").stdout)["counts"]
-    assert counts == {"not_processed": 0, "success": 0, "filtered": 0, "failed": 6, "dead": 1, "held": 0}
+    assert counts == {
+        "not_processed": 0,
+        "success": 0,
+        "filtered": 0,
+        "cancelled": 0,
+        "failed": 6,
+        "dead": 1,
+        "held": 0,
+    }
     replay = ("replay", "--codes", "503", "--batch", "2")
     assert datasync(bundle.url, *replay, "--dry-run").stdout == "5 match\n"
     assert len(bundle.received()) == 6

@@ -364,6 +364,7 @@ def test_the_report_counts_what_is_there(bundle: Bundle) -> None:
         "not_processed": 1,
         "success": 1,
         "filtered": 0,
+        "cancelled": 0,
         "failed": 3,
         "dead": 1,
         "held": 0,

@@ -17,10 +17,12 @@ from shared.drivers import threads
 from shared.drivers.database import Database
 from shared.drivers.documents import SmallDocuments
 from shared.drivers.oci import OciClients
+from shared.ingest.acts import Acts
+from shared.ingest.lookup import Caller, Lookup
 from shared.ingest.service import IngestService, StoreRequest
 from shared.model.answer import Answer, Terms
 from shared.model.codes import UNEXPECTED_ERROR
-from shared.model.errors import DependencyDown
+from shared.model.errors import Conflict, DependencyDown
 from shared.model.record import Document
 from shared.monitoring.metrics import Metrics
 from shared.monitoring.notifications import Notifications
@@ -30,7 +32,9 @@ from shared.operations.lease import MaintenanceLease
 from shared.operations.maintenance import Maintenance
 from shared.operations.targets import Targets as TargetPolicies
 from shared.settings import Settings
+from shared.storage.audit import Audit
 from shared.storage.leases import LeaseTable
+from shared.storage.listing import Listing
 from shared.storage.policies import PolicyStore
 from shared.storage.rates import RateBook
 from shared.storage.readings import Readings
@@ -166,12 +170,17 @@ class Functions:
 
     async def invoke(self, route: str, body: bytes, key: str = "") -> dict[str, Any] | None:
         """Invoke a function; the answer, or None if none came, or an outage was all of it."""
-        function = "store" if route == "/store" else "process"
+        function = "store" if route.startswith("/store") else "process"
         idle = self.idle.setdefault(function, [])
         process = idle.pop(self.world.random.randrange(len(idle))) if idle else self.new_process(function)
         context = contextvars.Context()
         context.run(CURRENT.set, process)
-        call = self._store(process, body, key) if function == "store" else self._process(process, route, body)
+        if route == "/store/act":
+            call = self._act(process, json.loads(body))
+        elif function == "store":
+            call = self._store(process, body, key)
+        else:
+            call = self._process(process, route, body)
         task = self.world.create_task(call, context=context)
         death = self.world.create_task(process.death.wait(), context=contextvars.Context())
         await asyncio.wait({task, death}, timeout=self.seconds, return_when=asyncio.FIRST_COMPLETED)
@@ -213,6 +222,21 @@ class Functions:
         self.world.note(f"answers {answer}")
         return answer
 
+    async def _act(self, process: Process, act: dict[str, str]) -> dict[str, Any]:
+        """Cancel a record, or edit it; one that has finished meanwhile is nobody's fault."""
+        acts = process.own("parts", lambda: Parts(self)).acts
+        operator = Caller("operator", is_operator=True)
+        try:
+            if act["name"] == "cancel":
+                state = await threads.OPERATIONS.run(acts.cancel, act["id"], operator)
+            else:
+                body = json.dumps({"targetRestApiPayload": act["payload"]}).encode()
+                state = await threads.OPERATIONS.run(acts.edit, act["id"], body, operator)
+        except Conflict:
+            return {}
+        self.world.note(f"{act['name']}s {act['id']}: {state['status']}")
+        return state
+
     async def _store(self, process: Process, body: bytes, key: str) -> dict[str, Any]:
         parts = process.own("parts", lambda: Parts(self))
         result = await threads.OPERATIONS.run(
@@ -241,6 +265,8 @@ class Parts:
             self.database, Database(functions.dsn, "", str, 1), settings.collection, settings.lease
         )
         self.ingest = IngestService(settings, self.records, tokens, notifications)
+        lookup = Lookup(self.records, Listing(self.database, settings.collection))
+        self.acts = Acts(settings, lookup, self.records, Audit(self.database, settings.collection))
         leasing = Leasing(settings, self.records, self.leases, FanOut(functions))  # starts others alike
         publisher = Publisher(Metrics(clients, settings), notifications)
         self.delivery = DeliveryService(

@@ -18,6 +18,7 @@ from shared.drivers.database import Database
 from shared.drivers.documents import SmallDocuments
 from shared.operations.report import Report
 from shared.storage.leases import LeaseTable
+from shared.storage.listing import Listing
 from shared.storage.policies import PolicyStore
 from shared.storage.records import Records
 from tests.faults import checker
@@ -169,6 +170,8 @@ class Scenario:
             schedules.append(self._scheduled("/maintenance", drawn.uniform(20, 60)))
         if drawn.random() < 0.5:
             schedules.append(self._operator())
+        if drawn.random() < 0.5:
+            schedules.append(self._acting())
         storing = self._storing = asyncio.gather(*map(self._world.create_task, sources))
         await asyncio.gather(*map(self._world.create_task, schedules))
         self._calm()
@@ -225,6 +228,16 @@ class Scenario:
             hosts = [host for host in self._targets.behaviours if drawn.random() < 0.7]
             await self._put_policies([_policy(drawn, host) for host in hosts])
 
+    async def _acting(self) -> None:
+        """Cancel and edit records, whatever is done with them at the moment."""
+        drawn = self._drawn
+        for number in range(drawn.randint(1, 8)):
+            await asyncio.sleep(drawn.uniform(0, self._seconds / 6))
+            if self.functions.stored:
+                act = {"name": drawn.choice(("cancel", "edit")), "id": drawn.choice(self.functions.stored)}
+                body = json.dumps(act | {"payload": number}).encode()
+                await self.functions.invoke("/store/act", body)
+
     async def _put_policies(self, policies: list[dict[str, Any]]) -> None:
         """Write policies, again and again until there is an answer."""
         begun = self._world.now
@@ -251,6 +264,8 @@ class Scenario:
             body["noOfMessagesToProcess"] = self._drawn.choice((1, 3, 20))
         if route == "/process/retry" and self._drawn.random() < 0.3:
             body["targetRestApi"] = f"https://{self._drawn.choice(list(self._targets.behaviours))}"
+        if route == "/process/retry" and self.functions.stored and self._drawn.random() < 0.2:
+            body["ids"] = sorted({self._drawn.choice(self.functions.stored) for _ in range(3)})
         return body
 
     async def _deliver_the_rest(self) -> None:
@@ -277,7 +292,8 @@ class Scenario:
             [one.received() for one in self._targets.receptions],
             self.functions.answers,
             Report(
-                *(Records(database, COLLECTION), leases, SmallDocuments(database, COLLECTION)),
+                *(Records(database, COLLECTION), Listing(database, COLLECTION), leases),
+                SmallDocuments(database, COLLECTION),
                 PolicyStore(database, COLLECTION),
             ).read(),
             RETRY_LIMIT,
@@ -295,6 +311,8 @@ class Scenario:
         found = []
         for one in self._policies:
             for policy in one.policies:
+                if policy.get("targetRestApiOperation", "POST") != "POST":  # there are no others' records
+                    continue
                 sent = [each.began for each in self._targets.receptions if each.at == policy["name"]]
                 sent = sorted(began for began in sent if one.since + _KNOWN_SECONDS < began < one.until)
                 if policy.get("paused") and sent:

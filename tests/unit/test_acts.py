@@ -247,6 +247,8 @@ def test_only_operators_edit(world: World) -> None:
     stored = world.stored()
     with pytest.raises(Forbidden):
         world.edit(stored, ANNA, targetRestApiPayload={})
+    nobodys = world.stored("")
+    assert world.edit(nobodys, Caller(), targetRestApiPayload={})["history"][0]["act"] == "edited"
 
 
 async def test_a_delivery_that_was_on_its_way_keeps_the_edit(world: World) -> None:
