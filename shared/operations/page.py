@@ -3,6 +3,7 @@
 import base64
 import functools
 import hashlib
+import re
 from pathlib import Path
 
 from shared.drivers.responses import Response
@@ -13,6 +14,8 @@ _SCRIPTS = (  # in this order: what a later one says at once may need what an ea
     *("elements.js", "asking.js", "address.js", "overview.js", "targets.js", "failures.js", "acting.js"),
     *("record.js", "finding.js", "start.js"),
 )
+_FOR_AUTHORS = re.compile(rb"^ +|^//.*\n|^/\*\*.*\*/\n", re.MULTILINE)
+"""Indentation, and comments on lines of their own."""
 
 
 @functools.cache
@@ -42,7 +45,7 @@ def page() -> Response:
 
 
 def _read(name: str) -> bytes:
-    return (_FOLDER / name).read_bytes()
+    return _FOR_AUTHORS.sub(b"", (_FOLDER / name).read_bytes())
 
 
 def _digest(text: bytes) -> str:

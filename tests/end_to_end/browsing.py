@@ -5,6 +5,7 @@ from importlib import resources
 from typing import Any
 
 from selenium import webdriver
+from selenium.common.exceptions import NoSuchElementException, StaleElementReferenceException
 from selenium.webdriver.common.by import By
 from selenium.webdriver.remote.webelement import WebElement
 from selenium.webdriver.support.ui import WebDriverWait
@@ -60,13 +61,22 @@ class Page:
     def press(self, identity: str) -> None:
         self.one(f"#{identity}").click()
 
+    def click(self, selector: str) -> None:
+        """Click what may just be drawn anew."""
+        waiting = WebDriverWait(
+            self.browser,
+            PATIENCE,
+            ignored_exceptions=(StaleElementReferenceException, NoSuchElementException),
+        )
+        waiting.until(lambda _: self.one(selector).click() is None)
+
     def show(self, view: str) -> None:
         self.one(f"nav [data-view={view}]").click()
 
     def open_record(self, identity: str = "") -> None:
         """Follow the first link to a record, or the one to this."""
         selector = f"[data-id='{identity}']" if identity else "[data-id]"
-        self.one(f"#failures {selector}").click()
+        self.click(f"#failures {selector}")
 
     def fill(self, **values: str) -> None:
         for name, text in values.items():

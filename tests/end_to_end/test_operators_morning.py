@@ -95,7 +95,7 @@ def test_all_of_a_target_are_replayed_with_a_stop_between(
     browser: webdriver.Chrome, morning: Bundle, crm: str
 ) -> None:
     page = Page(browser, morning)
-    page.one(key(f"failures {of_host(crm)}")).click()
+    page.click(key(f"failures {of_host(crm)}"))
     page.until_failures(50)
     assert f"target: {crm}/" in page.text("chips")
     browser.refresh()  # the filter stands in the address
@@ -136,7 +136,7 @@ def test_a_target_is_paused_and_stays_so(browser: webdriver.Chrome, morning: Bun
     morning.process()
     page = Page(browser, morning)
     pause = key(f"pause {of_host(crm)}")
-    page.one(pause).click()
+    page.click(pause)
     page.until("paused until somebody resumes it", "targets")
     assert page.ask("document.activeElement.textContent") == "Resume"  # the focus stays on the target
     assert page.violations() == []
@@ -157,7 +157,7 @@ def test_a_target_is_paused_and_stays_so(browser: webdriver.Chrome, morning: Bun
 
     page.show("overview")
     page.until("Resume", "targets")
-    page.one(pause).click()
+    page.click(pause)
     page.until("Resumed", "targets")
     assert morning.live(of_host(crm))["paused"] is False
 
@@ -169,7 +169,7 @@ def test_some_are_cancelled(browser: webdriver.Chrome, morning: Bundle) -> None:
     page.until("50 selected", "selected")
     page.press("older")
     page.until_failures(11)
-    page.one("#failures-table input").click()
+    page.click("#failures-table input")
     page.until("51 selected", "selected")
     page.press("cancel-selected")
     page.until("51 failed records match and will end as cancelled", "sure-text")

@@ -56,7 +56,7 @@ async function countFirst() {
 async function preview({ filters: wanted, ids }, force) {
   const found = { matching: 0, byCode: {}, byTarget: {} };
   for (const part of ids ? chunks(ids) : [null]) {
-    const answer = await ask(RETRY, "POST", { ...(part ? { ids: part } : wanted), ...(force && { force }), dryRun: true });
+    const answer = await ask(RETRY, "POST", { ...(part ? { ids: part } : wanted), ...(force && { force }), dryRun: true, breakdown: true });
     found.matching += answer.matchingMessages;
     for (const by of ["byCode", "byTarget"]) {
       for (const [name, number] of Object.entries(answer[by] || {})) found[by][name] = (found[by][name] || 0) + number;

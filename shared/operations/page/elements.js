@@ -72,11 +72,11 @@ async function tried(place, act) {
   }
 }
 
-/** Draws anew, and leaves the focus on what had it. */
-function keepingFocus(draw) {
+/** Draws a part of the page anew, and leaves the focus on what had it. */
+function keepingFocus(part, draw) {
   const key = document.activeElement?.dataset.key;
   draw();
   if (key && document.activeElement?.dataset.key !== key) {
-    document.querySelector(`[data-key="${CSS.escape(key)}"]`)?.focus({ preventScroll: true });
+    part.querySelector(`[data-key="${CSS.escape(key)}"]`)?.focus({ preventScroll: true });
   }
 }

@@ -17,6 +17,8 @@ async function loadFailures(members) {
     walked = [""];
     selectNone();
     fillFilter();
+    $("failures-table").replaceChildren(); // what matched another filter is not to be acted on
+    $("acts").hidden = $("sort-label").hidden = $("newer").hidden = $("older").hidden = true;
   }
   $("sort").value = members.get("sort") || "";
   const found = await failuresPage(wanted, walked.at(-1));
@@ -98,7 +100,6 @@ function drawFailures() {
   $("acts").hidden = $("sort-label").hidden = !rows.length;
   $("newer").hidden = walked.length === 1;
   $("older").hidden = !shown.next;
-  for (const row of $("failures-table").querySelectorAll("tbody tr")) row.id = `row-${row.querySelector("[data-id]").dataset.id}`;
   showSelection();
 }
 

@@ -26,6 +26,8 @@ function showCounts(report) {
   const tiles = Object.entries(report.counts).map(([name, number]) => [NAMES[name] || name, many(number)]);
   const oldest = el("span", {}, report.oldestDueDate ? lasting(report.oldestDueSeconds) : "–");
   if (report.oldestDueDate) oldest.title = when(report.oldestDueDate).title;
+  const failed = tiles.find(([name]) => name === "failed");
+  if (report.counts.failed) failed[1] = el("a", { href: linkTo("failures"), "aria-label": `${failed[1]} failures` }, failed[1]);
   tiles.push(["due now", many(report.due)], ["oldest due for", oldest]);
   $("counts").replaceChildren(...tiles.map(([name, text]) => el("div", {}, el("dt", {}, name), el("dd", {}, text))));
 }
@@ -34,7 +36,7 @@ const hourName = (hour) => new Date(hour).toLocaleTimeString([], { hour: "2-digi
 
 /** Draws as wide as the screen is, so that labels keep their size. */
 function showDay() {
-  if (!day.length) return;
+  if (!day.length || !$("day").clientWidth) return; // nothing to draw yet, or another view is shown
   const most = Math.max(1, ...day.map((hour) => hour.delivered + hour.failed));
   const total = (name) => many(day.reduce((sum, hour) => sum + hour[name], 0));
   const width = Math.max(260, $("day").clientWidth);

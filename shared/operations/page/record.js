@@ -12,18 +12,25 @@ let known = {}; // what the fields of the form held when they were filled
 
 async function loadRecord(members) {
   const id = members.get("id") || "";
+  if (id !== record.id) clearRecord(id);
   const found = await ask(`${store}/${encodeURIComponent(id)}`);
   const sent = found.status === "failed" ? await sentOf(found) : {};
   return () => {
-    if (found.id !== record.id) {
-      $("edit-box").open = false;
-      say("record-message", "");
-      say("edit-message", "");
-    }
     record = found;
     showRecord(sent);
     if (!$("edit-box").open) fillEdit(sent);
   };
+}
+
+/** Takes away what is shown of another record, before somebody acts on it. */
+function clearRecord(id) {
+  record = { id };
+  $("record-title").textContent = `Record ${id}`;
+  $("record-body").replaceChildren();
+  for (const part of ["record-replay", "record-cancel", "edit-box"]) $(part).hidden = true;
+  $("edit-box").open = false;
+  say("record-message", "");
+  say("edit-message", "");
 }
 
 /** Headers and payload, which only the list of failures shows, and only where the operator turned that on. */
@@ -45,7 +52,6 @@ async function sentOf(found) {
 
 function showRecord(sent) {
   const isFinished = FINISHED.includes(record.status);
-  $("record-title").textContent = `Record ${record.id}`;
   $("record-replay").hidden = record.status !== "failed";
   $("record-cancel").hidden = $("edit-box").hidden = isFinished;
   $("record-body").replaceChildren(facts(isFinished), el("h3", {}, "What became of it"), timeline(),

@@ -19,7 +19,7 @@ async function refresh() {
   try {
     const draw = await VIEWS[view](members);
     if (mine !== turn) return;
-    keepingFocus(draw);
+    keepingFocus($(view), draw);
     $("asof").textContent = `as of ${new Date().toLocaleTimeString()};`;
     if (message.dataset.isOfReading) say(message.id, "");
   } catch (error) {
@@ -32,29 +32,22 @@ async function refresh() {
   }
 }
 
-/** Shows the view that the address names. */
-async function show() {
-  const members = address(), view = viewOf(members);
+/** Shows the view that the address names, and begins reading at its heading: to whoever hears it, it is a new page. */
+async function arrive() {
+  const view = viewOf(address()), isOther = $(view).hidden;
   for (const name of Object.keys(VIEWS)) $(name).hidden = name !== view;
   for (const link of document.querySelectorAll("nav a")) {
     if (link.dataset.view === view) link.setAttribute("aria-current", "page");
     else link.removeAttribute("aria-current");
   }
+  const reading = refresh();
   document.title = `${$(`${view}-title`).textContent} – Data Sync`;
-  await refresh();
-}
-
-/** Shows it, and begins reading at its heading: a new view is a new page to whoever hears it. */
-async function arrive() {
-  const isOther = $(viewOf(address())).hidden;
-  const reading = show();
-  if (isOther) $(`${viewOf(address())}-title`).focus();
+  if (isOther) $(`${view}-title`).focus();
   await reading;
-  document.title = `${$(`${viewOf(address())}-title`).textContent} – Data Sync`;
 }
 
 function refreshIfQuiet() {
-  const isQuiet = !isReading && !isBusy() && !$("sure").open;
+  const isQuiet = !isReading && !isBusy() && !$("sure").open && $("found").hidden; // a search is asked for, once
   if (document.visibilityState === "visible" && isQuiet && Date.now() - readAt >= REFRESH_SECONDS * 1000) refresh();
 }
 
@@ -83,7 +76,7 @@ on("find", "submit", (event) => {
 on("filter", "submit", filterSubmitted);
 on("sort", "change", () => {
   history.replaceState(null, "", linkTo("failures", { ...filters, sort: $("sort").value }));
-  keepingFocus(drawFailures);
+  keepingFocus($("failures"), drawFailures);
 });
 on("older", "click", () => turnPage(true));
 on("newer", "click", () => turnPage(false));
@@ -109,4 +102,4 @@ addEventListener("beforeunload", (event) => {
 });
 document.addEventListener("visibilitychange", refreshIfQuiet);
 setInterval(refreshIfQuiet, 1000);
-show();
+arrive();
