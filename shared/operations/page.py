@@ -1,4 +1,4 @@
-"""The operators' page: one document, which holds no data, and asks the same address for the report."""
+"""The operators' page: one document, which holds no data, and asks the same address for what it shows."""
 
 import base64
 import functools
@@ -8,8 +8,14 @@ from pathlib import Path
 
 from shared.drivers.responses import Response
 
-_FILE = Path(__file__).with_name("page.html")
-_INLINE = {tag: re.compile(f"<{tag}>(.*?)</{tag}>".encode(), re.DOTALL) for tag in ("style", "script")}
+_FOLDER = Path(__file__).with_name("page")
+_STYLE = "page.css"
+_SCRIPTS = (  # in this order: what a later one says at once may need what an earlier one has said
+    *("elements.js", "asking.js", "address.js", "overview.js", "targets.js", "failures.js", "acting.js"),
+    *("record.js", "finding.js", "start.js"),
+)
+_FOR_AUTHORS = re.compile(rb"^ +|^//.*\n|^/\*\*.*\*/\n", re.MULTILINE)
+"""Indentation, and comments on lines of their own."""
 
 
 @functools.cache
@@ -18,11 +24,12 @@ def page() -> Response:
 
     Content Security Policy Level 3, section 2.3.1: an inline element is named by its text's digest.
     """
-    content = _FILE.read_bytes()
-    rules = [f"{tag}-src {' '.join(map(_digest, found.findall(content)))}" for tag, found in _INLINE.items()]
+    style, script = _read(_STYLE), b"".join(map(_read, _SCRIPTS))
+    content = _read("page.html").replace(b"{{style}}", style).replace(b"{{script}}", script)
     policy = "; ".join(
         (
-            *("default-src 'none'", *rules, "connect-src 'self'", "img-src data:"),
+            *("default-src 'none'", f"style-src {_digest(style)}", f"script-src {_digest(script)}"),
+            *("connect-src 'self'", "img-src data:"),
             *("base-uri 'none'", "form-action 'none'", "frame-ancestors 'none'"),
         )
     )
@@ -35,6 +42,10 @@ def page() -> Response:
         "X-Content-Type-Options": "nosniff",
     }
     return Response(200, content, headers)
+
+
+def _read(name: str) -> bytes:
+    return _FOR_AUTHORS.sub(b"", (_FOLDER / name).read_bytes())
 
 
 def _digest(text: bytes) -> str:

@@ -1,10 +1,8 @@
 """The operators' page in a real browser: look, filter, open a record, count, replay, see it succeed."""
 
 import os
-import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,63 +11,11 @@ import requests
 from selenium import webdriver
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
-from selenium.webdriver.support.ui import WebDriverWait
 
+from tests.end_to_end.browsing import Page
 from tests.end_to_end.bundle import PATIENCE, ROOT, Bundle, running
 
-BROWSER, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
-pytestmark = pytest.mark.skipif(
-    not (BROWSER and DRIVER), reason="needs a browser: the Debian packages chromium and chromium-driver"
-)
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[webdriver.Chrome]:
-    options = webdriver.ChromeOptions()
-    options.binary_location = BROWSER or ""
-    for argument in ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--window-size=1100,1400"):
-        options.add_argument(argument)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    driver = webdriver.Chrome(options, webdriver.ChromeService(DRIVER))
-    yield driver
-    driver.quit()
-
-
-class Page:
-    """The page, as somebody sees it who can click and type."""
-
-    def __init__(self, browser: webdriver.Chrome, bundle: Bundle):
-        self.browser = browser
-        browser.get(f"{bundle.url}/process")
-        self.until("as of", "asof")
-
-    def text(self, identity: str) -> str:
-        return self.browser.find_element(By.ID, identity).text
-
-    def until(self, text: str, identity: str) -> None:
-        WebDriverWait(self.browser, PATIENCE).until(
-            lambda _: text in self.text(identity), f"{text} in {identity}"
-        )
-
-    def press(self, identity: str) -> None:
-        self.browser.find_element(By.ID, identity).click()
-
-    def fill(self, **values: str) -> None:
-        for name, text in values.items():
-            field = self.browser.find_element(By.NAME, name)
-            field.clear()
-            field.send_keys(text)
-        self.browser.find_element(By.CSS_SELECTOR, "#filter button[type=submit]").click()
-
-    def failures(self) -> list[str]:
-        shown = "return [...document.querySelectorAll('#failures [data-id]')].map((one) => one.innerText)"
-        found: list[str] = self.browser.execute_script(shown)
-        return found
-
-    def until_failures(self, number: int) -> None:
-        WebDriverWait(self.browser, PATIENCE).until(
-            lambda _: len(self.failures()) == number, f"{number} failures"
-        )
+FAILURES = "view=failures"
 
 
 def test_an_operator_finds_opens_and_replays_a_failure(browser: webdriver.Chrome, bundle: Bundle) -> None:
@@ -81,10 +27,12 @@ def test_an_operator_finds_opens_and_replays_a_failure(browser: webdriver.Chrome
     assert [
         line for line in ("delivered", "failed", "of these dead") if line not in page.text("counts")
     ] == []
-    assert sorted(page.failures()) == sorted([*flaky, gone])
     chart = browser.find_element(By.CSS_SELECTOR, "#day svg")
     assert chart.get_attribute("aria-label") == "1 deliveries and 4 failures in the last 24 hours"
 
+    page.show("failures")
+    page.until_failures(4)
+    assert sorted(page.failures()) == sorted([*flaky, gone])
     page.fill(retryCodes="404")
     page.until_failures(1)
     page.fill(retryCodes="", targetRestApi=f"{bundle.target_url}/flaky/")
@@ -94,27 +42,28 @@ def test_an_operator_finds_opens_and_replays_a_failure(browser: webdriver.Chrome
     page.fill(streamKey="")
     page.until_failures(3)
 
-    opener = browser.find_element(By.CSS_SELECTOR, f"[data-id='{flaky[0]}']")
-    opener.send_keys(Keys.ENTER)  # by the keyboard
+    page.one(f"[data-id='{flaky[0]}']").send_keys(Keys.ENTER)  # by the keyboard
     page.until("503", "record-body")
-    assert "Attempts" in page.text("record-body")
+    assert "Attempt: 503" in page.text("record-body")
     assert '{"detail": "not yet"}' in page.text("record-body")  # what the target said
     assert "18jan" not in page.text("record-body")  # no payload, unless the operator turns it on
-    browser.switch_to.active_element.send_keys(Keys.ESCAPE)
+    browser.back()
 
-    page.press("count")
+    page.until_failures(3)
+    page.press("select-all")
+    page.press("replay-selected")
     page.until("3 failed records match", "sure-text")
-    browser.find_element(By.CSS_SELECTOR, "#sure button[value=no]").click()
-    assert bundle.state(flaky[0])["status"] == "failed"  # cancelled
-    page.press("count")
+    page.one("#sure button[value=no]").click()
+    assert bundle.state(flaky[0])["status"] == "failed"  # it was not confirmed
+    page.press("replay-selected")
     page.until("3 failed records match", "sure-text")
-    page.press("replay")
-    page.until("Replayed: 3 delivered, 0 failed again.", "message")
+    page.press("sure-yes")
+    page.until("Replayed: 3 delivered, 0 failed again.", "job-text")
     page.until_failures(0)
     assert [bundle.state(one)["status"] for one in (*flaky, delivered)] == ["success"] * 4
     assert bundle.state(gone)["status"] == "failed"
 
-    assert [one for one in browser.get_log("browser") if one["level"] == "SEVERE"] == []
+    assert page.complaints() == []
     hosts = "return performance.getEntriesByType('resource').map((entry) => new URL(entry.name).origin)"
     assert set(browser.execute_script(hosts)) == {bundle.url}
 
@@ -123,17 +72,22 @@ def test_what_callers_sent_is_shown_as_text(browser: webdriver.Chrome, bundle: B
     hostile = "<img src=x onerror=alert(1)><script>alert(1)</script>"
     bundle.stored("/status/404/%3Cscript%3E", streamKey=hostile, remark=hostile)
     bundle.process()
-    page = Page(browser, bundle)
+    page = Page(browser, bundle, FAILURES)
     page.until_failures(1)
-    browser.find_element(By.CSS_SELECTOR, "#failures [data-id]").click()
+    assert hostile in page.text("failures-table")
+    page.open_record()
     page.until(hostile, "record-body")
+    page.find(hostile)
+    page.until(hostile, "record-body")
+    page.find(f"{hostile}?")
+    page.until(f"{hostile}?", "found-table")
     assert browser.find_elements(By.CSS_SELECTOR, "main img, dialog img, main script, dialog script") == []
 
 
 def test_a_wrong_filter_is_explained(browser: webdriver.Chrome, bundle: Bundle) -> None:
-    page = Page(browser, bundle)
+    page = Page(browser, bundle, FAILURES)
     page.fill(retryCodes="abc")
-    page.until("422: /retryCodes must contain HTTP status codes", "message")
+    page.until("422: /retryCodes must contain HTTP status codes", "failures-message")
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -145,9 +99,14 @@ def test_it_fits_a_phone_in_light_and_dark(browser: webdriver.Chrome, bundle: Bu
     phone = {"width": 360, "height": 800, "deviceScaleFactor": 1, "mobile": True}
     browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", phone)
     try:
-        Page(browser, bundle).until_failures(1)
-        assert browser.execute_script("return document.documentElement.scrollWidth") <= 360
-        colour = browser.execute_script("return getComputedStyle(document.body).backgroundColor")
+        page = Page(browser, bundle)
+        assert page.width() <= 360
+        assert page.violations() == []
+        page.show("failures")
+        page.until_failures(1)
+        assert page.width() <= 360
+        assert page.violations() == []
+        colour = page.ask("getComputedStyle(document.body).backgroundColor")
         assert colour == {"light": "rgb(255, 255, 255)", "dark": "rgb(20, 24, 28)"}[scheme]
     finally:
         browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
@@ -156,7 +115,7 @@ def test_it_fits_a_phone_in_light_and_dark(browser: webdriver.Chrome, bundle: Bu
 def test_every_field_and_table_has_a_name(browser: webdriver.Chrome, bundle: Bundle) -> None:
     bundle.stored("/status/404")
     bundle.process()
-    Page(browser, bundle).until_failures(1)
+    Page(browser, bundle, FAILURES).until_failures(1)
     tree = browser.execute_cdp_cmd("Accessibility.getFullAXTree", {})["nodes"]
     roles = ("textbox", "button", "checkbox", "table", "image", "dialog", "link")
     named = [
@@ -174,9 +133,9 @@ def test_payloads_are_shown_where_the_operator_turns_them_on(
     with running(tmp_path / "home", SHOW_PAYLOADS="true") as bundle:
         bundle.stored("/status/404", targetRestApiHeaders={"X-Tenant": "north"})
         bundle.process()
-        page = Page(browser, bundle)
+        page = Page(browser, bundle, FAILURES)
         page.until_failures(1)
-        browser.find_element(By.CSS_SELECTOR, "#failures [data-id]").click()
+        page.open_record()
         page.until("18jan", "record-body")
         assert "X-Tenant" in page.text("record-body")
 
@@ -211,12 +170,10 @@ def test_behind_a_gateway_that_wants_a_key_the_page_is_viewed_through_this_machi
             assert viewing.stdout is not None
             address = viewing.stdout.readline().split("/process")[0]
             try:
-                page = Page(browser, replace(bundle, url=address))
-                shown = "return document.querySelectorAll('#failures [data-id]').length"
-                WebDriverWait(browser, PATIENCE).until(lambda _: browser.execute_script(shown) == 1)
-                browser.find_element(By.CSS_SELECTOR, "#failures [data-id]").click()
-                found = browser.find_element(By.ID, "record-body")
-                WebDriverWait(browser, PATIENCE).until(lambda _: "404" in found.text)
+                page = Page(browser, replace(bundle, url=address), FAILURES)
+                page.until_failures(1)
+                page.open_record()
+                page.until("404", "record-body")
                 for foreign in (
                     {"Host": "evil.example.com"},
                     {"Origin": "https://evil.example.com"},
@@ -228,8 +185,7 @@ def test_behind_a_gateway_that_wants_a_key_the_page_is_viewed_through_this_machi
                         f"{address}/process/retry", b"{}", headers=headers, timeout=PATIENCE
                     )
                     assert other.status_code == 403, foreign
-                browser.switch_to.active_element.send_keys(Keys.ESCAPE)
-                page.press("count")  # while its own page may
-                page.until("No failed record would be replayed", "message")
+                page.press("record-replay")  # while its own page may
+                page.until("It failed again", "record-message")
             finally:
                 viewing.terminate()
