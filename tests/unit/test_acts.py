@@ -12,6 +12,8 @@ import pytest
 from shared.delivery.completer import Completer
 from shared.delivery.executor import Executor, Outcome
 from shared.delivery.limits import Limits
+from shared.delivery.policy_watch import PolicyWatch
+from shared.delivery.rescue import rescue
 from shared.drivers.database import Database
 from shared.drivers.documents import SmallDocuments
 from shared.ingest.acts import Acts
@@ -20,6 +22,7 @@ from shared.model import history, json_codec, record, transitions
 from shared.model.answer import Answer
 from shared.model.errors import Conflict, Forbidden, Invalid, NotFound
 from shared.model.history import Act
+from shared.model.lanes import Policies
 from shared.model.record import MACHINERY
 from shared.settings import Settings
 from shared.storage import counters
@@ -168,6 +171,22 @@ async def test_what_another_worker_changed_is_not_written_over(world: World) -> 
     assert world.read(stored.document["id"]).document["status"] == "cancelled"
 
 
+async def test_nor_what_expired_meanwhile(world: World) -> None:
+    stored = world.stored()
+    world.records.write([(stored, transitions.expired(stored.document, "recoverable", NOW))])
+    assert await world.deliver(stored, Answer(200, sent="yes")) is Outcome.LEFT
+    assert world.read(stored.document["id"]).document["dead"] is True
+
+
+async def test_what_was_in_flight_when_its_worker_died_says_so_though_it_is_cancelled(world: World) -> None:
+    stored = world.stored()
+    world.cancel(stored)
+    orphaned = {stored.document["id"]: 0}
+    ((_, after),) = await rescue(world.records, SETTINGS, orphaned, PolicyWatch(Policies))
+    assert (after["status"], after["attempts"][0]["sent"]) == ("cancelled", "unknown")
+    assert not record.is_unfinished(world.read(stored.document["id"]).document)
+
+
 # Editing
 
 
@@ -298,11 +317,12 @@ def test_calls_of_one_walk_are_one_entry_of_the_audit(world: World) -> None:
     for second in range(3):
         world.audit.add("replay", "olga", NOW + timedelta(seconds=second), said, numbers)
     world.audit.add("replay", "otto", NOW, said, numbers)
+    world.audit.add("replay", "otto", NOW + timedelta(minutes=11), said, numbers)
     world.audit.add("cancel", "olga", NOW, {"record": "7"}, {})
     world.audit.add("cancel", "olga", NOW, {"record": "7"}, {})
     world.audit.add("replay", "olga", NOW + timedelta(hours=1), said, numbers)
     entries = world.audit.entries()
-    assert [one["act"] for one in entries] == ["replay", "cancel", "cancel", "replay", "replay"]
+    assert [one["act"] for one in entries] == ["replay", "cancel", "cancel", "replay", "replay", "replay"]
     first = entries[-1]
     assert first == {
         "time": "2026-11-27T00:00:02.000000Z",
