@@ -177,6 +177,7 @@ async function work() {
   }
   job.isRunning = false;
   showJob();
+  walked = [""]; // a later page may have come to nothing
   await refresh();
 }
 
