@@ -5,7 +5,7 @@ import os
 import re
 from collections.abc import Callable
 
-from datasync import VERSION, completion, replay, show, status, targets, view
+from datasync import VERSION, acts, completion, find, replay, show, status, targets, view
 from datasync.deployment import Deployment
 
 Command = Callable[[Deployment, argparse.Namespace], int]
@@ -19,7 +19,7 @@ def parser() -> argparse.ArgumentParser:
     """Return the parser; what it parsed has `run`, which takes it and returns the exit code."""
     root = argparse.ArgumentParser(
         prog="datasync",
-        description="Look at a Data Sync deployment and replay what failed.",
+        description="Look at a Data Sync deployment, and act on what failed.",
         epilog="The environment variables DATASYNC_URL and DATASYNC_API_KEY stand for --url and --api-key. "
         "Exit codes: 0 it worked; 1 it did not, or not for every record; 2 the command line is wrong; "
         "130 stopped with Ctrl-C.",
@@ -30,7 +30,12 @@ def parser() -> argparse.ArgumentParser:
     _add_connection(status.add_to(commands), status.run)
     _add_connection(view.add_to(commands), view.run)
     _add_connection(show.add_to(commands), show.run)
+    _add_connection(find.add_find(commands), find.find)
+    _add_connection(find.add_tail(commands), find.tail)
     _add_connection(replay.add_to(commands), replay.run)
+    _add_connection(acts.add_cancel(commands), acts.cancel)
+    _add_connection(acts.add_edit(commands), acts.edit)
+    _add_connection(find.add_history(commands), find.history)
     targets.add_to(commands, _add_connection)
     completion.add_to(commands, root)
     return root

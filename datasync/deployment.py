@@ -66,6 +66,10 @@ class Deployment:
         """
         return self._call("PUT", path, json=body, headers={"If-Match": replaced})
 
+    def call(self, method: str, path: str, json: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        """The JSON object that another method is answered with. Raises DeploymentError, with the status."""
+        return self._call(method, path, json=json)
+
     def send(
         self,
         method: str,

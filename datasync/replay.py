@@ -7,21 +7,26 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from datasync import filters
 from datasync.deployment import Deployment, DeploymentError
 from datasync.output import complain, printable
-from datasync.walk import FROM_THE_OLDEST, Handled, LeftOut, NoProgressError, left_out, matching, walk
+from datasync.walk import (
+    FROM_THE_OLDEST,
+    Handled,
+    LeftOut,
+    Matching,
+    NoProgressError,
+    left_out,
+    matching,
+    walk,
+)
 
 if TYPE_CHECKING:
     from argparse import _SubParsersAction
 
 _ALL, _NOT_ALL, _INTERRUPTED = 0, 1, 130
-_FILTERS = (
-    "retryCodes",
-    "streamOCIDToRetry",
-    "from",
-    "to",
-    "targetRestApi",
-    "streamKey",
+_OPTIONS = (
+    *filters.FAILURES,
     "ids",
     "retryLimit",
     "force",
@@ -48,17 +53,7 @@ def add_to(commands: "_SubParsersAction[argparse.ArgumentParser]") -> argparse.A
         metavar="ID",
         help="only this record, dead or not; may be repeated",
     )
-    add("--codes", dest="retryCodes", metavar="CODES", help="comma-separated, such as 503,unexpectedError")
-    add(
-        "--stream",
-        dest="streamOCIDToRetry",
-        metavar="NAME",
-        help="only records filed under this error stream",
-    )
-    add("--from", dest="from", metavar="TIME", help="only records created since (RFC 3339)")
-    add("--to", dest="to", metavar="TIME", help="only records created before (RFC 3339)")
-    add("--target", dest="targetRestApi", metavar="URL", help="only records whose target begins with this")
-    add("--key", dest="streamKey", metavar="KEY", help="only records with this streamKey")
+    filters.add_to(parser)
     add("--limit", dest="retryLimit", type=int, help="leave records with this many attempts alone")
     add("--force", action="store_true", default=None, help="also what waits for its backoff, or is dead")
     add(
@@ -72,6 +67,7 @@ def add_to(commands: "_SubParsersAction[argparse.ArgumentParser]") -> argparse.A
     add(
         "--after", default=FROM_THE_OLDEST, metavar="ID", help="only records after this one: resumes a replay"
     )
+    add("--yes", action="store_true", help="do not ask first")
     add("--dry-run", action="store_true", help="only count; change nothing")
     add("--json", dest="as_json", action="store_true", help="print the result as JSON, and no progress")
     return parser
@@ -80,34 +76,40 @@ def add_to(commands: "_SubParsersAction[argparse.ArgumentParser]") -> argparse.A
 def run(deployment: Deployment, arguments: argparse.Namespace) -> int:
     """Count what matches, then walk through it; returns the exit code."""
     given = vars(arguments)
-    filters = {name: given[name] for name in _FILTERS if given[name] is not None}
-    total = matching(deployment, filters, arguments.after)
+    chosen = {name: given[name] for name in _OPTIONS if given[name] is not None}
+    match = matching(deployment, chosen, arguments.after)
+    total = match.total
     if arguments.as_json and (arguments.dry_run or not total):
         print(json.dumps(_content(Handled(arguments.after, ended=True), total, counted=arguments.dry_run)))
     elif not total:
         others = (
-            None
-            if arguments.force or arguments.adoptToken
-            else left_out(deployment, filters, arguments.after)
+            None if arguments.force or arguments.adoptToken else left_out(deployment, chosen, arguments.after)
         )
         print(_nothing(others))
     elif arguments.dry_run:
-        print(f"{total} match")
+        print(_matched(match))
+    elif total > 1 and not filters.is_wanted(f"{_matched(match)}. Replay them?", yes=arguments.yes):
+        print("Nothing was changed.")
+        return _NOT_ALL
     else:
-        return _replay(deployment, filters, arguments, total)
+        return _replay(deployment, chosen, arguments, total)
     return _ALL
 
 
-def _replay(
-    deployment: Deployment, filters: dict[str, Any], arguments: argparse.Namespace, total: int
-) -> int:
+def _matched(match: Matching) -> str:
+    """How many match, and of what."""
+    groups = [filters.in_words(one) for one in (match.by_code, match.by_target) if len(one) > 0]
+    return f"{match.total} match" + (f": {'; '.join(groups)}" if groups else "")
+
+
+def _replay(deployment: Deployment, chosen: dict[str, Any], arguments: argparse.Namespace, total: int) -> int:
     """Walk; what was done is printed even if the walk stops early, with how to go on."""
     handled = Handled(arguments.after)
     problem: BaseException | None = None
     with _progress(quiet=arguments.as_json) as progress:
         task = progress.add_task("replaying", total=total)
         try:
-            for handled in walk(deployment, filters, arguments.after):
+            for handled in walk(deployment, chosen, arguments.after):
                 progress.update(task, completed=handled.records, total=max(total, handled.records))
         except (DeploymentError, NoProgressError, KeyboardInterrupt) as error:
             problem = error

@@ -32,30 +32,33 @@ def run(deployment: Deployment, arguments: argparse.Namespace) -> int:
         print(json.dumps(state))
         return 0
     output.show(_members(state))
+    acts = [one for one in state.get("history") or [] if isinstance(one, dict)]
+    if acts:
+        output.show(_listed("What people did, oldest first", acts, ("time", "act", "by")))
     attempts = [one for one in state.get("attempts") or [] if isinstance(one, dict)]
     if attempts:
-        output.show(_attempts(attempts))
+        output.show(_listed("Attempts, oldest first", attempts, tuple(_TITLES)))
     return 0
 
 
 def _members(state: dict[str, Any]) -> Table:
-    """Every member but the attempts; what matters first, the others as they come."""
+    """Every member but attempts and history; what matters first, the others as they come."""
     table = Table(title=output.plain(f"Record {state['id']}"), show_header=False)
     table.add_column(no_wrap=True)
     table.add_column(overflow="fold")
-    rest = [name for name in state if name not in (*_FIRST, "id", "attempts")]
+    rest = [name for name in state if name not in (*_FIRST, "id", "attempts", "history")]
     for name in (*_FIRST, *rest):
         if name in state:
             table.add_row(output.plain(name), output.plain(_text(state[name])))
     return table
 
 
-def _attempts(attempts: list[dict[str, Any]]) -> Table:
-    table = Table(title="Attempts, oldest first")
-    names = list(dict.fromkeys((*_TITLES, *(name for one in attempts for name in one))))
+def _listed(title: str, entries: list[dict[str, Any]], first: tuple[str, ...]) -> Table:
+    table = Table(title=title)
+    names = list(dict.fromkeys((*first, *(name for one in entries for name in one))))
     for name in names:
         table.add_column(output.plain(_TITLES.get(name, name)), overflow="fold")
-    for one in attempts:
+    for one in entries:
         table.add_row(*(output.plain(_text(one.get(name, "-"))) for name in names))
     return table
 

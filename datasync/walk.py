@@ -5,11 +5,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from datasync.deployment import Deployment, DeploymentError
+from datasync.filters import FAILURES
 
 RETRY = "/process/retry"
 FROM_THE_OLDEST = "-1"
-_SHOWN_MOST = 50  # failures that GET /process shows
-_IN_REPORT = ("retryCodes", "streamOCIDToRetry", "from", "to", "targetRestApi", "streamKey")
 
 
 class NoProgressError(Exception):
@@ -51,15 +50,27 @@ class LeftOut:
     at_least: bool
 
 
-def matching(deployment: Deployment, filters: Mapping[str, Any], after: str) -> int:
-    """How many records a walk would handle; changes nothing."""
-    answer = deployment.post(RETRY, {**filters, "readAfterOffset": after, "dryRun": True})
-    return _number(answer, "matchingMessages")
+@dataclass(frozen=True, slots=True)
+class Matching:
+    """How many records a walk would handle, and of what."""
+
+    total: int
+    by_code: Mapping[str, Any]
+    by_target: Mapping[str, Any]
+
+
+def matching(deployment: Deployment, filters: Mapping[str, Any], after: str) -> Matching:
+    """Count what a walk would handle; changes nothing."""
+    body = {**filters, "readAfterOffset": after, "dryRun": True, "breakdown": True}
+    answer = deployment.post(RETRY, body)
+    groups = (answer.get("byCode"), answer.get("byTarget"))
+    by_code, by_target = (one if isinstance(one, dict) else {} for one in groups)
+    return Matching(_number(answer, "matchingMessages"), by_code, by_target)
 
 
 def left_out(deployment: Deployment, filters: Mapping[str, Any], after: str) -> LeftOut:
     """Which records only `force` would replay: among the latest failures, as the report shows them."""
-    query = {name: str(filters[name]) for name in _IN_REPORT if name in filters}
+    query = {name: str(filters[name]) for name in FAILURES if name in filters}
     report = deployment.get("/process", having="latestFailures", query=query)
     shown = [one for one in report["latestFailures"] or () if isinstance(one, dict)]
     matched = [one for one in shown if after == FROM_THE_OLDEST or str(one.get("id", "")) > after]
@@ -67,7 +78,7 @@ def left_out(deployment: Deployment, filters: Mapping[str, Any], after: str) -> 
     return LeftOut(
         waiting=sum(not one.get("dead") and str(one.get("nextAttemptDate", "")) > now for one in matched),
         dead=sum(one.get("dead") is True for one in matched),
-        at_least=len(shown) >= _SHOWN_MOST or report.get("failuresSearched") is not None,
+        at_least=report.get("failuresNext") is not None,
     )
 
 

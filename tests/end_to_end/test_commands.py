@@ -103,7 +103,7 @@ def test_an_operator_looks_replays_and_looks_again(bundle: Bundle) -> None:
         "held": 0,
     }
     replay = ("replay", "--codes", "503", "--batch", "2")
-    assert datasync(bundle.url, *replay, "--dry-run").stdout == "5 match\n"
+    assert datasync(bundle.url, *replay, "--dry-run").stdout.startswith("5 match: 5 of 503; 5 of ")
     assert len(bundle.received()) == 6
     done = datasync(bundle.url, *replay)
     assert done.returncode == 0, done.stderr
@@ -160,7 +160,7 @@ def test_the_operators_key_is_needed_and_ctrl_c_says_how_to_go_on(tmp_path: Path
         assert offset, err
         handled = int(re.findall(r"(\d+) failed", out)[0])
         left = datasync(bundle.url, "replay", "--dry-run", "--after", offset[1], key=operator)
-        assert left.stdout == f"{20 - handled} match\n"
+        assert left.stdout.startswith(f"{20 - handled} match: ")
 
 
 def test_the_page_is_viewed_until_ctrl_c(bundle: Bundle) -> None:

@@ -13,13 +13,19 @@ from tests.end_to_end.examples import Reader
 def test_the_examples_of_the_api_run_as_shown(bundle: Bundle) -> None:
     reader = Reader(bundle)
     answers = [one for block in blocks(read("docs/api.md"), "sh") for one in reader.answers(block)]
-    kept, array, first, again, waiting, processed, dry, replayed, report, policies = answers
+    kept, array, first, again, waiting, found, edited, processed, *rest = answers
+    dry, replayed, report, failures, policies = rest
     shown_kept = json.loads(blocks(section("docs/api.md", "Storing records"), "json")[0])
     shown_processed = json.loads(blocks(section("docs/api.md", "Delivering"), "json")[0])
     assert kept.keys() == shown_kept.keys()
     assert len(array["records"]) == 2
     assert first == again
     assert (waiting["id"], waiting["status"]) == (kept["id"], "not_processed")
+    assert found == {"records": [], "next": None}
+    assert [(one["act"], one["changed"]) for one in edited["history"]] == [
+        ("edited", ["targetRestApiPayload"])
+    ]
+    assert failures == {"failures": [], "next": None}
     assert processed.keys() == shown_processed.keys()
     counted = ("processedmessages", "failedMessages", "skippedMessages")
     assert [processed[name] for name in counted] == [shown_processed[name] for name in counted]
