@@ -38,7 +38,8 @@ def test_a_staged_function_is_complete(tmp_path: Path) -> None:
         copied = set(re.findall(r"^COPY (?!--)(.+) /\S+$", (folder / "Dockerfile").read_text(), re.MULTILINE))
         assert all((folder / one).exists() for line in copied for one in line.split())
         imported = (
-            "import shared.app, shared.delivery.service, shared.ingest.service as it; print(it.__file__)"
+            "import shared.app, shared.delivery.service, shared.ingest.service as it; print(it.__file__)\n"
+            "from shared.operations.page import page; page()"  # which is put together of other files
         )
         command = [sys.executable, "-c", imported]
         found = subprocess.run(command, cwd=folder, check=True, capture_output=True, text=True).stdout

@@ -176,8 +176,49 @@ def test_some_are_cancelled(browser: webdriver.Chrome, morning: Bundle) -> None:
     page.press("sure-yes")
     page.until("Ended: 51 cancelled.", "job-text")
     page.until_failures(10)
+    page.press("job-button")
+    page.press("select-all")
+    page.press("cancel-selected")
+    page.until("10 failed records match", "sure-text")
+    page.press("sure-yes")
+    page.until("Ended: 10 cancelled.", "job-text")
+    page.until("No failed record matches. Remove a filter", "failures-table")
     page.show("overview")
-    page.until("cancelled\n51", "counts")
+    page.until("cancelled\n61", "counts")
+
+
+def test_one_is_cancelled(browser: webdriver.Chrome, morning: Bundle, crm: str) -> None:
+    waiting = morning.stored(f"{crm}/ok")
+    page = Page(browser, morning, f"view=record&id={waiting}")
+    page.until("not_processed", "record-body")
+    assert not page.one("#record-replay").is_displayed()
+    page.press("record-cancel")
+    page.press("sure-yes")
+    page.until("Cancelled: it is never sent again.", "record-message")
+    page.until("nothing can be changed any more", "record-body")
+    assert morning.state(waiting)["status"] == "cancelled"
+
+
+def test_filters_are_taken_off_and_pages_sorted(browser: webdriver.Chrome, morning: Bundle, crm: str) -> None:
+    ids = [morning.stored(f"{crm}/status/404/{number}", reference="sorted") for number in range(3)]
+    morning.process()
+    page = Page(browser, morning, "view=failures&reference=sorted&retryCodes=404&sort=createdDate")
+    page.until_failures(3)
+    assert page.failures() == ids
+    page.one("#sort option[value='-createdDate']").click()
+    page.until_failures(3)
+    assert page.failures() == ids[::-1]
+    page.click(key("chip retryCodes"))
+    page.until("reference: sorted", "chips")
+    assert "code" not in page.text("chips")
+    assert page.one("#filter [name=retryCodes]").get_property("value") == ""
+    moment = morning.state(ids[2])["createdDate"][:19]
+    page.fill(reference="")
+    browser.execute_script(f"location.hash = 'view=failures&to={moment}Z'")
+    page.until("stored before", "chips")
+    zoned = "new Date(document.querySelector('#filter [name=to]').value).toISOString().slice(0, 19)"
+    assert page.ask(zoned) == moment
+    assert not set(page.failures()) & set(ids[2:])
 
 
 def test_who_did_what_is_shown(browser: webdriver.Chrome, morning: Bundle) -> None:

@@ -177,6 +177,7 @@ async function work() {
   }
   job.isRunning = false;
   showJob();
+  walked = [""]; // a later page may have come to nothing
   await refresh();
 }
 
@@ -190,7 +191,7 @@ function showJob() {
   $("job-label").textContent = `${kind.title}: ${many(done)} of ${many(Math.max(total, done))}`;
   $("job-bar").max = Math.max(total, done, 1);
   $("job-bar").value = isEnded ? $("job-bar").max : done;
-  say("job-text", `${state}: ${said}${trouble ? `; stopped early: ${trouble}` : ""}.`, Boolean(trouble));
+  say("job-text", `${state}: ${said}${trouble ? `; stopped early: ${trouble.replace(/\.$/, "")}` : ""}.`, Boolean(trouble));
   $("job-button").textContent = isEnded ? "Close" : isRunning ? "Stop" : "Go on";
   $("job-button").disabled = isRunning && isStopping;
   showSelection();

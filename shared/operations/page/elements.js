@@ -56,9 +56,14 @@ function lasting(seconds) {
   return seconds < 172800 ? `${Math.round(seconds / 3600)} h` : `${Math.round(seconds / 86400)} days`;
 }
 
+/** Writes what is heard, too, only if it changes: else it would be read out at each refreshing. */
+function write(place, text) {
+  if ($(place).textContent !== text) $(place).textContent = text;
+}
+
 /** Says something at a place, which is beside what was acted on. */
 function say(place, text, isFailure = false) {
-  $(place).textContent = text;
+  write(place, text);
   $(place).classList.toggle("failure", isFailure);
   delete $(place).dataset.isOfReading;
 }

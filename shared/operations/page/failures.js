@@ -166,7 +166,7 @@ function showSelection() {
   const { isAll, ids } = selection;
   const isNone = !isAll && !ids.size;
   const all = Object.keys(filters || {}).length ? "All that match are selected, on every page" : "All failures are selected, on every page";
-  $("selected").textContent = isAll ? all : isNone ? "Nothing is selected" : `${many(ids.size)} selected`;
+  write("selected", isAll ? all : isNone ? "Nothing is selected" : `${many(ids.size)} selected`);
   for (const id of ["replay-selected", "cancel-selected"]) $(id).disabled = isNone || isBusy();
   $("select-none").disabled = isNone;
   for (const box of $("failures-table").querySelectorAll("input[type=checkbox]")) {

@@ -64,8 +64,10 @@ function historyWords(entry) {
   if (entry.act === "cancel") return el("span", {}, "cancelled ", recordLink(entry.record));
   if (entry.act === "edit") return el("span", {}, "edited ", recordLink(entry.record));
   if (entry.act !== "replay") return entry.act;
-  const words = Object.entries(entry.filter || {}).map(([name, value]) =>
-    `${FILTERS[name] || name} ${Array.isArray(value) && name === "ids" ? value.length : short(String(value))}`);
+  const words = Object.entries(entry.filter || {}).map(([name, value]) => {
+    if (name === "ids") return counted(value.length, "record that was named", "records that were named");
+    return name === "force" ? "dead ones and those not due yet, too" : `${FILTERS[name] || name} ${short(String(value))}`;
+  });
   return lines(`replayed ${words.join(", ") || "whatever had failed"}`,
     `${many(entry.processedmessages)} delivered, ${many(entry.failedMessages)} failed again, ${many(entry.skippedMessages)} skipped`);
 }

@@ -88,7 +88,7 @@ function timeline() {
 
 function attempt(one) {
   const took = one.durationMs === undefined ? "" : `, took ${many(one.durationMs)} ms`;
-  return [`Attempt: ${one.code}${took}${one.reason ? `. ${one.reason}` : ""}`,
+  return [`Attempt: ${one.code}${took}${one.reason ? `: ${one.reason}` : ""}`,
     one.answer && el("div", {}, "The target said:", el("pre", { tabindex: 0, role: "group", "aria-label": "The target's answer" }, one.answer))];
 }
 

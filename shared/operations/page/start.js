@@ -62,7 +62,7 @@ const on = (id, event, act) => $(id).addEventListener(event, act);
 
 on("refresh", "click", async () => {
   await refresh();
-  say("announcer", "Refreshed.");
+  say("announcer", `Refreshed, ${$("asof").textContent}`);
 });
 on("skip", "click", (event) => {
   event.preventDefault(); // the address is the view's

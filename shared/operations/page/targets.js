@@ -12,7 +12,7 @@ function showTargets(document) {
       targetFailures(line, policy), lines(pauseButton(line, name), pauseSaid.name === name && pauseSaid.text)];
   });
   $("pause-label").hidden = !rows.length;
-  $("targets").replaceChildren(rows.length ? table("Targets, as they are now", ["target", "state", "waiting", "failed", ""], rows)
+  $("targets").replaceChildren(rows.length ? table("Targets, as they are now", ["target", "state", "waiting", "failed", "pause"], rows)
     : el("p", {}, "No target is known yet: each record that is stored brings its own."));
 }
 
@@ -21,8 +21,9 @@ function stateOf(line) {
   if (line.paused) states.push(line.pausedUntil ? el("span", {}, "paused until ", when(line.pausedUntil)) : "paused until somebody resumes it");
   if (line.restingUntil) states.push(el("span", {}, "overloaded, rests until ", when(line.restingUntil)));
   if (line.circuitOpen) states.push("does not answer: its circuit is open");
+  if (!states.length) states.push("open");
   if (line.rateUsed !== undefined) states.push(`${many(line.rateUsed)} requests of its rate used`);
-  return lines(...(states.length ? states : ["open"]));
+  return lines(...states);
 }
 
 function targetFailures(line, policy) {
