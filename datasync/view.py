@@ -20,13 +20,17 @@ if TYPE_CHECKING:
     from argparse import _SubParsersAction
 
 HOST = "127.0.0.1"
-BODY_MOST = 64 * 1024  # bytes; the page sends a few filters
+BODY_MOST = 16 * 1024 * 1024  # bytes; the page sends filters, policies, and payloads that were edited
+_RECORD = r"/store/[A-Za-z0-9-]+"
 _PATHS = {
-    "GET": re.compile(r"(/process(\?.*)?|/store/[A-Za-z0-9-]+)"),
+    "GET": re.compile(rf"/process(/(failures|history|targets))?(\?.*)?|/store\?.*|{_RECORD}"),
     "POST": re.compile(r"/process/retry"),
+    "PUT": re.compile(r"/process/targets"),
+    "PATCH": re.compile(_RECORD),
+    "DELETE": re.compile(_RECORD),
 }
-_PASSED_ON = ("Accept", "Content-Type")
-_PASSED_BACK = ("Content-Type", "Content-Security-Policy", "X-Content-Type-Options", "Retry-After")
+_PASSED_ON = ("Accept", "Content-Type", "If-Match")
+_PASSED_BACK = ("ETag", "Content-Type", "Content-Security-Policy", "X-Content-Type-Options", "Retry-After")
 
 
 def add_to(commands: "_SubParsersAction[argparse.ArgumentParser]") -> argparse.ArgumentParser:
@@ -108,8 +112,7 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         self._handle()
 
-    def do_POST(self) -> None:
-        self._handle()
+    do_POST = do_PUT = do_PATCH = do_DELETE = do_GET  # noqa: N815 - the names that the base class looks for
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the name that the base class gives
         """Write no log: the secret stands in each request's first line."""
@@ -138,7 +141,7 @@ class _Handler(BaseHTTPRequestHandler):
             host in server.hosts
             and self.headers.get("Origin", f"http://{host}") == f"http://{host}"
             and self.headers.get("Sec-Fetch-Site", "none") in ("none", "same-origin")
-            and (self.command != "POST" or self.headers.get_content_type() == "application/json")
+            and (self.command in ("GET", "DELETE") or self.headers.get_content_type() == "application/json")
         )
 
     def _body(self) -> bytes | None:

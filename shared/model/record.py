@@ -23,7 +23,8 @@ A record is a JSON document. What its caller sent stands at the top level, besid
 | `interrupted` | interrupted | attempts in a row whose process ended before it wrote an outcome |
 
 A finished record has none of the indexed members, so it costs their queries nothing; what people search by
-(`reference`, `streamKey`, `status`, `caller`) is in indexes of all records. What an attempt makes of a record stands in `transitions`.
+(`reference`, `streamKey`, `status`, `caller`) is in indexes of all records. What an attempt makes of a
+record stands in `transitions`.
 """
 
 import hashlib

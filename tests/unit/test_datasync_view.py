@@ -100,8 +100,26 @@ def test_what_the_page_asks_for_is_passed_on_and_nothing_else(served: Served) ->
         assert served.get(root + path).status_code == 404, path
     for path in ("/process", "/store", "/store/0b-1"):
         assert served.post(root + path).status_code == 404, path
-    assert requests.delete(f"{served.origin}{root}/store/0b-1", timeout=60).status_code == 501
+    assert requests.delete(f"{served.origin}{root}/process/targets", timeout=60).status_code == 404
+    assert requests.options(f"{served.origin}{root}/store/0b-1", timeout=60).status_code == 501
     assert len(served.received) == 2
+
+
+def test_what_the_page_does_to_records_and_targets_is_passed_on(served: Served) -> None:
+    root = f"{served.origin}{served.server.root}"
+    json = {"Content-Type": "application/json"}
+    for path in ("/process/failures?limit=1", "/process/history", "/process/targets", "/store?reference=7"):
+        assert requests.get(root + path, timeout=60).status_code == 200, path
+    put = {**json, "If-Match": '"7"'}
+    assert requests.put(f"{root}/process/targets", b"{}", headers=put, timeout=60).status_code == 200
+    assert b'If-Match: "7"\r\n' in served.received[-1]
+    assert requests.patch(f"{root}/store/0b-1", b"{}", headers=json, timeout=60).status_code == 200
+    assert requests.delete(f"{root}/store/0b-1", timeout=60).status_code == 200
+    assert (
+        requests.put(f"{root}/process/targets", b"{}", timeout=60).status_code == 403
+    )  # not said to be JSON
+    foreign = {"Origin": "https://evil.example.com"}
+    assert requests.delete(f"{root}/store/0b-1", headers=foreign, timeout=60).status_code == 403
 
 
 @pytest.mark.parametrize(
