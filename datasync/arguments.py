@@ -5,7 +5,20 @@ import os
 import re
 from collections.abc import Callable
 
-from datasync import VERSION, acts, completion, find, replay, show, status, targets, view
+from datasync import (
+    VERSION,
+    cancel,
+    completion,
+    edit,
+    find,
+    history,
+    replay,
+    show,
+    status,
+    tail,
+    targets,
+    view,
+)
 from datasync.deployment import Deployment
 
 Command = Callable[[Deployment, argparse.Namespace], int]
@@ -30,12 +43,12 @@ def parser() -> argparse.ArgumentParser:
     _add_connection(status.add_to(commands), status.run)
     _add_connection(view.add_to(commands), view.run)
     _add_connection(show.add_to(commands), show.run)
-    _add_connection(find.add_find(commands), find.find)
-    _add_connection(find.add_tail(commands), find.tail)
+    _add_connection(find.add_to(commands), find.run)
+    _add_connection(tail.add_to(commands), tail.run)
     _add_connection(replay.add_to(commands), replay.run)
-    _add_connection(acts.add_cancel(commands), acts.cancel)
-    _add_connection(acts.add_edit(commands), acts.edit)
-    _add_connection(find.add_history(commands), find.history)
+    _add_connection(cancel.add_to(commands), cancel.run)
+    _add_connection(edit.add_to(commands), edit.run)
+    _add_connection(history.add_to(commands), history.run)
     targets.add_to(commands, _add_connection)
     completion.add_to(commands, root)
     return root

@@ -66,9 +66,13 @@ class Deployment:
         """
         return self._call("PUT", path, json=body, headers={"If-Match": replaced})
 
-    def call(self, method: str, path: str, json: Mapping[str, Any] | None = None) -> dict[str, Any]:
-        """The JSON object that another method is answered with. Raises DeploymentError, with the status."""
-        return self._call(method, path, json=json)
+    def call(self, method: str, path: str, data: bytes | None = None) -> dict[str, Any]:
+        """The JSON object that a method is answered with; `data` is JSON, and sent as it is.
+
+        Raises DeploymentError, with the answer's status.
+        """
+        headers = {} if data is None else {"Content-Type": "application/json"}
+        return self._call(method, path, data=data, headers=headers)
 
     def send(
         self,

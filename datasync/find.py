@@ -1,161 +1,81 @@
-"""The commands that list: `find` (any records), `tail` (what fails), `history` (who did what)."""
+"""The command `find`: records by what people call them, whatever became of them."""
 
 import argparse
 import json
-import time
-from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+import re
+from itertools import islice
+from typing import TYPE_CHECKING
 
 from rich.table import Table
 
 from datasync import filters, output
-from datasync.deployment import Deployment, DeploymentError
+from datasync.deployment import Deployment
+from datasync.pages import Record, records_of
 
 if TYPE_CHECKING:
     from argparse import _SubParsersAction
 
-_MOST_ON_PAGE = 100
-_COLUMNS = ("id", "createdDate", "status", "status_code", "reference", "streamKey", "targetRestApi")
-_OF_AN_ACT = ("time", "act", "by")
-_MOST_KNOWN = 10_000  # failures that a tail remembers to have shown
+_STATUSES = ("not_processed", "success", "failed", "filtered", "cancelled")
+_USUAL = 50
+_NONE = (
+    "None found. Write the reference or key exactly as it was stored, widen --from and --to, and look for "
+    "what ended long ago in the archive."
+)
 
 
-def add_find(commands: "_SubParsersAction[argparse.ArgumentParser]") -> argparse.ArgumentParser:
-    """Add the command `find`, and return its parser."""
+def add_to(commands: "_SubParsersAction[argparse.ArgumentParser]") -> argparse.ArgumentParser:
+    """Add the command, and return its parser."""
     parser = commands.add_parser(
         "find",
         help="find records, whatever became of them",
         description="List the newest records of a reference, a key or a status.",
-        epilog="A record's id is shown in full by --json; datasync show ID shows everything.",
         allow_abbrev=False,
     )
     by = parser.add_mutually_exclusive_group(required=True)
-    by.add_argument("reference", nargs="?", metavar="REFERENCE", help="what people call the record")
+    by.add_argument("operand", nargs="?", metavar="REFERENCE", help="as with --reference")
+    by.add_argument("--reference", metavar="TEXT", help="what people call the record")
     by.add_argument("--key", dest="streamKey", metavar="KEY", help="its streamKey")
-    by.add_argument(
-        "--status", choices=("not_processed", "success", "failed", "filtered", "cancelled"), help="its status"
+    by.add_argument("--status", choices=_STATUSES, help="its status")
+    filters.add_times_to(parser)
+    parser.add_argument(
+        "--limit", type=_limit, default=_USUAL, metavar="N", help=f"show at most so many (default: {_USUAL})"
     )
-    parser.add_argument("--from", dest="from", metavar="TIME", help="only records created since (RFC 3339)")
-    parser.add_argument("--to", dest="to", metavar="TIME", help="only records created before (RFC 3339)")
-    parser.add_argument("--limit", type=int, default=50, metavar="N", help="at most so many (50)")
     parser.add_argument("--json", dest="as_json", action="store_true", help="print the records as JSON")
     return parser
 
 
-def find(deployment: Deployment, arguments: argparse.Namespace) -> int:
+def run(deployment: Deployment, arguments: argparse.Namespace) -> int:
     """Print what a search finds; returns the exit code."""
+    given = vars(arguments) | {"reference": arguments.operand or arguments.reference}
     names = ("reference", "streamKey", "status", "from", "to")
-    query = {name: value for name in names if (value := getattr(arguments, name)) is not None}
-    found = list(_limited(pages(deployment, "/store", "records", query), arguments.limit))
+    query = {name: given[name] for name in names if given[name] is not None}
+    limit: int = arguments.limit
+    found = records_of(deployment, "/store", "records", query, limit + 1)
+    some = list(islice(found, limit + 1))  # one more tells whether there are more
     if arguments.as_json:
-        print(json.dumps(found))
-    elif found:
-        output.show(_table(f"{len(found)} found, the newest first", found, _COLUMNS))
+        print(json.dumps(some[:limit]))
+    elif some:
+        output.show(_table(some[:limit]))
+        if len(some) > limit:
+            print("There are more: raise --limit.")
     else:
-        print("None found. References and keys are compared as a whole, letter by letter.")
+        print(_NONE)
     return 0
 
 
-def add_tail(commands: "_SubParsersAction[argparse.ArgumentParser]") -> argparse.ArgumentParser:
-    """Add the command `tail`, and return its parser."""
-    parser = commands.add_parser(
-        "tail",
-        help="follow what fails",
-        description="Print each failed attempt once, as it is written, until Ctrl-C.",
-        allow_abbrev=False,
-    )
-    filters.add_to(parser)
-    parser.add_argument(
-        "--interval", type=float, default=5.0, metavar="SECONDS", help="between two looks (5)"
-    )
-    return parser
+def _limit(text: str) -> int:
+    if not re.fullmatch("[1-9][0-9]{0,8}", text):
+        raise argparse.ArgumentTypeError("write a number of records, 1 or more")
+    return int(text)
 
 
-def tail(deployment: Deployment, arguments: argparse.Namespace) -> int:
-    """Print failures until Ctrl-C; returns the exit code. An outage is said once, and waited for."""
-    query = {name: str(value) for name, value in filters.given(arguments).items()}
-    known: dict[tuple[str, str], None] = {}
-    is_first, is_away = True, False
-    try:
-        while True:
-            try:
-                page = deployment.get("/process/failures", having="failures", query=query)
-            except DeploymentError as error:
-                if is_first:
-                    raise
-                if not is_away:
-                    output.complain(f"{error}\nWaiting for it to come back.")
-                is_away = True
-            else:
-                is_first, is_away = False, False
-                for one in reversed(page["failures"]):
-                    _print_once(one, known)
-            time.sleep(arguments.interval)
-    except KeyboardInterrupt:
-        return 0
-
-
-def _print_once(one: Mapping[str, Any], known: dict[tuple[str, str], None]) -> None:
-    key = str(one.get("id")), str(one.get("lastAttemptDate"))
-    if key in known:
-        return
-    known[key] = None
-    if len(known) > _MOST_KNOWN:
-        del known[next(iter(known))]
-    names = ("lastAttemptDate", "id", "status_code", "targetRestApi", "failure_reason")
-    said = [output.printable(str(one.get(name, "-"))) for name in names]
-    print("  ".join([*said[:3], "dead" if one.get("dead") else "retried", *said[3:]]), flush=True)
-
-
-def add_history(commands: "_SubParsersAction[argparse.ArgumentParser]") -> argparse.ArgumentParser:
-    """Add the command `history`, and return its parser."""
-    parser = commands.add_parser("history", help="show who did what", allow_abbrev=False)
-    parser.add_argument("--json", dest="as_json", action="store_true", help="print it as JSON")
-    return parser
-
-
-def history(deployment: Deployment, arguments: argparse.Namespace) -> int:
-    """Print what operators did; returns the exit code."""
-    acts = deployment.get("/process/history", having="history")["history"]
-    if arguments.as_json:
-        print(json.dumps(acts))
-    elif acts:
-        shown = [{**one, "what": _what(one)} for one in acts]
-        output.show(_table("What was done, the newest first", shown, (*_OF_AN_ACT, "what")))
-    else:
-        print("Nothing was done so far: replays, cancellations, edits and changes of policies appear here.")
-    return 0
-
-
-def pages(
-    deployment: Deployment, path: str, member: str, query: Mapping[str, Any]
-) -> Iterator[dict[str, Any]]:
-    """Yield the records of a list, page after page."""
-    asked = {name: str(value) for name, value in query.items()} | {"limit": str(_MOST_ON_PAGE)}
-    while True:
-        page = deployment.get(path, having=member, query=asked)
-        yield from page[member]
-        if not page.get("next"):
-            return
-        asked["after"] = str(page["next"])
-
-
-def _limited(records: Iterator[dict[str, Any]], limit: int) -> Iterator[dict[str, Any]]:
-    for _, one in zip(range(limit), records, strict=False):
-        yield one
-
-
-def _table(title: str, rows: list[dict[str, Any]], columns: tuple[str, ...]) -> Table:
-    table = Table(title=title)
-    for name in columns:
-        table.add_column(name, overflow="fold")
-    for row in rows:
-        table.add_row(*(output.plain(row.get(name, "-")) for name in columns))
+def _table(records: list[Record]) -> Table:
+    table = Table(title=f"{len(records)} found, the newest first")
+    table.add_column("id", no_wrap=True)  # to be copied
+    for title in ("status", "code", "reference", "target", "stored"):
+        table.add_column(title, overflow="fold")
+    for one in records:
+        status = f"{one.get('status', '-')}{', dead' if one.get('dead') is True else ''}"
+        rest = (one.get(name, "-") for name in ("status_code", "reference", "targetRestApi", "createdDate"))
+        table.add_row(*map(output.plain, (one.get("id", "-"), status, *rest)))
     return table
-
-
-def _what(act: Mapping[str, Any]) -> str:
-    """Everything of an entry but when and who."""
-    return json.dumps(
-        {name: value for name, value in act.items() if name not in _OF_AN_ACT}, ensure_ascii=False
-    )

@@ -2,14 +2,13 @@
 
 import argparse
 import json
+import sys
 from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
 from datasync import filters
+from datasync.asking import agrees
 from datasync.deployment import Deployment, DeploymentError
-from datasync.output import complain, printable
+from datasync.output import complain, in_words, printable, progress
 from datasync.walk import (
     FROM_THE_OLDEST,
     Handled,
@@ -67,7 +66,7 @@ def add_to(commands: "_SubParsersAction[argparse.ArgumentParser]") -> argparse.A
     add(
         "--after", default=FROM_THE_OLDEST, metavar="ID", help="only records after this one: resumes a replay"
     )
-    add("--yes", action="store_true", help="do not ask first")
+    add("--yes", action="store_true", help="do not ask, however many they are")
     add("--dry-run", action="store_true", help="only count; change nothing")
     add("--json", dest="as_json", action="store_true", help="print the result as JSON, and no progress")
     return parser
@@ -80,7 +79,8 @@ def run(deployment: Deployment, arguments: argparse.Namespace) -> int:
     match = matching(deployment, chosen, arguments.after)
     total = match.total
     if arguments.as_json and (arguments.dry_run or not total):
-        print(json.dumps(_content(Handled(arguments.after, ended=True), total, counted=arguments.dry_run)))
+        nothing = _content(Handled(arguments.after, ended=True), total)
+        print(json.dumps(match.as_json() if arguments.dry_run else nothing))
     elif not total:
         others = (
             None if arguments.force or arguments.adoptToken else left_out(deployment, chosen, arguments.after)
@@ -88,29 +88,38 @@ def run(deployment: Deployment, arguments: argparse.Namespace) -> int:
         print(_nothing(others))
     elif arguments.dry_run:
         print(_matched(match))
-    elif total > 1 and not filters.is_wanted(f"{_matched(match)}. Replay them?", yes=arguments.yes):
-        print("Nothing was changed.")
+    elif not _is_wanted(match, arguments):
+        complain("Nothing was changed.")
         return _NOT_ALL
     else:
         return _replay(deployment, chosen, arguments, total)
     return _ALL
 
 
+def _is_wanted(match: Matching, arguments: argparse.Namespace) -> bool:
+    """Tell what matches, and on a terminal ask whether to go on."""
+    if match.total > 1 and not arguments.yes and sys.stdin.isatty():
+        return agrees(f"{_matched(match)}. Replay them?")
+    if not arguments.as_json:
+        print(_matched(match), file=sys.stderr)
+    return True
+
+
 def _matched(match: Matching) -> str:
     """How many match, and of what."""
-    groups = [filters.in_words(one) for one in (match.by_code, match.by_target) if len(one) > 0]
-    return f"{match.total} match" + (f": {'; '.join(groups)}" if groups else "")
+    of_what = in_words(match.by_code, match.by_target)
+    return f"{match.total} match" + (f": {of_what}" if of_what else "")
 
 
 def _replay(deployment: Deployment, chosen: dict[str, Any], arguments: argparse.Namespace, total: int) -> int:
     """Walk; what was done is printed even if the walk stops early, with how to go on."""
     handled = Handled(arguments.after)
     problem: BaseException | None = None
-    with _progress(quiet=arguments.as_json) as progress:
-        task = progress.add_task("replaying", total=total)
+    with progress(quiet=arguments.as_json) as shown:
+        task = shown.add_task("replaying", total=total)
         try:
             for handled in walk(deployment, chosen, arguments.after):
-                progress.update(task, completed=handled.records, total=max(total, handled.records))
+                shown.update(task, completed=handled.records, total=max(total, handled.records))
         except (DeploymentError, NoProgressError, KeyboardInterrupt) as error:
             problem = error
     print(json.dumps(_content(handled, total)) if arguments.as_json else _summary(handled, total))
@@ -122,31 +131,15 @@ def _replay(deployment: Deployment, chosen: dict[str, Any], arguments: argparse.
     return _INTERRUPTED if interrupted else _NOT_ALL
 
 
-def _progress(*, quiet: bool) -> Progress:
-    return Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-        console=Console(stderr=True),
-        disable=quiet,
-    )
-
-
-def _content(handled: Handled, total: int, *, counted: bool = False) -> dict[str, Any]:
-    matched = {"matchingMessages": total}
-    return (
-        matched
-        if counted
-        else matched
-        | {
-            "succeeded": handled.succeeded,
-            "failed": handled.failed,
-            "skipped": handled.skipped,
-            "lastReadOffset": handled.offset,
-            "endOfStream": handled.ended,
-        }
-    )
+def _content(handled: Handled, total: int) -> dict[str, Any]:
+    return {
+        "matchingMessages": total,
+        "succeeded": handled.succeeded,
+        "failed": handled.failed,
+        "skipped": handled.skipped,
+        "lastReadOffset": handled.offset,
+        "endOfStream": handled.ended,
+    }
 
 
 def _summary(handled: Handled, total: int) -> str:

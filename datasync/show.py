@@ -1,4 +1,4 @@
-"""The command `show`: one record's state, with its attempts."""
+"""The command `show`: one record's state, with its attempts, and what people did to it."""
 
 import argparse
 import json
@@ -14,7 +14,14 @@ if TYPE_CHECKING:
     from argparse import _SubParsersAction
 
 _FIRST = ("status", "dead", "status_code", "failure_reason", "targetRestApiOperation", "targetRestApi")
-_TITLES = {"time": "time", "code": "code", "durationMs": "ms", "reason": "reason"}
+_OF_ATTEMPTS = {
+    "time": "time",
+    "code": "code",
+    "durationMs": "ms",
+    "reason": "reason",
+    "answer": "the target's answer",
+}
+_OF_ACTS = {"time": "time", "act": "act", "by": "by", "changed": "changed", "was": "it was"}
 
 
 def add_to(commands: "_SubParsersAction[argparse.ArgumentParser]") -> argparse.ArgumentParser:
@@ -32,12 +39,13 @@ def run(deployment: Deployment, arguments: argparse.Namespace) -> int:
         print(json.dumps(state))
         return 0
     output.show(_members(state))
-    acts = [one for one in state.get("history") or [] if isinstance(one, dict)]
-    if acts:
-        output.show(_listed("What people did, oldest first", acts, ("time", "act", "by")))
-    attempts = [one for one in state.get("attempts") or [] if isinstance(one, dict)]
-    if attempts:
-        output.show(_listed("Attempts, oldest first", attempts, tuple(_TITLES)))
+    for title, member, columns in (
+        ("Attempts, oldest first", "attempts", _OF_ATTEMPTS),
+        ("What people did, oldest first", "history", _OF_ACTS),
+    ):
+        entries = [one for one in state.get(member) or [] if isinstance(one, dict)]
+        if entries:
+            output.show(_listed(title, entries, columns))
     return 0
 
 
@@ -53,15 +61,19 @@ def _members(state: dict[str, Any]) -> Table:
     return table
 
 
-def _listed(title: str, entries: list[dict[str, Any]], first: tuple[str, ...]) -> Table:
+def _listed(title: str, entries: list[dict[str, Any]], titles: dict[str, str]) -> Table:
+    """What any entry has, column by column; those with a title first, the others as they come."""
     table = Table(title=title)
-    names = list(dict.fromkeys((*first, *(name for one in entries for name in one))))
+    there = dict.fromkeys(name for one in entries for name in one)
+    names = [*(name for name in titles if name in there), *(name for name in there if name not in titles)]
     for name in names:
-        table.add_column(output.plain(_TITLES.get(name, name)), overflow="fold")
+        table.add_column(output.plain(titles.get(name, name)), overflow="fold")
     for one in entries:
         table.add_row(*(output.plain(_text(one.get(name, "-"))) for name in names))
     return table
 
 
 def _text(value: object) -> str:
+    if isinstance(value, list) and all(isinstance(one, str) for one in value):
+        return ", ".join(value)
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)

@@ -4,7 +4,6 @@ import argparse
 import difflib
 import json
 import re
-import sys
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from rich.table import Table
 
 from datasync import trial
+from datasync.asking import agrees
 from datasync.deployment import Deployment, DeploymentError
 from datasync.output import complain, plain, printable, show
 
@@ -156,20 +156,11 @@ def _apply(deployment: Deployment, arguments: argparse.Namespace) -> int:
         print("Nothing changes.")
         return DONE
     print("\n".join(map(printable, difference)))
-    if not (arguments.yes or _agrees()):
+    if not (arguments.yes or agrees("Apply this?")):
         print("Nothing was changed.")
         return NOT_DONE
     _put(deployment, _without_live(wanted), current["version"])
     return DONE
-
-
-def _agrees() -> bool:
-    """Ask; whoever can't answer does not agree."""
-    print("Apply this? [y/N] ", end="", flush=True)
-    answer = sys.stdin.readline()
-    if not answer.endswith("\n"):
-        print()
-    return answer.strip().lower() in ("y", "yes")
 
 
 def _pause(deployment: Deployment, arguments: argparse.Namespace) -> int:

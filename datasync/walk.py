@@ -55,16 +55,23 @@ class Matching:
     """How many records a walk would handle, and of what."""
 
     total: int
-    by_code: Mapping[str, Any]
-    by_target: Mapping[str, Any]
+    by_code: Mapping[str, int]
+    by_target: Mapping[str, int]
+
+    def as_json(self) -> dict[str, Any]:
+        """The members of a dry run's answer."""
+        return {
+            "matchingMessages": self.total,
+            "byCode": dict(self.by_code),
+            "byTarget": dict(self.by_target),
+        }
 
 
 def matching(deployment: Deployment, filters: Mapping[str, Any], after: str) -> Matching:
     """Count what a walk would handle; changes nothing."""
     body = {**filters, "readAfterOffset": after, "dryRun": True, "breakdown": True}
     answer = deployment.post(RETRY, body)
-    groups = (answer.get("byCode"), answer.get("byTarget"))
-    by_code, by_target = (one if isinstance(one, dict) else {} for one in groups)
+    by_code, by_target = (_numbers(answer.get(name)) for name in ("byCode", "byTarget"))
     return Matching(_number(answer, "matchingMessages"), by_code, by_target)
 
 
@@ -106,6 +113,11 @@ def _later(old: str, new: str) -> str:
     if FROM_THE_OLDEST in (old, new):
         return new if old == FROM_THE_OLDEST else old
     return max(old, new)
+
+
+def _numbers(groups: Any) -> dict[str, int]:
+    members = groups if isinstance(groups, dict) else {}
+    return {name: number for name, number in members.items() if isinstance(number, int)}
 
 
 def _number(answer: Mapping[str, Any], member: str) -> int:

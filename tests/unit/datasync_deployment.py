@@ -2,10 +2,11 @@
 
 import json
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 import responses
+from requests import PreparedRequest
 
 from datasync.__main__ import main
 
@@ -21,6 +22,11 @@ def run(command: str, *options: str) -> int:
 def bodies(mock: responses.RequestsMock) -> list[dict[str, Any]]:
     """What was sent, call by call."""
     return [json.loads(call.request.body or "null") for call in mock.calls]
+
+
+def interrupt(_: PreparedRequest) -> NoReturn:
+    """Ctrl-C during a call."""
+    raise KeyboardInterrupt
 
 
 @pytest.fixture

@@ -73,7 +73,10 @@ def test_it_runs_with_nothing_else_installed() -> None:
     done = alone("status", "--url", "http://127.0.0.1:9")
     assert (done.returncode, done.stdout) == (1, "")
     assert "Connection refused" in done.stderr
-    for command in ("view", "show", "replay", "targets", "completion"):
+    for command in (
+        *("view", "show", "find", "tail", "replay", "cancel", "edit", "history", "targets"),
+        "completion",
+    ):
         assert alone(command, "--help").returncode == 0, command
 
 
@@ -119,6 +122,13 @@ def bash_script() -> str:
         (["targets", "t"], ["try"]),
         (["targets", "try", "--rec"], ["--record"]),
         (["completion", "z"], ["zsh"]),
+        (["find", "--ref"], ["--reference"]),
+        (["find", "--status", "ca"], ["cancelled"]),
+        (["cancel", "--c"], ["--codes"]),
+        (["edit", "--target-"], ["--target-header"]),
+        (["tail", "--sec"], ["--secret"]),
+        (["replay", "--y"], ["--yes"]),
+        (["hi"], ["history"]),
         (["replay", "--codes", "5"], []),
         (["nothing", "--"], []),
     ],
@@ -136,7 +146,7 @@ def test_bash_completes_commands_options_and_choices(
 def test_other_shells_get_every_command_and_option(shell: str, capsys) -> None:
     assert main(["completion", shell]) == 0
     script = capsys.readouterr().out
-    for words in ("status", "replay", "deliver failed records again", "dry-run", "record"):
+    for words in ("status", "replay", "deliver failed records again", "dry-run", "record", "who did what"):
         assert words in script
     if shutil.which(shell):  # a script that it can read
         done = subprocess.run([shell, "-n"], input=script, capture_output=True, text=True, check=False)

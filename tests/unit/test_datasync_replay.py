@@ -1,13 +1,13 @@
 """`datasync replay` walks through the failed records in the agreed way, and ends in every case."""
 
+import io
 import json
-from typing import Any, NoReturn
+from typing import Any
 
 import pytest
 import responses
-from requests import PreparedRequest
 
-from tests.unit.datasync_deployment import RETRY, URL, bodies, deployment, run
+from tests.unit.datasync_deployment import RETRY, URL, bodies, deployment, interrupt, run
 
 __all__ = ["deployment"]  # a fixture
 
@@ -40,10 +40,6 @@ def reported(mock: responses.RequestsMock, *failures: dict[str, Any], more: str 
     mock.get(f"{URL}/process", json=report)
 
 
-def interrupt(_: PreparedRequest) -> NoReturn:
-    raise KeyboardInterrupt
-
-
 def failure(identity: str = "id-1", *, dead: bool = False, due: str = "13") -> dict[str, Any]:
     state = {"dead": True} if dead else {"nextAttemptDate": f"2026-11-24T{due}:00:00.000000Z"}
     return {"id": identity, **state}
@@ -71,8 +67,9 @@ def test_every_filter_goes_with_the_count_and_with_every_call(deployment):
     answered(deployment, "id-9", ok=1, end=True)
     options = "--codes 503,unexpectedError --stream recoverable --from 2026-11-01T00:00:00Z --limit 4"
     more = "--to 2026-11-02T00:00:00Z --target https://erp.example.com/ --key key1 --batch 50 --after id-1"
+    named = "--reference r --secret v"
     flags = ("--force", "--adopt-token")
-    assert run("replay", *options.split(), *more.split(), *flags) == 0
+    assert run("replay", *options.split(), *more.split(), *named.split(), *flags) == 0
     filters = {
         "retryCodes": "503,unexpectedError",
         "streamOCIDToRetry": "recoverable",
@@ -80,6 +77,8 @@ def test_every_filter_goes_with_the_count_and_with_every_call(deployment):
         "to": "2026-11-02T00:00:00Z",
         "targetRestApi": "https://erp.example.com/",
         "streamKey": "key1",
+        "reference": "r",
+        "vaultSecretName": "v",
         "retryLimit": 4,
         "force": True,
         "adoptToken": True,
@@ -94,6 +93,76 @@ def test_a_dry_run_only_counts(deployment, capsys):
     assert run("replay", "--dry-run") == 0
     assert [body["dryRun"] for body in bodies(deployment)] == [True]
     assert capsys.readouterr().out == "7 match\n"
+
+
+OF_WHAT = {"matchingMessages": 9, "byCode": {"404": 2, "503": 7}, "byTarget": {"erp:443": 9}}
+IN_WORDS = "9 match: 7 with 503, 2 with 404; 9 at erp:443"
+
+
+def at_a_terminal(monkeypatch: pytest.MonkeyPatch, typed: str) -> None:
+    """Let somebody sit there who types something."""
+    stdin = io.StringIO(typed)
+    stdin.isatty = lambda: True
+    monkeypatch.setattr("sys.stdin", stdin)
+
+
+def test_a_dry_run_tells_of_what_by_code_and_target(deployment, capsys):
+    deployment.post(RETRY, json=OF_WHAT)
+    assert run("replay", "--dry-run") == 0
+    deployment.post(RETRY, json=OF_WHAT)
+    assert run("replay", "--dry-run", "--json") == 0
+    words, content = capsys.readouterr().out.splitlines()
+    assert words == IN_WORDS
+    assert json.loads(content) == OF_WHAT
+
+
+def test_of_many_codes_and_targets_the_most_frequent_are_told(deployment, capsys):
+    codes = {str(number): number for number in range(401, 408)}
+    deployment.post(
+        RETRY, json={"matchingMessages": 9, "byCode": codes, "byTarget": {"\x1b[31ma": 1, "b": "x"}}
+    )
+    assert run("replay", "--dry-run") == 0
+    assert capsys.readouterr().out == (
+        "9 match: 407 with 407, 406 with 406, 405 with 405, 404 with 404, 403 with 403, 803 with others; "
+        "1 at  [31ma\n"
+    )
+
+
+@pytest.mark.parametrize("typed", ["n\n", "\n", ""])
+@pytest.mark.parametrize("as_json", [(), ("--json",)])
+def test_at_a_terminal_more_than_one_is_replayed_only_after_a_yes(
+    deployment, capsys, monkeypatch, typed, as_json
+):
+    at_a_terminal(monkeypatch, typed)
+    deployment.post(RETRY, json=OF_WHAT)
+    assert run("replay", *as_json) == 1
+    output = capsys.readouterr()
+    assert output.out == ""
+    assert output.err.startswith(f"{IN_WORDS}. Replay them? [y/N] ")
+    assert "Nothing was changed" in output.err
+
+
+@pytest.mark.parametrize(
+    ("typed", "matching", "options"), [("y\n", 9, ()), ("n\n", 9, ("--yes",)), ("n\n", 1, ())]
+)
+def test_a_yes_an_option_or_a_single_record_is_enough(
+    deployment, capsys, monkeypatch, typed, matching, options
+):
+    at_a_terminal(monkeypatch, typed)
+    deployment.post(RETRY, json={**OF_WHAT, "matchingMessages": matching})
+    answered(deployment, "id-9", ok=matching, end=True)
+    assert run("replay", *options) == 0
+    assert f"{matching} delivered" in capsys.readouterr().out
+
+
+def test_where_nobody_can_be_asked_it_tells_what_matches_and_goes_on(deployment, capsys, monkeypatch):
+    monkeypatch.setattr("sys.stdin", io.StringIO("n\n"))
+    deployment.post(RETRY, json=OF_WHAT)
+    answered(deployment, "id-9", ok=7, failed=1, skipped=1, end=True)
+    assert run("replay") == 1
+    output = capsys.readouterr()
+    assert output.out == "9 matched: 7 delivered, 1 failed again, 1 skipped\n"
+    assert output.err.startswith(f"{IN_WORDS}\n")
 
 
 @pytest.mark.parametrize("dry_run", [(), ("--dry-run",)])
@@ -165,7 +234,7 @@ def test_as_json_a_replay_of_nothing_and_a_count_have_the_same_members(deploymen
     assert run("replay", "--json", "--dry-run") == 0
     nothing, count = map(json.loads, capsys.readouterr().out.splitlines())
     assert (nothing["matchingMessages"], nothing["succeeded"], nothing["endOfStream"]) == (0, 0, True)
-    assert count == {"matchingMessages": 3}
+    assert count == {"matchingMessages": 3, "byCode": {}, "byTarget": {}}
 
 
 @pytest.mark.parametrize("offset", [-1, "-1", "id-1", "id-0"])
