@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from argparse import _SubParsersAction
 
 _COUNTED = {"processedmessages": "delivered", "failedMessages": "failed again", "skippedMessages": "skipped"}
+_NAMED_MOST = 3  # values of a filter, such as ids
 _NONE = "Nothing was done so far. Replays, cancellations, edits and changes of targets will stand here."
 
 
@@ -72,5 +73,6 @@ def _result(act: Mapping[str, Any]) -> str:
 
 def _value(value: object) -> str:
     if isinstance(value, list):
-        return " ".join(map(_value, value))
+        more = f" and {len(value) - _NAMED_MOST} more" if len(value) > _NAMED_MOST else ""
+        return " ".join(map(_value, value[:_NAMED_MOST])) + more
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)

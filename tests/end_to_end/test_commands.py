@@ -14,25 +14,7 @@ import requests
 
 from local import samples
 from tests.end_to_end.bundle import ROOT, Bundle, eventually, running
-
-
-def started(url: str, *arguments: str, key: str = "") -> subprocess.Popen[str]:
-    """Start `datasync` with the deployment in its environment."""
-    return subprocess.Popen(
-        [sys.executable, "-m", "datasync", *arguments],
-        cwd=ROOT,
-        env=os.environ | {"DATASYNC_URL": url, "DATASYNC_API_KEY": key, "PYTHONUNBUFFERED": "1"},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-
-
-def datasync(url: str, *arguments: str, key: str = "") -> subprocess.CompletedProcess[str]:
-    """Run `datasync` to its end."""
-    with started(url, *arguments, key=key) as process:
-        out, err = process.communicate(timeout=300)
-    return subprocess.CompletedProcess(arguments, process.returncode, out, err)
+from tests.end_to_end.commands import datasync, started
 
 
 def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -103,7 +85,7 @@ def test_an_operator_looks_replays_and_looks_again(bundle: Bundle) -> None:
         "held": 0,
     }
     replay = ("replay", "--codes", "503", "--batch", "2")
-    assert datasync(bundle.url, *replay, "--dry-run").stdout.startswith("5 match: 5 of 503; 5 of ")
+    assert datasync(bundle.url, *replay, "--dry-run").stdout.startswith("5 match: 5 with 503; 5 at ")
     assert len(bundle.received()) == 6
     done = datasync(bundle.url, *replay)
     assert done.returncode == 0, done.stderr
@@ -148,6 +130,13 @@ def test_the_operators_key_is_needed_and_ctrl_c_says_how_to_go_on(tmp_path: Path
         for number in range(20):  # each fails after the target's time-out, one second, and is worth a retry
             record = bundle.record(f"/slow/60000/{number}")
             assert bundle.call("POST", "/store", record, X_API_Key=source).status_code == 202
+        mine = json.loads(
+            datasync(bundle.url, "find", "--status", "not_processed", "--json", key=source).stdout
+        )
+        assert len(mine) == 20
+        for command in (("history",), ("tail",), ("edit", mine[0]["id"], "--target", bundle.target_url)):
+            refused = datasync(bundle.url, *command, key=source)
+            assert (refused.returncode, "needs an operator's" in refused.stderr) == (1, True), command
         assert bundle.call("POST", "/process", {}, X_API_Key=operator).json()["failedMessages"] == 20
         with started(bundle.url, "replay", "--batch", "1", key=operator) as process:
             eventually(lambda: len(bundle.received()) > 21, 60)  # the first call is over

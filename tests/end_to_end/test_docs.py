@@ -58,11 +58,18 @@ def test_records_made_for_oracles_samples_are_stored_and_retried(bundle: Bundle)
 
 
 def test_the_operator_s_commands_run_as_shown(bundle: Bundle) -> None:
+    reader = Reader(bundle)
     failed = bundle.stored("/flaky/1/orders")
     bundle.process()
-    (block,) = blocks(section("docs/operating.md", "The command"), "sh")
-    assert "1 match" in Reader(bundle).run(block)
+    looking, correcting = blocks(section("docs/operating.md", "The command"), "sh")
+    assert "1 match" in reader.run(looking)
     assert bundle.state(failed)["status"] == "success"
+    reader.identity = bundle.stored("/flaky/1/order", reference="order-4711")
+    gone = bundle.stored("/status/404")
+    bundle.process()
+    reader.run(looking.splitlines()[0] + "\n" + correcting)
+    assert [bundle.state(one)["status"] for one in (reader.identity, gone)] == ["success", "cancelled"]
+    assert b'"amount":199.9' in bundle.received("/flaky/1/order")[-1]["body"]
 
 
 def test_every_command_is_described() -> None:

@@ -152,6 +152,7 @@ ACTS = [
     {"time": "t3", "act": "replay", "filter": {}, "processedmessages": 1, "calls": 1},
     {"time": "t2", "act": "cancel", "by": "olga", "record": "id-1"},
     {"time": "t1", "act": "targets", "by": "olga", "version": 7},
+    {"time": "t0", "act": "replay", "by": "ops", "filter": {"ids": ["a", "b", "c", "d", "e"]}},
 ]
 
 
@@ -165,6 +166,7 @@ def test_history_says_who_did_what_and_what_came_of_it(deployment, capsys):
         ("t3", "-", "replay", "all that is due", "1 delivered, in 1 call"),
         ("t2", "olga", "cancel", "id-1", "-"),
         ("t1", "olga", "targets", "version 7", "-"),
+        ("t0", "ops", "replay", "ids=a b c and 2 more", "-"),
     ):
         assert row in shown, row
 
