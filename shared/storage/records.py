@@ -38,7 +38,7 @@ from shared.storage.queries import (
 )
 
 _FETCH = 64  # documents per round trip of a cursor, if the largest are small
-_FETCH_BYTES = 64 * 1024 * 1024  # per round trip: bounds what is in memory beyond the page
+_FETCH_BYTES = 24 * 1024 * 1024  # per round trip, of larger ones: bounds what is in memory beyond the page
 _MIB = 1024 * 1024
 PAGE_BYTES = 8 * 1024 * 1024
 """How much of the records one page holds at the most, but for its last."""
@@ -73,7 +73,7 @@ class Records:
     def __init__(self, database: Database, name: str, largest: int = _MIB):
         """`largest`: the most bytes that one record may have."""
         self._database = database
-        self._array = max(1, min(_FETCH, _FETCH_BYTES // largest))
+        self._array = _FETCH if largest <= _MIB else max(1, min(_FETCH, _FETCH_BYTES // largest))
         self._spec = CollectionSpec(name, indexes(name))
         self._counters = Counters(database, name)
 

@@ -48,7 +48,7 @@ def evidence(
     dead = sum(bool(one.get("dead")) for one in records)
     by_status = {
         status: sum(one["status"] == status for one in records)
-        for status in ("not_processed", "success", "failed", "filtered")
+        for status in ("not_processed", "success", "failed", "filtered", "cancelled")
     }
     tries = sum(record.tries(one) for one in records)
     delivered = by_status["success"]

@@ -19,11 +19,13 @@ from shared.delivery.service import DeliveryService
 from shared.drivers.database import CollectionSpec, Database
 from shared.drivers.documents import SmallDocuments
 from shared.drivers.oci import OciClients, Refused
-from shared.ingest.service import Caller, IngestService, StoreRequest
+from shared.ingest.lookup import Caller, Lookup
+from shared.ingest.service import IngestService, StoreRequest
 from shared.model.answer import Answer, Terms
 from shared.model.record import Document
 from shared.settings import Settings
 from shared.storage.leases import LeaseTable
+from shared.storage.listing import Listing
 from shared.storage.policies import PolicyStore
 from shared.storage.queries import indexes
 from shared.storage.rates import RateBook
@@ -180,6 +182,7 @@ class World:
         self.targets = Targets(self.vault)
         records, secrets = Records(database, "records"), Vault(self.vault, SETTINGS)
         ingest, delivery = (TokenVault(secrets, Readings(secrets, self.vault.clock)) for _ in range(2))
+        self._lookup = Lookup(records, Listing(database, "records"))
         self._ingest = IngestService(SETTINGS, records, ingest, Told())
         leasing = Leasing(SETTINGS, records, leases, FanOut(self.vault, ""))
         others = PolicyStore(database, "records"), RateBook(SmallDocuments(database, "records"), records.now)
@@ -198,7 +201,7 @@ class World:
 
     def state(self, identity: str, caller: Caller) -> dict[str, Any]:
         """What a caller is shown of a record."""
-        return self._ingest.state(identity, caller)
+        return self._lookup.state(identity, caller)
 
     def process(self) -> list[Received]:
         """Deliver what is due; what the targets received."""

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shared.ingest.service import Caller
+from shared.ingest.lookup import Caller
 from shared.model.errors import Conflict, NotFound
 from tests.fuzz.rotating import Received, World, Worlds, worlds
 

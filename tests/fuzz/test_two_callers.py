@@ -6,7 +6,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.ingest.service import Caller
+from shared.ingest.lookup import Caller, Lookup
 from shared.model.errors import Conflict, NotFound
 from tests.unit.ingest_world import RECORD, World
 
@@ -37,6 +37,10 @@ CALLS = st.lists(
 )
 
 
+class Nothing:
+    """Lists nothing."""
+
+
 def answers(calls: list[tuple[int, Call]]) -> tuple[dict[int, Any], World]:
     """Make calls, each with its number; what each is answered, ids replaced by the call that made them."""
     world, made, seen = World(), dict[str, int](), dict[int, Any]()
@@ -44,7 +48,9 @@ def answers(calls: list[tuple[int, Call]]) -> tuple[dict[int, Any], World]:
         try:
             if call.looks_at is not None:
                 identity = next((one for one, by in made.items() if by == call.looks_at), "nobody")
-                seen[number] = made[world.service.state(identity, Caller(call.caller))["id"]]
+                seen[number] = made[
+                    Lookup(world.records, Nothing()).state(identity, Caller(call.caller))["id"]
+                ]
                 continue
             body = (
                 RECORD

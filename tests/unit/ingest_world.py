@@ -12,6 +12,7 @@ from shared.model.errors import Conflict
 from shared.model.record import MACHINERY, Document, Proof
 from shared.monitoring.call_stats import CallStats
 from shared.settings import Settings
+from shared.storage.records import Stored
 
 CONFIG = {
     "DATABASE_DSN": "sqlite:none",
@@ -59,6 +60,9 @@ class MemoryRecords:
 
     def get(self, identity: str) -> Document | None:
         return next((one for one in self.stored if one["id"] == identity), None)
+
+    def with_ids(self, identities: Collection[str], /) -> list[Stored]:
+        return [Stored("", "", one) for one in self.stored if one["id"] in identities]
 
     def received(self, key: str) -> list[Document]:
         return [one for one in self.stored if str(self._key(one)).startswith(f"{key}-")]
