@@ -5,11 +5,10 @@ import json
 from collections import Counter
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
-from urllib.parse import quote, urlsplit
 
 from datasync import filters
 from datasync.asking import agrees
-from datasync.deployment import Deployment, DeploymentError
+from datasync.deployment import Deployment, DeploymentError, path_of
 from datasync.output import complain, in_words, printable, progress
 from datasync.pages import Record, records_of
 
@@ -67,7 +66,8 @@ def _of_what(failures: Iterable[Record]) -> str:
     targets: Counter[str] = Counter()
     for one in failures:
         codes[str(one.get("status_code", "-"))] += 1
-        targets[urlsplit(str(one.get("targetRestApi", ""))).netloc or "-"] += 1
+        _, _, place = str(one.get("targetRestApi", "")).partition("://")
+        targets[place.partition("/")[0] or "-"] += 1
     return in_words(codes, targets)
 
 
@@ -94,7 +94,7 @@ def _cancel(deployment: Deployment, ids: list[str], *, as_json: bool) -> int:
 
 def _outcome(deployment: Deployment, identity: str) -> str:
     try:
-        deployment.call("DELETE", f"/store/{quote(identity, safe='')}")
+        deployment.call("DELETE", path_of(identity))
     except DeploymentError as error:
         if error.status not in _REFUSED:
             raise

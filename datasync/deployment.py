@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from time import sleep
 from typing import Any, Self
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 import requests
 from requests.exceptions import ReadTimeout, RequestException
@@ -121,6 +121,11 @@ class Deployment:
             fault = faults.refused(response, answer, key_sent=bool(self.headers))
             raise DeploymentError(f"{method} {self.url}{path}: {fault}", response.status_code)
         return answer
+
+
+def path_of(identity: str) -> str:
+    """A record's path; its id is one part of it, whatever was typed."""
+    return f"/store/{quote(identity, safe='', errors='surrogateescape')}"
 
 
 def _checked(url: str) -> str:

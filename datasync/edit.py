@@ -6,9 +6,8 @@ import re
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import quote
 
-from datasync.deployment import Deployment
+from datasync.deployment import Deployment, path_of
 from datasync.output import complain, printable
 
 if TYPE_CHECKING:
@@ -54,8 +53,7 @@ def run(deployment: Deployment, arguments: argparse.Namespace) -> int:
         complain("There is nothing to change: give --target, --payload or --target-header.")
         return _WRONG
     body = ", ".join(f"{json.dumps(name)}: {value}" for name, value in changes.items())
-    path = f"/store/{quote(arguments.id, safe='')}"
-    state = deployment.call("PATCH", path, data=f"{{{body}}}".encode())
+    state = deployment.call("PATCH", path_of(arguments.id), data=f"{{{body}}}".encode())
     is_dead = state.get("dead") is True
     how = f"Send it with: datasync replay --id {arguments.id}" if is_dead else "It is sent when it is due."
     print(printable(f"Changed {', '.join(changes)}. {how}"))

@@ -9,7 +9,7 @@ from rich.table import Table
 
 from datasync import output
 from datasync.deployment import Deployment
-from datasync.pages import Record
+from datasync.pages import Record, records_in
 
 if TYPE_CHECKING:
     from argparse import _SubParsersAction
@@ -31,8 +31,8 @@ def run(deployment: Deployment, arguments: argparse.Namespace) -> int:
     acts = deployment.get("/process/history", having="history")["history"]
     if arguments.as_json:
         print(json.dumps(acts))
-    elif acts:
-        output.show(_table(acts))
+    elif shown := records_in(acts):
+        output.show(_table(shown))
     else:
         print(_NONE)
     return 0

@@ -10,6 +10,11 @@ MOST = 100  # records of a page
 Record = dict[str, Any]
 
 
+def records_in(content: object) -> list[Record]:
+    """The objects in a list, whatever else a deployment may answer."""
+    return [one for one in content if isinstance(one, dict)] if isinstance(content, list) else []
+
+
 def records_of(
     deployment: Deployment, path: str, member: str, query: Mapping[str, str], size: int = MOST
 ) -> Iterator[Record]:
@@ -17,7 +22,7 @@ def records_of(
     asked = {**query, "limit": str(min(size, MOST))}
     while True:
         page = deployment.get(path, having=member, query=asked)
-        yield from (one for one in page[member] or () if isinstance(one, dict))
+        yield from records_in(page[member])
         following = page.get("next")
         if following is None:
             return

@@ -3,12 +3,12 @@
 import argparse
 import json
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote
 
 from rich.table import Table
 
 from datasync import output
-from datasync.deployment import Deployment
+from datasync.deployment import Deployment, path_of
+from datasync.pages import records_in
 
 if TYPE_CHECKING:
     from argparse import _SubParsersAction
@@ -34,7 +34,7 @@ def add_to(commands: "_SubParsersAction[argparse.ArgumentParser]") -> argparse.A
 
 def run(deployment: Deployment, arguments: argparse.Namespace) -> int:
     """Print what `GET /store/{id}` answers; returns the exit code."""
-    state = deployment.get(f"/store/{quote(arguments.id, safe='')}", having="id")
+    state = deployment.get(path_of(arguments.id), having="id")
     if arguments.as_json:
         print(json.dumps(state))
         return 0
@@ -43,7 +43,7 @@ def run(deployment: Deployment, arguments: argparse.Namespace) -> int:
         ("Attempts, oldest first", "attempts", _OF_ATTEMPTS),
         ("What people did, oldest first", "history", _OF_ACTS),
     ):
-        entries = [one for one in state.get(member) or [] if isinstance(one, dict)]
+        entries = records_in(state.get(member))
         if entries:
             output.show(_listed(title, entries, columns))
     return 0

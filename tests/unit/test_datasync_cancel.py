@@ -45,6 +45,12 @@ def test_an_id_is_one_part_of_the_path_whatever_it_holds(deployment, capsys):
     assert capsys.readouterr().out.splitlines()[1] == "not found: ../x y?"
 
 
+def test_an_id_that_is_no_text_is_not_found(deployment, capsys):
+    deployment.delete(f"{URL}/store/%FF", **problem(404))
+    assert run("cancel", "\udcff") == 1
+    assert "1 not found" in capsys.readouterr().out
+
+
 def test_what_became_of_each_is_said_by_outcome(deployment, capsys):
     cancelled(deployment, "1")
     deployment.delete(f"{URL}/store/2", **problem(409))

@@ -114,11 +114,11 @@ def test_records_are_shown_with_whole_ids_and_as_text(deployment, capsys):
 
 @pytest.mark.parametrize(("limit", "words"), [("2", "2 found, the newest first"), ("1", "raise --limit")])
 def test_what_the_limit_leaves_out_is_said(deployment, capsys, limit, words):
-    found(deployment, "2", "1")
+    found(deployment, "id-2", "id-1")
     assert run("find", "a", "--limit", limit) == 0
     output = capsys.readouterr().out
     assert words in output
-    assert ("raise --limit" in output) == (limit == "1")
+    assert ("raise --limit" in output) == ("id-1" not in output) == (limit == "1")
 
 
 def test_if_nothing_is_found_it_says_what_to_do(deployment, capsys):
@@ -181,6 +181,14 @@ def test_a_history_of_nothing_says_what_will_stand_there(deployment, capsys):
     deployment.get(f"{URL}/process/history", json={"history": []})
     assert run("history") == 0
     assert "Nothing was done so far" in capsys.readouterr().out
+
+
+def test_lists_of_another_shape_are_shown_as_far_as_they_go(deployment, capsys):
+    deployment.get(f"{URL}/process/history", json={"history": [7, {"act": "x", "filter": 7}]})
+    deployment.get(f"{URL}/store", json={"records": 7})
+    deployment.get(f"{URL}/store/7", json={"id": "7", "attempts": 7, "history": [7]})
+    assert run("history") == run("find", "a") == run("show", "7") == 0
+    assert ("-", "-", "x", "-", "-") in rows(capsys.readouterr().out)
 
 
 def test_show_has_what_the_target_said_and_what_people_did(deployment, capsys):
