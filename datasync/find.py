@@ -3,10 +3,12 @@
 import argparse
 import json
 import re
+from collections.abc import Sequence
 from itertools import islice
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from rich.table import Table
+from rich.text import Text
 
 from datasync import filters, output
 from datasync.deployment import Deployment
@@ -15,8 +17,12 @@ from datasync.pages import Record, records_of
 if TYPE_CHECKING:
     from argparse import _SubParsersAction
 
+_Cell = TypeVar("_Cell")
+
 _STATUSES = ("not_processed", "success", "failed", "filtered", "cancelled")
 _USUAL = 50
+_ID = 36  # characters, which are to be copied
+_TITLES = ("id", "status", "stored", "target", "code", "reference")
 _NONE = (
     "None found. Write the reference or key exactly as it was stored, widen --from and --to, and look for "
     "what ended long ago in the archive."
@@ -55,7 +61,7 @@ def run(deployment: Deployment, arguments: argparse.Namespace) -> int:
     if arguments.as_json:
         print(json.dumps(some[:limit]))
     elif some:
-        output.show(_table(some[:limit]))
+        output.show(_table(some[:limit], narrow=output.is_narrow()))
         if len(some) > limit:
             print("There are more: raise --limit.")
     else:
@@ -69,13 +75,26 @@ def _limit(text: str) -> int:
     return int(text)
 
 
-def _table(records: list[Record]) -> Table:
-    table = Table(title=f"{len(records)} found, the newest first")
-    table.add_column("id", no_wrap=True)  # to be copied
-    for title in ("status", "code", "reference", "target", "stored"):
-        table.add_column(title, overflow="fold")
+def _table(records: list[Record], *, narrow: bool) -> Table:
+    """A row for each record; in a narrow one two cells stand above each other."""
+    title = f"{len(records)} found, the newest first"
+    table = Table(title=title, show_lines=narrow, show_edge=not narrow)
+    for number, titles in enumerate(_stacked(_TITLES) if narrow else [[one] for one in _TITLES]):
+        table.add_column("\n".join(titles), min_width=_ID if number == 0 else None, overflow="fold")
     for one in records:
-        status = f"{one.get('status', '-')}{', dead' if one.get('dead') is True else ''}"
-        rest = (one.get(name, "-") for name in ("status_code", "reference", "targetRestApi", "createdDate"))
-        table.add_row(*map(output.plain, (one.get("id", "-"), status, *rest)))
+        cells = [output.plain(cell) for cell in _cells(one)]
+        table.add_row(*(Text("\n").join(pair) for pair in _stacked(cells)) if narrow else cells)
     return table
+
+
+def _stacked(six: Sequence[_Cell]) -> list[Sequence[_Cell]]:
+    """Put the last three below the first three."""
+    return [six[number::3] for number in range(3)]
+
+
+def _cells(one: Record) -> tuple[object, ...]:
+    """What stands below the titles."""
+    status = f"{one.get('status', '-')}{', dead' if one.get('dead') is True else ''}"
+    stored = output.to_the_second(one.get("createdDate", "-"))
+    code, reference, target = (one.get(name, "-") for name in ("status_code", "reference", "targetRestApi"))
+    return (one.get("id", "-"), status, stored, target, code, reference)

@@ -46,7 +46,8 @@ def _table(acts: list[Record]) -> Table:
     for title in ("of what", "what came of it"):
         table.add_column(title, overflow="fold")
     for one in acts:
-        cells = (one.get("time", "-"), one.get("by") or "-", one.get("act", "-"), _subject(one), _result(one))
+        time = output.to_the_second(one.get("time", "-"))
+        cells = (time, one.get("by") or "-", one.get("act", "-"), _subject(one), _result(one))
         table.add_row(*map(output.plain, cells))
     return table
 

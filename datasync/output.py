@@ -1,5 +1,6 @@
 """What is printed: tables and complaints, in which text from elsewhere is text and nothing more."""
 
+import re
 import sys
 from collections.abc import Mapping
 
@@ -9,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 _WIDTH = 200  # columns, if the output is no terminal: long reasons in one line, for grep
+_NARROW = 130
 _GROUPS_MOST = 5  # codes, or targets, in a sentence
 
 
@@ -22,10 +24,27 @@ def plain(value: object) -> Text:
     return Text(printable(str(value)))
 
 
+def to_the_second(time: object) -> str:
+    """A time without its fraction.
+
+    >>> to_the_second("2026-11-24T02:51:10.102230Z")
+    '2026-11-24T02:51:10Z'
+    """
+    return re.sub(r"\.[0-9]+", "", str(time))
+
+
+def is_narrow() -> bool:
+    """Whether the output is a terminal that six columns don't fit into."""
+    return _console().width < _NARROW
+
+
 def show(table: Table) -> None:
     """Print a table."""
-    console = Console() if sys.stdout.isatty() else Console(width=_WIDTH)
-    console.print(table)
+    _console().print(table)
+
+
+def _console() -> Console:
+    return Console() if sys.stdout.isatty() else Console(width=_WIDTH)
 
 
 def in_words(by_code: Mapping[str, int], by_target: Mapping[str, int]) -> str:

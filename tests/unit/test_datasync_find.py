@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 import responses
+from rich.console import Console
 
 from tests.unit.datasync_deployment import URL, deployment, run
 from tests.unit.test_datasync_status import rows
@@ -105,11 +106,33 @@ def test_records_are_shown_with_whole_ids_and_as_text(deployment, capsys):
     assert (
         RECORD["id"],
         "failed, dead",
+        "2026-11-24T02:51:10Z",
+        "https://erp.example.com/orders",
         "404",
         "[red]4711",
-        "https://erp.example.com/orders",
-        "2026-11-24T02:51:10.102230Z",
     ) in rows(capsys.readouterr().out)
+
+
+@pytest.mark.parametrize("width", [80, 130])
+def test_a_terminal_shows_whole_ids_and_every_cell(deployment, capsys, monkeypatch, width):
+    monkeypatch.setattr("datasync.output._console", lambda: Console(width=width))
+    deployment.get(
+        f"{URL}/store", json={"records": [{**RECORD, "status_code": "unexpectedError"}], "next": None}
+    )
+    assert run("find", "a") == 0
+    output = capsys.readouterr().out
+    assert max(map(len, output.splitlines())) <= width
+    for words in (
+        RECORD["id"],
+        "failed, dead",
+        "2026-11-24T02:51:10Z",
+        "https://erp",
+        "unexpectedError",
+        "[red]4711",
+    ):
+        assert words in output
+    heads = [line for line in output.splitlines() if "target" in line]
+    assert ("reference" in heads[0], "stored" in heads[0]) == (True, width != 80)
 
 
 @pytest.mark.parametrize(("limit", "words"), [("2", "2 found, the newest first"), ("1", "raise --limit")])
@@ -140,7 +163,7 @@ def test_a_search_that_is_refused_is_told_why(deployment, capsys):
 
 ACTS = [
     {
-        "time": "t4",
+        "time": "t4.123456Z",
         "act": "replay",
         "by": "ops",
         "filter": {"retryCodes": ["503", "504"], "force": True, "targetRestApi": "https://[red]/"},
@@ -162,7 +185,7 @@ def test_history_says_who_did_what_and_what_came_of_it(deployment, capsys):
     replayed = "retryCodes=503 504, force=true, targetRestApi=https://[red]/"
     shown = rows(capsys.readouterr().out)
     for row in (
-        ("t4", "ops", "replay", replayed, "5 delivered, 1 failed again, 0 skipped, in 2 calls"),
+        ("t4Z", "ops", "replay", replayed, "5 delivered, 1 failed again, 0 skipped, in 2 calls"),
         ("t3", "-", "replay", "all that is due", "1 delivered, in 1 call"),
         ("t2", "olga", "cancel", "id-1", "-"),
         ("t1", "olga", "targets", "version 7", "-"),
