@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 _WIDTH = 200  # columns, if the output is no terminal: long reasons in one line, for grep
-_NARROW = 130
+_NARROW = 150  # columns, in which some would be a few characters wide
 _GROUPS_MOST = 5  # codes, or targets, in a sentence
 
 

@@ -113,7 +113,7 @@ def test_records_are_shown_with_whole_ids_and_as_text(deployment, capsys):
     ) in rows(capsys.readouterr().out)
 
 
-@pytest.mark.parametrize("width", [80, 130])
+@pytest.mark.parametrize("width", [80, 150])
 def test_a_terminal_shows_whole_ids_and_every_cell(deployment, capsys, monkeypatch, width):
     monkeypatch.setattr("datasync.output._console", lambda: Console(width=width))
     deployment.get(
