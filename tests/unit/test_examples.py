@@ -6,9 +6,13 @@ import pkgutil
 
 import pytest
 
+import datasync
 import shared
 
-MODULES = ["shared", *(module.name for module in pkgutil.walk_packages(shared.__path__, "shared."))]
+MODULES = [
+    *("shared", *(module.name for module in pkgutil.walk_packages(shared.__path__, "shared."))),
+    *("datasync", *(module.name for module in pkgutil.walk_packages(datasync.__path__, "datasync."))),
+]
 PACKAGES = [module.name for module in pkgutil.iter_modules(shared.__path__, "shared.") if module.ispkg]
 
 
