@@ -116,9 +116,8 @@ def test_records_are_shown_with_whole_ids_and_as_text(deployment, capsys):
 @pytest.mark.parametrize("width", [80, 150])
 def test_a_terminal_shows_whole_ids_and_every_cell(deployment, capsys, monkeypatch, width):
     monkeypatch.setattr("datasync.output._console", lambda: Console(width=width))
-    deployment.get(
-        f"{URL}/store", json={"records": [{**RECORD, "status_code": "unexpectedError"}], "next": None}
-    )
+    long = {"status_code": "unexpectedError", "reference": "[red]4711" * 5}
+    deployment.get(f"{URL}/store", json={"records": [RECORD | long], "next": None})
     assert run("find", "a") == 0
     output = capsys.readouterr().out
     assert max(map(len, output.splitlines())) <= width

@@ -178,6 +178,39 @@ def test_what_is_forgotten_is_not_printed_again(deployment, capsys, naps, monkey
     assert printed(capsys) == [("t1", "a"), ("t2", "a"), ("t3", "a"), ("t4", "a")]
 
 
+def test_the_oldest_are_forgotten_first(deployment, capsys, naps, monkeypatch):
+    naps(3)
+    monkeypatch.setattr("datasync.tail._KNOWN_MOST", 2)
+    three = [failed("t3", "a"), failed("t2", "b"), failed("t1", "c")]
+    listed(deployment)
+    listed(deployment)
+    listed(deployment, *three)
+    listed(deployment, three[0], failed("t2.5", "late"), *three[1:])
+    run("tail")
+    assert printed(capsys)[3:] == [("t2.5", "late")]
+
+
+def test_behind_a_page_of_known_ones_nothing_is_read(deployment, capsys, naps):
+    naps(3)
+    new = [failed(f"t{200 - number}", f"id{number}") for number in range(100)]
+    listed(deployment)
+    listed(deployment)
+    listed(deployment, *new)
+    listed(deployment, *new, more="behind")
+    run("tail")
+    assert len(printed(capsys)) == 100
+    assert len(deployment.calls) == 4
+
+
+def test_what_comes_while_it_begins_is_printed_once(deployment, capsys, naps):
+    naps(2)
+    listed(deployment)
+    listed(deployment, failed("t1", "a"))
+    listed(deployment, failed("t1", "a"))
+    run("tail")
+    assert printed(capsys) == [("t1", "a")]
+
+
 def test_an_outage_is_said_once_and_waited_for(deployment, capsys, naps, pauses):
     naps(5)
     listed(deployment)
