@@ -51,7 +51,7 @@ class _Parts:
         self.database = self.open_database()
         self.documents = SmallDocuments(self.database, settings.collection)
         self.records = Records(self.database, settings.collection, settings.body_limit)
-        self.listing = Listing(self.database, settings.collection)
+        self.listing = Listing(self.database, settings.collection, settings.body_limit)
         self.policies = PolicyStore(self.database, settings.collection)
         self.audit = Audit(self.database, settings.collection)
         self.notifications = Notifications(self.clients, self.documents, settings)

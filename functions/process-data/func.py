@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from shared import app
-from shared.delivery.requests import process_request, replayed, retry_request
+from shared.delivery.requests import process_request, retry_request
 from shared.drivers import fdk, responses, threads
 from shared.drivers.request import Request
 from shared.drivers.responses import Response
@@ -27,11 +27,11 @@ async def _handle(request: Request) -> Response:
     match request.segments_after("process"):
         case [] if request.method == "GET" and request.prefers_html():
             return page.page()
+        case [] if request.method == "GET":
+            return await _look(app.report().read, request)
         case []:
             request.expect_method("POST", "GET")
-            return await (
-                _process(request) if request.method == "POST" else _look(app.report().read, request)
-            )
+            return await _process(request)
         case ["retry"]:
             request.expect_method("POST")
             return await _retry(request)
@@ -70,8 +70,8 @@ async def _retry(request: Request) -> Response:
     if wanted.dry_run:
         return responses.ok((await service.preview(wanted)).answer())
     summary = await service.run(replace(wanted, begun_at=begun_at))
-    said, counts = replayed(request.body), summary.counts()
-    await threads.OPERATIONS.run(app.note, "replay", request.caller, said, counts)
+    said = {"filter": wanted.filter}
+    await threads.OPERATIONS.run(app.note, "replay", request.caller, said, summary.counts())
     return responses.ok(summary.answer())
 
 

@@ -40,6 +40,8 @@ class DeliveryRequest:
     """Send with a secret's current version what was proven with an earlier one."""
     replayed: Act | None = None
     """What is noted on each record's history: of a replay of records that were named."""
+    filter: Mapping[str, Any] = field(default_factory=dict)
+    """What it says of the records to replay, which all calls of one walk have in common."""
     begun_at: float = field(default_factory=time.monotonic, compare=False)
     """When the call began, in the same seconds."""
 
@@ -73,7 +75,8 @@ def retry_request(
 
     A code that is worth retrying, or a limit, by any of the policies is so here: what is not, is dead.
     """
-    reader = MemberReader(members_of(body))
+    members = members_of(body)
+    reader = MemberReader(members)
     reader.refuse_unknown(RETRY_MEMBERS)
     limit = _limit(reader, settings)
     adopt = reader.read("adoptToken", boolean) or False
@@ -85,14 +88,11 @@ def retry_request(
     replayed = None if query.ids is None else Act("replayed", caller)
     policy = settings.retry_policy(streams)
     return DeliveryRequest(
-        query, limit, policy, deadline, dry_run, breakdown, adopt_token=adopt, replayed=replayed
+        *(query, limit, policy, deadline, dry_run, breakdown),
+        adopt_token=adopt,
+        replayed=replayed,
+        filter={name: value for name, value in members.items() if name not in _OF_ONE_CALL},
     )
-
-
-def replayed(body: bytes) -> dict[str, Any]:
-    """Return what a body says of the records to replay, which all calls of its walk have in common."""
-    said = {name: value for name, value in members_of(body).items() if name not in _OF_ONE_CALL}
-    return {"filter": said}
 
 
 def _retry_query(

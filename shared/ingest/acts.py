@@ -8,7 +8,7 @@ from shared.ingest import validation
 from shared.ingest.lookup import Caller, Lookup
 from shared.ingest.protocols import AuditLog, ChangesRecords
 from shared.ingest.validation import Conditions
-from shared.model import json_codec, record, targets, transitions
+from shared.model import json_codec, record, transitions
 from shared.model.errors import Conflict, DependencyDown, Fault, Forbidden, Invalid, TooLarge
 from shared.model.members import members_of
 from shared.model.record import Document
@@ -81,10 +81,7 @@ class Acts:
         names = validation.MEMBERS | {"streamKey"}
         members = {name: document[name] for name in names if name in document} | dict(wanted)
         name = document.get("vaultSecretName")
-        conditions = Conditions(
-            lambda url: targets.refusal(url, self.settings.allowed_targets, self.settings.allowed_networks),
-            has_token=name is not None,
-        )
+        conditions = Conditions(validation.refusal_by(self.settings), has_token=name is not None)
         read, faults = validation.read_record(members, conditions, "")
         if faults:
             raise Invalid.of(faults, "nothing was changed")

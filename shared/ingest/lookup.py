@@ -7,12 +7,10 @@ from typing import Any
 from shared.ingest.protocols import FindsRecords, Lists
 from shared.model import record
 from shared.model.errors import Fault, Invalid, NotFound
-from shared.model.members import MemberReader, moment, offset, text, whole_number
+from shared.model.members import OF_A_PAGE, MemberReader, moment, page, text
 from shared.storage.listing import RecordQuery
 from shared.storage.records import Stored
 
-MOST = 100
-_USUAL = 50
 _SEARCHED = ("reference", "streamKey", "status")
 _STATUSES = (record.NOT_PROCESSED, record.FAILED, *record.FINISHED)
 
@@ -52,25 +50,17 @@ class Lookup:
         Raises Invalid with every fault. A source finds its own records only.
         """
         reader = MemberReader(query)
-        reader.refuse_unknown((*_SEARCHED, "from", "to", "limit", "after"))
+        reader.refuse_unknown((*_SEARCHED, "from", "to", *OF_A_PAGE))
         named = {name: reader.read(name, text) for name in _SEARCHED if name in query}
         if len(named) != 1:
             reader.faults.append(Fault("", f"must have exactly one of {', '.join(_SEARCHED)}"))
         if named.get("status", record.SUCCESS) not in (*_STATUSES, None):
             reader.complain("status", f"must be one of {', '.join(_STATUSES)}")
         since, until = reader.read("from", moment), reader.read("to", moment)
-        limit, after = limit_and_after(reader)
+        limit, after = page(reader)
         if reader.faults:
             raise Invalid.of(reader.faults, "nothing was searched")
         ((member, value),) = named.items()
         own = None if caller.is_operator else caller.name
-        page = self.listing.search(RecordQuery(member, value, own, since, until), limit, after)
-        return {"records": [record.public_view(one) for one in page.records], "next": page.next}
-
-
-def limit_and_after(reader: MemberReader) -> tuple[int, str | None]:
-    """Read how many of a list are wanted, and behind which page."""
-    limit = reader.read("limit", whole_number) or _USUAL
-    if limit > MOST:
-        reader.complain("limit", f"must be at most {MOST}")
-    return limit, reader.read("after", offset)
+        found = self.listing.search(RecordQuery(member, value, own, since, until), limit, after)
+        return {"records": [record.public_view(one) for one in found.records], "next": found.next}

@@ -12,7 +12,7 @@ from shared.ingest import connector_hub, validation
 from shared.ingest.connector_hub import Message
 from shared.ingest.protocols import Notifier, RecordStore, TokenStore
 from shared.ingest.validation import Conditions
-from shared.model import json_codec, record, targets
+from shared.model import json_codec, record
 from shared.model.codes import INVALID
 from shared.model.credentials import describes_client
 from shared.model.errors import Conflict, DependencyDown, Fault, Invalid, TooLarge
@@ -75,7 +75,7 @@ class IngestService:
         return self._store_records(json_codec.parse(request.body), request)
 
     def _store_records(self, value: Any, request: StoreRequest) -> StoreResult:
-        conditions = Conditions(self._target_refusal, has_token=bool(request.token))
+        conditions = Conditions(validation.refusal_by(self.settings), has_token=bool(request.token))
         read = validation.read(value, conditions)
         proofs = self.vault.claim_all(read.secret_names(), request.token) if request.token else {}
         key, now = None, self.records.now()
@@ -131,7 +131,9 @@ class IngestService:
 
         They are stored in groups: what is stored when the invocation fails is known when it is repeated.
         """
-        conditions = Conditions(self._target_refusal, hub_secrets=self.settings.connector_hub_secrets)
+        conditions = Conditions(
+            validation.refusal_by(self.settings), hub_secrets=self.settings.connector_hub_secrets
+        )
         messages = connector_hub.read(items, conditions, self.settings.body_limit)
         stored: list[Document] = []
         for group in connector_hub.groups(messages, _GROUP):
@@ -168,9 +170,6 @@ class IngestService:
         stats.record_set_aside(sum(document["status"] == record.FAILED for document in new))
         if stats.dead:
             self.notifications.notify(stats, logs.call_id.get(), publishing=False)
-
-    def _target_refusal(self, url: targets.TargetUrl) -> str | None:
-        return targets.refusal(url, self.settings.allowed_targets, self.settings.allowed_networks)
 
 
 def _check_headers(request: StoreRequest) -> None:

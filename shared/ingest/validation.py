@@ -10,7 +10,8 @@ from shared.model.headers import UTF_8, content_type, header_faults
 from shared.model.json_codec import pointer_token
 from shared.model.payload import encoded_payload
 from shared.model.record import OPERATIONS, OVERWRITTEN_MEMBERS, SYSTEM_MEMBERS
-from shared.model.targets import TargetUrl, parse_url
+from shared.model.targets import TargetUrl, parse_url, refusal
+from shared.settings import Settings
 
 Members = dict[str, Any]
 """A record as its caller sent it, in the flat form."""
@@ -57,6 +58,11 @@ class ReadRequest:
         """Return the names under which tokens are kept, each once, in order."""
         named = (record["vaultSecretName"] for record in self.records if "vaultSecretName" in record)
         return list(dict.fromkeys(named))
+
+
+def refusal_by(settings: Settings) -> TargetRefusal:
+    """Return what says why the operator's settings do not allow a target."""
+    return lambda url: refusal(url, settings.allowed_targets, settings.allowed_networks)
 
 
 def read(value: Any, conditions: Conditions) -> ReadRequest:
@@ -170,11 +176,11 @@ def _target_faults(message: Members, target_refusal: TargetRefusal) -> Iterator[
         yield Fault("/targetRestApi", "is missing; it is the absolute https URL to send to")
         return
     try:
-        refusal = target_refusal(parse_url(message["targetRestApi"]))
+        why = target_refusal(parse_url(message["targetRestApi"]))
     except ValueError as error:
-        refusal = str(error)
-    if refusal:
-        yield Fault("/targetRestApi", refusal)
+        why = str(error)
+    if why:
+        yield Fault("/targetRestApi", why)
 
 
 def _operation_faults(message: Members) -> Iterator[Fault]:

@@ -16,6 +16,10 @@ from shared.model.json_codec import pointer_token
 from shared.model.parsing import count
 from shared.model.targets import normalised_prefix
 
+USUAL_ON_PAGE, MOST_ON_PAGE = 50, 100
+OF_A_PAGE = ("limit", "after")
+"""The members by which a list is read page after page."""
+
 
 class MemberReader:
     """Reads members of a body, and collects every fault with its pointer."""
@@ -105,6 +109,14 @@ def offset(value: Any) -> str:
     if not isinstance(text, str) or len(text) > 64 or not text.isascii():
         raise ValueError("must be a lastReadOffset that an earlier answer gave, or -1")
     return text
+
+
+def page(reader: MemberReader) -> tuple[int, str | None]:
+    """Read which part of a list is wanted: how many of it, and what the page before answered as `next`."""
+    limit = reader.read("limit", whole_number) or USUAL_ON_PAGE
+    if limit > MOST_ON_PAGE:
+        reader.complain("limit", f"must be at most {MOST_ON_PAGE}")
+    return limit, reader.read("after", offset)
 
 
 def moment(value: Any) -> datetime:

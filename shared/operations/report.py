@@ -6,10 +6,12 @@ from typing import Any, Protocol
 
 from shared.drivers.documents import Content
 from shared.model import record
+from shared.model.history import HISTORY
 from shared.model.ids import timestamp
 from shared.model.lanes import Policies
+from shared.model.members import USUAL_ON_PAGE
 from shared.model.record import Document
-from shared.operations.search import LATEST, failures_query, report_query
+from shared.operations.search import failures_query, report_query
 from shared.storage import counters
 from shared.storage.failure_queries import FailureQuery
 from shared.storage.listing import Page
@@ -92,7 +94,7 @@ class Report:
         search = report_query(query or {})
         now = self._records.now()
         documents = self._documents.all()
-        latest = self._listing.failures(search, LATEST)
+        latest = self._listing.failures(search, USUAL_ON_PAGE)
         return {
             "time": timestamp(now),
             **self._counted(now, counters.finished(documents)),
@@ -143,6 +145,6 @@ class Report:
 
     def _shown(self, document: Document) -> Document:
         shown = record.without_answers(record.public_view(document))
-        if self._with_payloads:
-            shown |= {name: document[name] for name in _HIDDEN if name in document}
+        if self._with_payloads:  # those that an edit has replaced, too
+            shown |= {name: document[name] for name in (*_HIDDEN, HISTORY) if name in document}
         return shown

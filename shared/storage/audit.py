@@ -11,6 +11,7 @@ from typing import Any
 
 from shared.drivers.database import Database, Taken
 from shared.drivers.documents import SmallDocument, SmallDocuments, insert, replaced
+from shared.model import json_codec
 from shared.model.errors import DataSyncError
 from shared.model.ids import timestamp
 from shared.storage.queries import text
@@ -21,6 +22,7 @@ KEPT = 500
 _TRIES = 20
 _ONE_WALK = timedelta(minutes=10)  # calls of a replay that follow each other within this are one entry
 _DIGITS = 12
+_MOST_BYTES = 5000  # of what was said: a filter that names a hundred ids is kept
 
 Entry = dict[str, Any]
 
@@ -39,7 +41,7 @@ class Audit:
 
         What was done is done: if this can't be written, that is logged and no more.
         """
-        entry = {"act": act, "by": by, **said}
+        entry = {"act": act, "by": by, **{name: _bounded(value) for name, value in said.items()}}
         try:
             for attempt in range(_TRIES):
                 if self._added(entry, moment, counts):
@@ -75,6 +77,13 @@ class Audit:
         except Taken:
             return False
         return True
+
+
+def _bounded(value: Any) -> Any:
+    """Return what was said, or of an object that is too long the names of its members alone."""
+    if isinstance(value, Mapping) and len(json_codec.dump(value)) > _MOST_BYTES:
+        return dict.fromkeys(value, "too long to be kept")
+    return value
 
 
 def _newest(collection: Any) -> SmallDocument | None:

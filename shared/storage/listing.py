@@ -23,11 +23,10 @@ from shared.storage.queries import (
     place,
     place_of,
 )
-from shared.storage.records import PAGE_BYTES, as_stored
+from shared.storage.records import PAGE_BYTES, USUAL_BYTES, as_stored, fetch_size
 
 SEARCHED = 10_000
 """How many failures one page looks at: a filter that finds none costs no more than that."""
-_FETCH = 64  # documents per round trip
 
 
 @dataclass(frozen=True)
@@ -71,8 +70,10 @@ class RecordQuery:
 class Listing:
     """The lists over one collection of records; one instance serves a process."""
 
-    def __init__(self, database: Database, name: str):
+    def __init__(self, database: Database, name: str, largest: int = USUAL_BYTES):
+        """`largest`: the most bytes that one record may have."""
         self._database = database
+        self._array = fetch_size(largest)
         self._spec = CollectionSpec(name, indexes(name))
 
     def search(self, query: RecordQuery, limit: int, after: str | None = None) -> Page:
@@ -81,7 +82,7 @@ class Listing:
         with self._database.collection(self._spec) as collection:
             found = {"$query": {"$and": query.conditions(after)}, "$orderby": newest}
             operation = (
-                collection.find().filter(found).limit(limit + 1).fetchArraySize(min(limit + 1, _FETCH))
+                collection.find().filter(found).limit(limit + 1).fetchArraySize(min(limit + 1, self._array))
             )
             documents, is_cut = _some(_each(operation.getCursor()), limit, ID)
         return Page(documents, documents[-1]["id"] if is_cut else None)
@@ -105,7 +106,7 @@ class Listing:
             last = _last_to_look_at(found(served), order) if query.narrowing else None
             if last is not None:
                 served.append({place(order): {"$gte": last}})
-            operation = found([*served, *query.narrowing]).fetchArraySize(min(limit + 1, _FETCH))
+            operation = found([*served, *query.narrowing]).fetchArraySize(min(limit + 1, self._array))
             documents, is_cut = _some(_each(operation.getCursor()), limit, order)
         return Page(documents, place_of(documents[-1], order) if is_cut else last)
 

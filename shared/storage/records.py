@@ -39,7 +39,8 @@ from shared.storage.queries import (
 
 _FETCH = 64  # documents per round trip of a cursor, if the largest are small
 _FETCH_BYTES = 24 * 1024 * 1024  # per round trip, of larger ones: bounds what is in memory beyond the page
-_MIB = 1024 * 1024
+USUAL_BYTES = 1024 * 1024
+"""The most bytes that one record may have, unless BODY_LIMIT says otherwise."""
 PAGE_BYTES = 8 * 1024 * 1024
 """How much of the records one page holds at the most, but for its last."""
 _FEW = 8  # documents per round trip, of a key with large records
@@ -70,10 +71,10 @@ class _Changed(Exception):
 class Records:
     """The collection of records."""
 
-    def __init__(self, database: Database, name: str, largest: int = _MIB):
+    def __init__(self, database: Database, name: str, largest: int = USUAL_BYTES):
         """`largest`: the most bytes that one record may have."""
         self._database = database
-        self._array = _FETCH if largest <= _MIB else max(1, min(_FETCH, _FETCH_BYTES // largest))
+        self._array = fetch_size(largest)
         self._spec = CollectionSpec(name, indexes(name))
         self._counters = Counters(database, name)
 
@@ -136,7 +137,7 @@ class Records:
         query = {"$query": selection.as_filter(), "$orderby": [ascending(selection.order)]}
         with self._database.collection(self._spec) as collection:
             found = collection.find().filter(query).limit(limit).fetchArraySize(min(limit, self._array))
-            return list(up_to_bytes(found.getCursor(), limit))
+            return list(_up_to_bytes(found.getCursor(), limit))
 
     def reaches(self, selection: Query, number: int) -> bool:
         """Tell whether a selection holds more than `number` records."""
@@ -227,7 +228,7 @@ class Records:
         """Return the next records of a key, named by its digest, that are unfinished, in their order."""
         with self._database.collection(self._spec) as collection:
             found = _by_age(collection, key, {"id": {"$gt": after}}).limit(limit)
-            return list(up_to_bytes(found.getCursor(), limit))
+            return list(_up_to_bytes(found.getCursor(), limit))
 
     def with_ids(self, identities: Collection[str]) -> list[Stored]:
         """Return the records with these ids, in their order."""
@@ -282,7 +283,7 @@ class Records:
         query = {"$query": _finished(before, after or LOWEST), "$orderby": [text("id", 36)]}
         with self._database.collection(self._spec) as collection:
             found = collection.find().filter(query).limit(limit).fetchArraySize(min(limit, self._array))
-            return list(up_to_bytes(found.getCursor(), limit))
+            return list(_up_to_bytes(found.getCursor(), limit))
 
     def count_finished(self, before: datetime) -> int:
         """Count what `finished` would return in all."""
@@ -416,7 +417,7 @@ def _read(operation: Any, most: int, until: Callable[[str], bool] | None = None)
     return found, True
 
 
-def up_to_bytes(cursor: Any, most: int) -> Iterator[Stored]:
+def _up_to_bytes(cursor: Any, most: int) -> Iterator[Stored]:
     """Read up to a number of bytes, or of records: asking for one more would cost a round trip."""
     total = 0
     try:
@@ -428,6 +429,15 @@ def up_to_bytes(cursor: Any, most: int) -> Iterator[Stored]:
                 break
     finally:
         cursor.close()
+
+
+def fetch_size(largest: int) -> int:
+    """Return how many documents a cursor fetches per round trip, if one may have `largest` bytes.
+
+    >>> fetch_size(1024 * 1024), fetch_size(6 * 1024 * 1024)
+    (64, 4)
+    """
+    return _FETCH if largest <= USUAL_BYTES else max(1, min(_FETCH, _FETCH_BYTES // largest))
 
 
 def as_stored(document: Any) -> Stored:

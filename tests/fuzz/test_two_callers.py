@@ -1,6 +1,7 @@
 """Two callers who use the same keys: neither can tell from any answer that there is the other."""
 
 from dataclasses import dataclass
+from types import SimpleNamespace
 from typing import Any
 
 from hypothesis import given
@@ -37,10 +38,6 @@ CALLS = st.lists(
 )
 
 
-class Nothing:
-    """Lists nothing."""
-
-
 def answers(calls: list[tuple[int, Call]]) -> tuple[dict[int, Any], World]:
     """Make calls, each with its number; what each is answered, ids replaced by the call that made them."""
     world, made, seen = World(), dict[str, int](), dict[int, Any]()
@@ -49,7 +46,7 @@ def answers(calls: list[tuple[int, Call]]) -> tuple[dict[int, Any], World]:
             if call.looks_at is not None:
                 identity = next((one for one, by in made.items() if by == call.looks_at), "nobody")
                 seen[number] = made[
-                    Lookup(world.records, Nothing()).state(identity, Caller(call.caller))["id"]
+                    Lookup(world.records, SimpleNamespace()).state(identity, Caller(call.caller))["id"]
                 ]
                 continue
             body = (

@@ -335,6 +335,14 @@ def test_calls_of_one_walk_are_one_entry_of_the_audit(world: World) -> None:
     }
 
 
+def test_a_filter_that_is_too_long_is_noted_by_its_members(world: World) -> None:
+    ids = [f"{number:036d}" for number in range(100)]
+    for said in ({"ids": ids}, {"errormapping": [{"responsecode": "503", "stream": "x" * 200}] * 1000}):
+        world.audit.add("replay", "olga", NOW, {"filter": said}, {"processedmessages": 1})
+    long, kept = world.audit.entries()
+    assert (kept["filter"], long["filter"]) == ({"ids": ids}, {"errormapping": "too long to be kept"})
+
+
 def test_the_audit_keeps_the_last_five_hundred(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("shared.storage.audit.KEPT", 5)
     for number in range(12):

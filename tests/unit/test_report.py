@@ -10,10 +10,11 @@ from shared.drivers.documents import Content
 from shared.model import record, transitions
 from shared.model.ids import timestamp
 from shared.model.lanes import Policies
+from shared.model.members import USUAL_ON_PAGE
 from shared.model.policy import FOREVER, Policy
 from shared.model.record import Document
 from shared.model.transitions import Failure
-from shared.operations.report import LATEST, Report
+from shared.operations.report import Report
 from shared.storage.failure_queries import FailureQuery
 from shared.storage.listing import Page
 from shared.storage.queries import DUE, FAILED, HELD, REPLAY, Query
@@ -165,6 +166,11 @@ def test_an_operator_may_want_payloads_and_headers_shown() -> None:
         MEMBERS["targetRestApiHeaders"],
     )
     assert "targetRestApiPayload" not in without
+    change = {"targetRestApiPayload": "new"}
+    edited = transitions.edited(one, change, (), "olga", datetime(2026, 11, 24, tzinfo=UTC))
+    for is_shown in (True, False):
+        (shown_,) = report(Records(latest=[edited]), with_payloads=is_shown).read()["latestFailures"]
+        assert ("targetRestApiPayload" in shown_["history"][0]["was"]) is is_shown
     assert "datasync" not in shown
 
 
@@ -175,7 +181,11 @@ def test_a_search_is_handed_on_and_says_how_to_go_on() -> None:
     assert report(records).read({"from": "2026-11-24T00:00:00Z"})["failuresNext"] == "behind"
     query = {"from": "2026-11-24T00:00:00Z", "limit": "7", "after": "behind"}
     assert report(records).failures(query) == {"failures": [], "next": "behind"}
-    assert records.asked == {(None, LATEST, None): 1, (since, LATEST, None): 1, (since, 7, "behind"): 1}
+    assert records.asked == {
+        (None, USUAL_ON_PAGE, None): 1,
+        (since, USUAL_ON_PAGE, None): 1,
+        (since, 7, "behind"): 1,
+    }
 
 
 def test_the_last_day_has_an_hour_for_each_of_its_hours() -> None:
